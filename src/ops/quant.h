@@ -1,0 +1,45 @@
+// Attributes of the operators that change how numbers are represented.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "ir/attrs.h"
+
+namespace zp::ops {
+
+// q = clamp(rne(x / scale) + zero_point); with `zero_point_first`: clamp(rne(x / scale + zero_point)).
+struct QuantizeAttrs {
+  const QuantType* type = nullptr;  // of the result; never null in a valid graph
+  bool zero_point_first = false;    // per-token and per-group quantizers round after adding
+  static constexpr AttrField fields[] = {ZP_FIELD(QuantizeAttrs, type), ZP_FIELD(QuantizeAttrs, zero_point_first)};
+};
+
+// Quantize and dequantize in one step, in float. Per token and per group forms round after adding, as above.
+struct FakeQuantizeAttrs {
+  const QuantType* type = nullptr;
+  bool zero_point_first = false;
+  static constexpr AttrField fields[] = {ZP_FIELD(FakeQuantizeAttrs, type), ZP_FIELD(FakeQuantizeAttrs, zero_point_first)};
+};
+
+// Integers seen as quantized (type set) or quantized seen as plain integers (type null); no byte changes.
+struct StorageCastAttrs {
+  const QuantType* type = nullptr;
+  static constexpr AttrField fields[] = {ZP_FIELD(StorageCastAttrs, type)};
+};
+
+// Parameters from the range of the data. `rule` names the formula: "minmax" (choose_qparams.tensor), "symmetric",
+// "per_token", "per_token_asymmetric", "affine_asymmetric", "affine_symmetric", "affine_symmetric_no_clipping".
+struct ChooseQparamsAttrs {
+  const QuantType* type = nullptr;  // the dynamic type whose parameters are chosen
+  std::string_view rule = "minmax";
+  double eps = 0;
+  DType scale_dtype = DType::F64;
+  DType zero_point_dtype = DType::I64;
+  bool keepdim = false;
+  static constexpr AttrField fields[] = {ZP_FIELD(ChooseQparamsAttrs, type),        ZP_FIELD(ChooseQparamsAttrs, rule),
+                                         ZP_FIELD(ChooseQparamsAttrs, eps),         ZP_FIELD(ChooseQparamsAttrs, scale_dtype),
+                                         ZP_FIELD(ChooseQparamsAttrs, zero_point_dtype), ZP_FIELD(ChooseQparamsAttrs, keepdim)};
+};
+
+}  // namespace zp::ops
