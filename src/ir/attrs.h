@@ -4,14 +4,14 @@
 //   struct ConvAttrs {
 //     List<int64_t> stride, padding;
 //     int64_t groups = 1;
-//     static constexpr AttrField fields[] = {ZP_FIELD(ConvAttrs, stride), ZP_FIELD(ConvAttrs, padding),
-//                                            ZP_FIELD(ConvAttrs, groups)};
+//     ZP_ATTRS(ConvAttrs, stride, padding, groups)
 //   };
 //   ... OpDef{.attrs = &attrs_of<ConvAttrs>}
 //
 // The structs are trivially copyable; lists and strings live in the Context's arena or in static storage.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -75,10 +75,18 @@ struct AttrField {
   uint16_t offset;
 };
 
-#define ZP_FIELD(Struct, member)                                                        \
-  ::zp::AttrField {                                                                     \
-    #member, ::zp::AttrKindOf<decltype(Struct::member)>::value, offsetof(Struct, member) \
-  }
+// ZP_ATTRS(Struct, member...) inside a struct lists its fields, in the order they print.
+#define ZP_PARENS_ ()
+#define ZP_EXPAND_(...) ZP_EXPAND3_(ZP_EXPAND3_(ZP_EXPAND3_(__VA_ARGS__)))
+#define ZP_EXPAND3_(...) ZP_EXPAND2_(ZP_EXPAND2_(ZP_EXPAND2_(__VA_ARGS__)))
+#define ZP_EXPAND2_(...) ZP_EXPAND1_(ZP_EXPAND1_(ZP_EXPAND1_(__VA_ARGS__)))
+#define ZP_EXPAND1_(...) __VA_ARGS__
+#define ZP_FIELDS_(Struct, member, ...)                                                                \
+  ::zp::AttrField{#member, ::zp::AttrKindOf<decltype(Struct::member)>::value, offsetof(Struct, member)} \
+  __VA_OPT__(, ZP_FIELDS_AGAIN_ ZP_PARENS_(Struct, __VA_ARGS__))
+#define ZP_FIELDS_AGAIN_() ZP_FIELDS_
+#define ZP_ATTRS(Struct, ...) \
+  static constexpr auto attr_fields() { return std::array{ZP_EXPAND_(ZP_FIELDS_(Struct, __VA_ARGS__))}; }
 
 struct AttrsDef {
   size_t size = 0;
@@ -98,6 +106,8 @@ struct NoAttrs {};
 
 template <typename T>
 inline constexpr T attr_defaults{};
+template <typename T>
+inline constexpr auto attr_fields_of = T::attr_fields();
 
 template <typename T>
 constexpr AttrsDef make_attrs_def() {
@@ -105,7 +115,9 @@ constexpr AttrsDef make_attrs_def() {
   AttrsDef def;
   def.size = sizeof(T);
   def.alignment = alignof(T);
-  if constexpr (requires { T::fields; }) def.fields = List<AttrField>(T::fields);
+  if constexpr (requires { T::attr_fields(); }) {
+    def.fields = List<AttrField>(attr_fields_of<T>.data(), attr_fields_of<T>.size());
+  }
   def.construct = [](void* at) { new (at) T(); };
   def.defaults = &attr_defaults<T>;
   return def;

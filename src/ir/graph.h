@@ -342,8 +342,7 @@ struct OpaqueAttrs {
   std::string_view target;   // the source's own name, e.g. torch.ops.mylib.myop.default
   std::string_view payload;  // its arguments in the source's own form
   bool effect = false;       // not known to be pure: keep, in order
-  static constexpr AttrField fields[] = {ZP_FIELD(OpaqueAttrs, target), ZP_FIELD(OpaqueAttrs, payload),
-                                         ZP_FIELD(OpaqueAttrs, effect)};
+  ZP_ATTRS(OpaqueAttrs, target, payload, effect)
 };
 
 // What a person calls the op of this node: the canonical name, or the target of an opaque node.

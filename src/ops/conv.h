@@ -15,23 +15,19 @@ struct ConvAttrs {
   int64_t groups = 1;
   std::string_view pad_mode;
   std::optional<double> act_min, act_max;  // fused clamp on the real result
-  static constexpr AttrField fields[] = {
-      ZP_FIELD(ConvAttrs, stride),         ZP_FIELD(ConvAttrs, padding), ZP_FIELD(ConvAttrs, dilation),
-      ZP_FIELD(ConvAttrs, output_padding), ZP_FIELD(ConvAttrs, groups),  ZP_FIELD(ConvAttrs, pad_mode),
-      ZP_FIELD(ConvAttrs, act_min),        ZP_FIELD(ConvAttrs, act_max)};
+  ZP_ATTRS(ConvAttrs, stride, padding, dilation, output_padding, groups, pad_mode, act_min, act_max)
 };
 
 struct LinearAttrs {
   std::optional<double> act_min, act_max;
-  static constexpr AttrField fields[] = {ZP_FIELD(LinearAttrs, act_min), ZP_FIELD(LinearAttrs, act_max)};
+  ZP_ATTRS(LinearAttrs, act_min, act_max)
 };
 
 // beta * bias + alpha * (a @ b)
 struct AddmmAttrs {
   Number beta = Number::of_int(1), alpha = Number::of_int(1);
   std::optional<double> act_min, act_max;
-  static constexpr AttrField fields[] = {ZP_FIELD(AddmmAttrs, beta), ZP_FIELD(AddmmAttrs, alpha),
-                                         ZP_FIELD(AddmmAttrs, act_min), ZP_FIELD(AddmmAttrs, act_max)};
+  ZP_ATTRS(AddmmAttrs, beta, alpha, act_min, act_max)
 };
 
 }  // namespace zp::ops

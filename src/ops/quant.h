@@ -12,20 +12,20 @@ namespace zp::ops {
 struct QuantizeAttrs {
   const QuantType* type = nullptr;  // of the result; never null in a valid graph
   bool zero_point_first = false;    // per-token and per-group quantizers round after adding
-  static constexpr AttrField fields[] = {ZP_FIELD(QuantizeAttrs, type), ZP_FIELD(QuantizeAttrs, zero_point_first)};
+  ZP_ATTRS(QuantizeAttrs, type, zero_point_first)
 };
 
 // Quantize and dequantize in one step, in float. Per token and per group forms round after adding, as above.
 struct FakeQuantizeAttrs {
   const QuantType* type = nullptr;
   bool zero_point_first = false;
-  static constexpr AttrField fields[] = {ZP_FIELD(FakeQuantizeAttrs, type), ZP_FIELD(FakeQuantizeAttrs, zero_point_first)};
+  ZP_ATTRS(FakeQuantizeAttrs, type, zero_point_first)
 };
 
 // Integers seen as quantized (type set) or quantized seen as plain integers (type null); no byte changes.
 struct StorageCastAttrs {
   const QuantType* type = nullptr;
-  static constexpr AttrField fields[] = {ZP_FIELD(StorageCastAttrs, type)};
+  ZP_ATTRS(StorageCastAttrs, type)
 };
 
 // Parameters from the range of the data. `rule` names the formula: "minmax" (choose_qparams.tensor), "symmetric",
@@ -37,9 +37,7 @@ struct ChooseQparamsAttrs {
   DType scale_dtype = DType::F64;
   DType zero_point_dtype = DType::I64;
   bool keepdim = false;
-  static constexpr AttrField fields[] = {ZP_FIELD(ChooseQparamsAttrs, type),        ZP_FIELD(ChooseQparamsAttrs, rule),
-                                         ZP_FIELD(ChooseQparamsAttrs, eps),         ZP_FIELD(ChooseQparamsAttrs, scale_dtype),
-                                         ZP_FIELD(ChooseQparamsAttrs, zero_point_dtype), ZP_FIELD(ChooseQparamsAttrs, keepdim)};
+  ZP_ATTRS(ChooseQparamsAttrs, type, rule, eps, scale_dtype, zero_point_dtype, keepdim)
 };
 
 }  // namespace zp::ops
