@@ -1,0 +1,143 @@
+#include "support/atomic_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "support/mapped_file.h"
+
+namespace zp {
+
+struct AtomicFile::State {
+  std::string target, temporary;
+  int descriptor = -1;
+  uint64_t position = 0;  // of the next byte, buffered ones included
+  std::vector<std::byte> buffer;
+
+  Error fail(const char* what) const {
+    return Error("file.write", std::string(what) + ": " + std::strerror(errno)).in_file(target);
+  }
+
+  Status write_raw(const std::byte* data, size_t size) {
+    while (size > 0) {
+      const ssize_t done = ::write(descriptor, data, size);
+      if (done < 0) {
+        if (errno == EINTR) continue;
+        return fail("cannot write");
+      }
+      data += done;
+      size -= static_cast<size_t>(done);
+    }
+    return {};
+  }
+
+  Status flush() {
+    Status status = write_raw(buffer.data(), buffer.size());
+    buffer.clear();
+    return status;
+  }
+};
+
+constexpr size_t kBufferSize = size_t{1} << 18;
+constexpr size_t kCopyRangeMin = size_t{1} << 16;  // below this a system call costs more than the copy
+
+AtomicFile::AtomicFile(std::unique_ptr<State> state) : state_(std::move(state)) {}
+AtomicFile::AtomicFile(AtomicFile&&) noexcept = default;
+AtomicFile& AtomicFile::operator=(AtomicFile&&) noexcept = default;
+
+AtomicFile::~AtomicFile() {
+  if (state_ && state_->descriptor >= 0) {
+    ::close(state_->descriptor);
+    ::unlink(state_->temporary.c_str());
+  }
+}
+
+Result<AtomicFile> AtomicFile::create(const std::string& target) {
+  auto state = std::make_unique<State>();
+  state->target = target;
+  struct stat status {};
+  if (::stat(target.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) {
+    return Error("file.write", "the target is a directory").in_file(target);
+  }
+  state->temporary = target + ".XXXXXX.tmp";
+  state->descriptor = ::mkostemps(state->temporary.data(), 4, O_CLOEXEC);
+  if (state->descriptor < 0) return state->fail("cannot create a temporary file beside the target");
+  // mkostemps makes the file private; give it the mode that a plain creation would have.
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  ::fchmod(state->descriptor, 0666 & ~mask);
+  state->buffer.reserve(kBufferSize);
+  return AtomicFile(std::move(state));
+}
+
+Status AtomicFile::write(std::span<const std::byte> bytes) {
+  State& s = *state_;
+  s.position += bytes.size();
+  if (s.buffer.size() + bytes.size() > kBufferSize) ZP_CHECK(s.flush());
+  if (bytes.size() >= kBufferSize) return s.write_raw(bytes.data(), bytes.size());
+  s.buffer.insert(s.buffer.end(), bytes.begin(), bytes.end());
+  return {};
+}
+
+Status AtomicFile::write(std::string_view text) { return write(std::as_bytes(std::span(text.data(), text.size()))); }
+
+Status AtomicFile::write(const Blob& blob) {
+  State& s = *state_;
+  if (!blob.file() || blob.size() < kCopyRangeMin) return write(blob.bytes());
+  ZP_CHECK(s.flush());
+  auto from = static_cast<off64_t>(blob.offset());
+  size_t left = blob.size();
+  while (left > 0) {
+    const ssize_t done = ::copy_file_range(blob.file()->descriptor(), &from, s.descriptor, nullptr, left, 0);
+    if (done < 0 && errno == EINTR) continue;
+    if (done <= 0) break;  // not supported here, or the file became shorter: the plain way decides
+    left -= static_cast<size_t>(done);
+  }
+  s.position += blob.size();
+  return left == 0 ? Status() : s.write_raw(blob.data() + (blob.size() - left), left);
+}
+
+Status AtomicFile::pad_to(uint64_t position) {
+  static const std::byte zeros[4096] = {};
+  while (state_->position < position) {
+    const uint64_t missing = position - state_->position;
+    ZP_CHECK(write(std::span<const std::byte>(zeros, missing < sizeof(zeros) ? missing : sizeof(zeros))));
+  }
+  return {};
+}
+
+uint64_t AtomicFile::position() const { return state_->position; }
+
+Status AtomicFile::commit() {
+  State& s = *state_;
+  ZP_CHECK(s.flush());
+  const int closed = ::close(s.descriptor);
+  s.descriptor = -1;
+  if (closed != 0 || ::rename(s.temporary.c_str(), s.target.c_str()) != 0) {
+    Error error = s.fail(closed != 0 ? "cannot write" : "cannot rename the finished file to its name");
+    ::unlink(s.temporary.c_str());
+    return error;
+  }
+  return {};
+}
+
+Status write_file(const std::string& path, std::string_view text) {
+  ZP_TRY(AtomicFile file, AtomicFile::create(path));
+  ZP_CHECK(file.write(text));
+  return file.commit();
+}
+
+Result<std::string> read_file(const std::string& path, uint64_t limit) {
+  ZP_TRY(std::shared_ptr<const MappedFile> file, MappedFile::open(path));
+  if (file->size() > limit) {
+    return Error("file.size", "has " + std::to_string(file->size()) + " bytes, at most " + std::to_string(limit) +
+                                  " are accepted here").in_file(path);
+  }
+  return std::string(reinterpret_cast<const char*>(file->data()), static_cast<size_t>(file->size()));
+}
+
+}  // namespace zp
