@@ -230,6 +230,7 @@ class Context {
 
  private:
   friend class Graph;
+  friend class Node;
   struct Interner;
   Arena arena_;
   DimContext dims_;
