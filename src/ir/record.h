@@ -15,6 +15,9 @@ struct RewriteRecord {
   std::vector<std::string> nodes;  // names in the input model
   std::string into;                // name of the node that stands for them now
   std::string note;                // one sentence of numbers, e.g. "bias of 3 channels saturated"
+  // What the rewrite promises of the real value of `into` when its inputs are what they were: the largest
+  // change in each element. 0: every bit is kept.
+  double max_abs_change = 0;
 };
 
 struct KeptRecord {
