@@ -1,0 +1,51 @@
+// Writes JSON text: keys in the order given, numbers in the shortest form that reads back equal, non-finite
+// numbers as strings ("Infinity", "-Infinity", "NaN"). Commas are placed by the writer.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace zp {
+
+class JsonWriter {
+ public:
+  // indent 0: one line.
+  explicit JsonWriter(int indent = 0) : indent_(indent) {}
+
+  JsonWriter& begin_object();
+  JsonWriter& end_object();
+  JsonWriter& begin_array();
+  JsonWriter& end_array();
+  JsonWriter& key(std::string_view name);
+  JsonWriter& value(std::string_view text);
+  JsonWriter& value(const char* text) { return value(std::string_view(text)); }
+  JsonWriter& value(const std::string& text) { return value(std::string_view(text)); }
+  JsonWriter& value(bool b) { return raw(b ? "true" : "false"); }
+  JsonWriter& value(double number);
+  template <std::integral T>
+    requires(!std::same_as<T, bool>)
+  JsonWriter& value(T number) { return raw(std::to_string(number)); }
+  JsonWriter& null() { return raw("null"); }
+  JsonWriter& raw(std::string_view json);  // already valid JSON
+
+  template <typename T>
+  JsonWriter& field(std::string_view name, const T& v) { return key(name).value(v); }
+
+  const std::string& str() const { return out_; }
+  std::string take() { return std::move(out_); }
+
+ private:
+  void before_value();
+  void newline();
+  std::string out_;
+  std::vector<bool> has_items_;
+  int indent_;
+  bool after_key_ = false;
+};
+
+std::string json_quote(std::string_view text);
+
+}  // namespace zp
