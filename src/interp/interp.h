@@ -19,6 +19,9 @@ namespace zp {
 struct RunOptions {
   // Called for every value of the main graph once it is known, inputs and constants included, in program order.
   std::function<void(const Value&, const Tensor&)> trace;
+  // Called like `trace`; may return a tensor of the same dtype and shape to go on with instead (null: none). Verification
+  // uses it to see a difference where it arises.
+  std::function<const Tensor*(const Value&, const Tensor&)> replace;
   // Keeps every value of the main graph here instead of freeing it after its last use.
   std::unordered_map<const Value*, Tensor>* values = nullptr;
   // State inputs (in the order of their inputs) to start from instead of their initial constants; empty: the constants.
