@@ -1,0 +1,101 @@
+// A backend: what a target can do, read from a text file (backends/*.zpb, or any path). Passes ask it what a match may
+// become; they know no target by name. `accepts` is the one judge: fusing, observer placement, reports and `zp match`
+// all use its answer.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "backend/tree.h"
+#include "ir/graph.h"
+#include "rewrite/matcher.h"
+
+namespace zp {
+
+namespace backend {
+
+// Why something is not accepted: the condition, what it wants, what is there.
+struct Refusal {
+  std::string clause;   // types.x, where, one-use, derived ...; with the line of the backend file where it has one
+  std::string wanted;
+  std::string found;
+  std::string text;     // one sentence for a person
+  uint32_t line = 0;    // in the backend file
+  int progress = 0;     // how many slots were accepted before: the nearest attempt explains best
+};
+
+struct Verdict {
+  const TypesDef* types = nullptr;   // the first dtype configuration that fits; null: the pattern has none
+  std::optional<Refusal> refusal;
+  bool ok() const { return !refusal.has_value(); }
+};
+
+// Which form of bias the kernels of an op take, in order of preference.
+struct BiasForm {
+  bool integer = false;   // i32, scale = scale of x * scale of w
+  bool real = false;      // float
+  bool prefers_integer = false;
+};
+
+// Whether a weight may have this quantization; `wanted` says what would be accepted.
+struct WeightAnswer {
+  bool ok = false;
+  std::string wanted;
+};
+
+}  // namespace backend
+
+class Backend {
+ public:
+  // A builtin name (`cpu`), `none`, or the path of a .zpb file.
+  static Result<std::unique_ptr<Backend>> load(std::string_view name_or_path);
+  // Text of a file; all problems of it come in one error.
+  static Result<std::unique_ptr<Backend>> parse(std::string_view text, std::string_view file);
+  // From a tree (the C++ builder, an importer of another description).
+  static Result<std::unique_ptr<Backend>> make(backend::File tree);
+  static std::vector<std::string_view> builtin_names();
+  static std::string_view builtin_text(std::string_view name);  // empty if there is none
+  // Accepts every representable type for every op with an integer form: `--backend none`.
+  static const Backend& permissive();
+
+  std::string_view name() const { return tree_.name; }
+  const backend::File& tree() const { return tree_; }
+  std::span<const backend::PatternDef> patterns() const { return tree_.patterns; }
+  const rewrite::PatternSet& pattern_set() const { return set_; }
+  // Notes and warnings of reading: legacy forms printed as graphs, items that replace inherited ones, ties.
+  const std::vector<Diagnostic>& notes() const { return notes_; }
+
+  // The first word of a numerics line, or nothing: numerics("accumulate") -> "i32".
+  std::optional<std::string_view> numerics(std::string_view key) const;
+  // `qat_output_quantizer` of numerics: true if a folded batch norm takes the parameters of the quantizer after it
+  // (the default), false if the target wants those of the quantizer before it.
+  bool qat_output_after() const;
+
+  std::string print() const;  // the canonical text; reads back to the same tree
+  std::string json() const;   // the same as data
+
+  // May the operators of this match run as what the pattern becomes?
+  backend::Verdict accepts(const rewrite::Match& match) const;
+
+  // May operand `operand` of `op` (a weight) be quantized like this? Asked by passes that change weights.
+  backend::WeightAnswer takes_weight_quant(const OpDef& op, size_t operand, const QuantType& quant,
+                                           std::span<const Dim> shape) const;
+  // The bias that patterns rooted in `op` take where input and weight are quantized statically.
+  backend::BiasForm bias_form(const OpDef& op) const;
+  // True if some pattern takes this op as its root (or, with `anywhere`, at any step).
+  bool knows(const OpDef& op, bool anywhere = false) const;
+
+ private:
+  Backend() = default;
+  Status finish(std::vector<Diagnostic> problems);
+  backend::File tree_;
+  std::vector<Diagnostic> notes_;
+  rewrite::ClassMap classes_;
+  rewrite::PatternSet set_;
+};
+
+}  // namespace zp

@@ -1,0 +1,62 @@
+// What stands at an operand or result: the quantization a fused operator would see there. In a graph with quantize and
+// dequantize the type of a slot is read from the dequantize that feeds the operand *directly* and from the quantize that
+// consumes the result *directly*; nothing in between is ever looked through. Already fused operators carry the
+// quantization in the types of their operands and results.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ir/graph.h"
+
+namespace zp::rewrite {
+
+struct SlotReading {
+  bool present = false;             // false: the operand is absent
+  bool result = false;
+  Value* value = nullptr;           // the operand or result itself
+  Value* quantized = nullptr;       // the quantized value it stands for; null: plain
+  const QuantType* quant = nullptr; // of `quantized`
+  Node* converter = nullptr;        // the dequantize or quantize that was read; null: the value itself is quantized
+  std::vector<Node*> more;          // results: further quantize nodes with the same parameters
+  bool constant = false;            // the (quantized) value is a constant
+  std::string why_plain;            // results: why the quantize that follows cannot be used (several readers)
+  const Type& type() const { return value->type(); }
+};
+
+SlotReading read_operand(Value* value);
+SlotReading read_result(Value* value);
+
+// Axes of a weight operand: `out` has one entry an output channel, `in` is summed over. -1: not known.
+struct WeightAxes {
+  int out = -1;
+  int in = -1;
+};
+WeightAxes weight_axes(const OpDef& op, size_t operand, int rank);
+
+// The grid of a quantization in words that do not depend on how it was declared.
+struct Grid {
+  bool per_tensor = false;
+  int axis = -1;            // one scale an index of this axis, else none
+  int group_axis = -1;      // groups along this axis, single indices along all others
+  int64_t group = 0;        // extent of a group; the whole extent where `whole`
+  bool whole = false;       // one group takes the whole axis
+  bool per_token = false;   // one scale a vector along the last axis
+};
+Grid grid_of(const QuantType& quant, std::span<const Dim> shape);
+
+// Declared width: the smallest of 1, 2, 4, 8, 16, 32, 64 bits whose integers (of the storage's signedness) hold the
+// declared range.
+int declared_bits(const QuantType& quant);
+// All zero points are 0 (or the middle of the range, for unsigned storage); static integer domains only.
+bool is_symmetric(Context& context, const QuantType& quant);
+
+// Scales and zero points of a static quantization as numbers, one a cell.
+std::vector<double> scales_of(Context& context, const QuantType& quant);
+std::vector<double> zero_points_of(Context& context, const QuantType& quant, size_t count);
+
+// "i8[-127:127] symmetric per-axis 0", for messages.
+std::string describe(Context& context, const QuantType& quant, std::span<const Dim> shape);
+
+}  // namespace zp::rewrite
