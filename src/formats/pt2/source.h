@@ -24,6 +24,11 @@ struct SourceNode {
   std::string_view metadata;  // JSON object
   int8_t single_return = -1;  // is_hop_single_tensor_return: -1 null, 0 false, 1 true
   const Overload* overload = nullptr;  // the row that translated it; null: opaque
+  // What the importer made of it, so that the exporter sees whether a pass changed the node: op, attrs_hash() of its
+  // attributes, and for each operand the name that stands for it in `inputs` (empty: absent, or a literal).
+  const OpDef* op = nullptr;
+  size_t attrs_hash = 0;
+  List<std::string_view> operands;
 };
 
 // One entry of the signature, in the order of the file.
