@@ -8,7 +8,7 @@
 //
 // Without a word in the map column an argument goes
 //   - Tensor, Tensor?, Tensor[]: to the next operand of the card, in order, whatever its name;
-//   - Layout, Device, MemoryFormat: nowhere (the exporter leaves them out, or writes the default);
+//   - Layout, Device, MemoryFormat, `pin_memory`, `non_blocking`: nowhere (the exporter leaves them out);
 //   - anything else: to the attribute of the same name.
 // The words of the map column, separated by spaces:
 //   arg>name     the argument is the attribute `name`
@@ -16,7 +16,7 @@
 //   -arg         dropped; the exporter leaves it out
 //   -arg=value   dropped whatever it is; the exporter writes `value`
 //   arg=value    must have that value for the row to apply; the exporter writes it
-//   arg|other    an empty list stands for the value of argument `other`
+//   arg*2        a list of exactly 2 tensors, spread over as many operands
 //   .attr=value  attribute fixed by the overload: set by the importer; the exporter takes the row only if it holds
 //   @name        the hook `name` translates the node (the other words, if any, are its hints)
 //   <            import only: the exporter never picks this row of its own accord
@@ -52,7 +52,7 @@ struct ArgSpec {
   bool keyword_only = false;
   bool aliased = false;         // a result may share its storage
   bool mutated = false;
-  int fixed_size = 0;           // int[2]: 2; a single number stands for so many
+  int fixed_size = 0;           // int[2]: 2; a single number stands for so many. Tensor[] with `arg*2`: 2
   bool has_default = false;
   std::string_view default_text;  // None, true, 1, 0.5, [1, 1], [], none (a string without quotes)
 
@@ -60,7 +60,6 @@ struct ArgSpec {
   int operand = -1;                // to == Operand
   std::string_view attr;           // to == Attribute: name of the field
   std::string_view literal;        // Dropped: what the exporter writes, empty: leave out; Fixed: the value
-  std::string_view empty_takes;    // an empty list stands for the value of this argument
 };
 
 struct FixedAttr {
@@ -81,7 +80,7 @@ struct Overload {  // a row, parsed
   bool list_result = false;  // one Tensor[]
   bool sym_result = false;   // returns a SymInt, SymFloat, SymBool or Scalar
   bool import_only = false;
-  uint32_t order = 0;        // position in the tables: rows of one card are tried in this order
+  const Overload* alternative = nullptr;  // the next row of the same target, tried when a Fixed argument differs
 
   const ArgSpec* find(std::string_view arg) const;
 };
@@ -96,8 +95,8 @@ std::span<const Overload* const> all_overloads();
 
 // Name of a target without namespace and overload: aten.add.Tensor -> add.
 std::string_view base_name(std::string_view target);
-// The card's name for a target, known or not: what reports call it. `rank` is the input's, 0 if unknown
-// (convolution -> conv2d, conv_transpose2d). Falls back to the target itself.
+// The name of the card that a target becomes where its row says so, else its base name where there is a row, else the
+// target itself.
 std::string_view canonical_name(std::string_view target);
 
 // A mistake in a row (unknown type, word that names no argument) is a programming error; found by the tests.
@@ -112,6 +111,7 @@ struct Literal {
   std::string_view s;
   std::vector<Literal> items;
 };
+// `kind` tells a number of the c10 enumeration (`ScalarType x=6`) from an integer: it becomes a dtype name.
 Literal parse_literal(std::string_view text, ArgKind kind);
 
 // dtypes as archives number them (torch/_export/serde/schema.py, not c10); 0 / Unknown where there is none.
