@@ -1,7 +1,11 @@
 // Symbolic dimensions. A Dim is a number, unknown, or an expression over symbols. Expressions are
-// hash-consed and canonical (sums and products sorted and folded), so equality is identity.
+// hash-consed and canonical, so equality is identity: a polynomial is a sorted sum of products with like terms
+// collected, over atoms that are symbols or quotients, remainders, minima, maxima and powers simplified as far as
+// exact integer arithmetic and the ranges of symbols allow. The order of parts depends on their structure and names
+// only, never on history, so that the text form reads back to the same expression.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -22,8 +26,8 @@ class DimContext;
 enum class DimOp : uint8_t {
   Symbol,
   Constant,  // only inside expressions
-  Add, Mul,  // n-ary, sorted
-  FloorDiv, CeilDiv, Mod, Min, Max, Pow,
+  Add, Mul,  // n-ary, sorted; Mul: an optional Constant first, then factors (a square has its factor twice)
+  FloorDiv, CeilDiv, Mod, Min, Max, Pow,  // Min, Max: n-ary, sorted. CeilDiv is never built: see DimContext::ceildiv
 };
 
 struct DimExpr {
@@ -31,7 +35,9 @@ struct DimExpr {
   int64_t value = 0;         // Constant
   std::string_view symbol;   // Symbol
   List<const DimExpr*> args;
-  uint32_t id = 0;           // order of creation: gives the canonical order
+  uint32_t id = 0;           // order of creation
+  uint32_t size = 1;         // nodes when written out as a tree; bounded, so that walking one is cheap
+  uint32_t depth = 1;        // bounded likewise
 };
 
 inline constexpr int64_t kDimUnbounded = std::numeric_limits<int64_t>::max();
@@ -46,7 +52,8 @@ struct SymbolInfo {
 class Dim {
  public:
   constexpr Dim() = default;  // unknown
-  constexpr Dim(int64_t value) : value_(value), known_(true) {}
+  template <std::integral T>
+  constexpr Dim(T value) : value_(static_cast<int64_t>(value)), known_(true) {}
   constexpr explicit Dim(const DimExpr* expr) : expr_(expr) {}
   static constexpr Dim unknown() { return Dim(); }
 
@@ -59,7 +66,7 @@ class Dim {
   // Two unknown dims are not known to be equal, yet compare equal as values of the type Dim.
   friend constexpr bool operator==(const Dim&, const Dim&) = default;
 
-  std::string str() const;  // "16", "?", "2*s0 + 1"
+  std::string str() const;  // "16", "?", "2*s0+1"; DimContext::parse reads it back
 
  private:
   int64_t value_ = 0;
@@ -76,13 +83,15 @@ class DimContext {
   DimContext(const DimContext&) = delete;
   DimContext& operator=(const DimContext&) = delete;
 
-  // Declares (or finds) a symbol. Ranges of a second declaration narrow the first.
-  Dim symbol(std::string_view name, const SymbolInfo& info = {});
+  // Finds a symbol, or declares it (0 and up). With a range it declares; ranges of a second declaration narrow the first.
+  Dim symbol(std::string_view name);
+  Dim symbol(std::string_view name, const SymbolInfo& info);
   const SymbolInfo* info(std::string_view symbol) const;
   SymbolInfo* info(std::string_view symbol);
   std::vector<std::string_view> symbols() const;  // in order of declaration
 
-  // Unknown in, unknown out. Division by zero gives unknown.
+  // Unknown in, unknown out. Division by zero gives unknown, and so does what overflows 64 bits or would grow beyond
+  // the bounds on depth and size. floordiv and mod round towards minus infinity, as Python's // and % do.
   Dim add(Dim a, Dim b);
   Dim sub(Dim a, Dim b);
   Dim mul(Dim a, Dim b);

@@ -38,6 +38,8 @@ class TextCursor {
   // True if nothing but white space and comments follows on this line.
   bool at_line_end();
 
+  void skip_raw(size_t characters) { at_ += characters; }  // they must not hold a line end
+
   // Consumes `symbol` if it comes next. A symbol that ends in a letter must not run into a longer word.
   bool accept(std::string_view symbol) { skip(); return accept_raw(symbol); }
   bool accept_inline(std::string_view symbol) { skip_inline(); return accept_raw(symbol); }
