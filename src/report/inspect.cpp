@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "ir/record.h"
 #include "ir/tensor.h"
 #include "report/table.h"
 #include "support/json_writer.h"
