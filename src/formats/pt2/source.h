@@ -24,10 +24,8 @@ struct SourceNode {
   std::string_view metadata;  // JSON object
   int8_t single_return = -1;  // is_hop_single_tensor_return: -1 null, 0 false, 1 true
   const Overload* overload = nullptr;  // the row that translated it; null: opaque
-  // What the importer made of it, so that the exporter sees whether a pass changed the node: op, attrs_hash() of its
-  // attributes, and for each operand the name that stands for it in `inputs` (empty: absent, or a literal).
-  const OpDef* op = nullptr;
-  size_t attrs_hash = 0;
+  // Opaque nodes: for each operand of the node, in order, the name that stands for it in `inputs`. The exporter writes
+  // `inputs` again with the n-th operand's new name in place of the n-th of these names.
   List<std::string_view> operands;
 };
 
@@ -80,6 +78,8 @@ struct Pt2Source : FormatSource {
   // reuse these names.
   std::unordered_map<std::string_view, Dim> symbol_values;
   std::string_view device = "cpu";  // of the first tensor
+  // Operator namespaces of the file (aten, torchao, quantized_decomposed): the exporter adds none where it can.
+  std::vector<std::string> namespaces;
 };
 
 }  // namespace zp::pt2

@@ -1,0 +1,26 @@
+// Writes a model as a torch.export archive (.pt2) of the layout of torch >= 2.9: raw storages with a configuration
+// record, which torch.export.load reads once the operator libraries of needs_import() are imported. What an imported
+// archive said beyond the graph (signature, pytrees, guards, metadata, sample inputs) is carried over; weights that
+// were not changed are copied by the kernel and not read. Fused integer operators have no form here: expand them
+// first. Equal models give equal bytes.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ir/model.h"
+#include "support/result.h"
+
+namespace zp {
+
+struct ExportOptions {
+  bool carry_sample_inputs = true;  // of the source archive, if it has any
+};
+
+// The file appears whole or not at all.
+Status export_pt2(const Model& model, const std::string& path, const ExportOptions& options = {});
+
+// Python modules that register the operators which the exported model uses beyond plain `import torch`, sorted.
+std::vector<std::string> needs_import(const Model& model);
+
+}  // namespace zp
