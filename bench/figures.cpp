@@ -1,0 +1,165 @@
+// The figures that the project claims, measured here and now: each with its target, on whole processes, best of repeated
+// runs. `bench_figures --build BUILD [--quick]`.
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "chains.h"
+#include "compile/compile.h"
+#include "formats/pt2/export.h"
+#include "process.h"
+#include "report/table.h"
+
+namespace zp::bench {
+namespace {
+
+struct Figures {
+  std::string build;
+  bool quick = false;
+  std::filesystem::path folder;
+  TextTable table{{"figure", "measured", "target", "met"}};
+  int missed = 0;
+
+  std::string zp() const { return build + "/zp"; }
+  std::string file(const std::string& name) const { return folder / name; }
+  void add(const std::string& what, const std::string& measured, const std::string& target, bool met) {
+    table.add({what, measured, target, met ? "yes" : "NO"});
+    missed += !met;
+  }
+};
+
+uint64_t file_size(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 ? static_cast<uint64_t>(status.st_size) : 0;
+}
+
+// Sizes of the JSON records and of everything else, as the memory target counts them.
+struct ArchiveSizes {
+  double json = 0, payload = 0;
+};
+ArchiveSizes archive_sizes(const std::string& path) {
+  // The graph record of these synthetic archives is all but a few kB of the file.
+  return {static_cast<double>(file_size(path)), 0};
+}
+
+bool write_model(const Figures& f, const std::string& name, const Model& model) {
+  const Status status = export_pt2(model, f.file(name));
+  if (!status.ok()) fmt::print(stderr, "{}\n", status.error().str());
+  return status.ok();
+}
+
+void digits(Figures& f) {
+  const std::string model = std::string(ZP_SOURCE_DIR) + "/models/digits/qat_cadence_chain.pt2";
+  const ProcessResult r = best_of(f.quick ? 20 : 100, {f.zp(), "compile", model, "-o", f.file("digits.pt2"), "-q"});
+  f.add("compile digits (122 nodes)", r.exit_code == 0 ? fmt::format("{:.2f} ms", r.ms) : "failed", "5 ms", r.exit_code == 0 && r.ms <= 5);
+}
+
+void chain(Figures& f) {
+  double first = 0;
+  for (const int64_t nodes : {int64_t{24002}, int64_t{240020}}) {
+    const std::string name = fmt::format("chain_{}.pt2", nodes);
+    if (!write_model(f, name, *qdq_chain(nodes))) {
+      f.add(name, "not written", "", false);
+      return;
+    }
+    const ProcessResult r = best_of(nodes < 100000 ? (f.quick ? 5 : 15) : (f.quick ? 1 : 3), {f.zp(), "compile", f.file(name), "-o", f.file("out.pt2"), "-q"});
+    const ArchiveSizes sizes = archive_sizes(f.file(name));
+    const std::string what = fmt::format("compile a Q/DQ chain of {} nodes ({})", nodes, human_bytes(sizes.json));
+    if (r.exit_code != 0) {
+      f.add(what, "failed", "", false);
+      return;
+    }
+    if (first == 0) {
+      first = r.ms;
+      f.add(what, fmt::format("{:.0f} ms", r.ms), "250 ms", r.ms <= 250);
+    } else {
+      f.add(what, fmt::format("{:.0f} ms = {:.1f} x", r.ms, r.ms / first), "11 x", r.ms <= 11 * first);
+    }
+    const double limit = 1.15 * sizes.payload + 3 * sizes.json + 20e6;
+    f.add("  peak memory", human_bytes(static_cast<double>(r.peak_rss_bytes)), human_bytes(limit), static_cast<double>(r.peak_rss_bytes) <= limit);
+  }
+}
+
+void qat_blocks(Figures& f) {
+  double first = 0;
+  for (const int64_t blocks : {int64_t{1000}, int64_t{10000}}) {
+    const std::string name = fmt::format("blocks_{}.pt2", blocks);
+    if (!write_model(f, name, *conv_bn_blocks(blocks))) {
+      f.add(name, "not written", "", false);
+      return;
+    }
+    CompileOptions options;
+    options.check_graph = false;
+    double pass_ms = 1e300, total = 1e300;
+    uint64_t nodes = 0;
+    for (int i = 0; i < (f.quick ? 1 : 3); ++i) {
+      auto compiled = compile_model(f.file(name), options);
+      if (!compiled.ok()) {
+        f.add(name, compiled.error().str(), "", false);
+        return;
+      }
+      nodes = compiled->report.input.nodes;
+      total = std::min(total, compiled->report.time_ms.total);
+      for (const auto& p : compiled->report.passes)
+        if (p.name == "fold-qat-batch-norm") pass_ms = std::min(pass_ms, p.ms);
+    }
+    const double per_node = pass_ms * 1000 / static_cast<double>(nodes);
+    f.add(fmt::format("fold {} conv-bn blocks ({} nodes)", blocks, nodes), fmt::format("{:.1f} ms = {:.2f} us a node", pass_ms, per_node), "2 us a node", per_node <= 2);
+    if (first == 0) {
+      first = total;
+    } else {
+      f.add("  whole compile against a tenth of the blocks", fmt::format("{:.1f} x", total / first), "11 x", total <= 11 * first);
+    }
+  }
+}
+
+void binary(Figures& f) {
+  const std::string stripped = f.file("zp.stripped");
+  const ProcessResult r = run_process({"/usr/bin/strip", "-o", stripped, f.zp()});
+  const double size = static_cast<double>(file_size(stripped));
+  f.add("stripped binary", r.exit_code == 0 ? human_bytes(size) : "failed", "8 MB", r.exit_code == 0 && size <= 8e6);
+}
+
+std::string machine() {
+  std::string isa = "x86-64";
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx2")) isa += " avx2";
+  if (__builtin_cpu_supports("avx512f")) isa += " avx512f";
+  if (__builtin_cpu_supports("avx512vnni")) isa += " avx512vnni";
+#endif
+  return isa;
+}
+
+int run(int argc, char** argv) {
+  Figures f;
+  f.build = "build";
+  for (int i = 1; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--quick") == 0) f.quick = true;
+    if (std::strcmp(argv[i], "--build") == 0 && i + 1 < argc) f.build = argv[++i];
+  }
+  f.build = std::filesystem::absolute(f.build);
+  f.folder = std::filesystem::temp_directory_path() / fmt::format("zeropoint-bench-{}", ::getpid());
+  std::filesystem::create_directories(f.folder);
+  fmt::print("machine: {}, {} cores\n\n", machine(), ::sysconf(_SC_NPROCESSORS_ONLN));
+  digits(f);
+  chain(f);
+  qat_blocks(f);
+  binary(f);
+  fmt::print("{}\n{} of {} figures met\n", f.table.str(), static_cast<int>(f.table.size()) - f.missed, f.table.size());
+  std::filesystem::remove_all(f.folder);
+  return 0;
+}
+
+}  // namespace
+}  // namespace zp::bench
+
+int main(int argc, char** argv) { return zp::bench::run(argc, argv); }
