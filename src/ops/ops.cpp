@@ -5,11 +5,11 @@
 namespace zp::ops {
 
 const OpTable& table() {
-  static const OpTable all({
+  static const OpTable table_of_cards({
       &kConstOp, &kReturnOp, &kOpaqueOp,
 #include "ops/ops_table.inc"
   });
-  return all;
+  return table_of_cards;
 }
 
 }  // namespace zp::ops
