@@ -52,6 +52,7 @@ void Value::set_name(std::string_view name) {
   graph_->values_.erase(name_);
   name_ = graph_->unique_name(name);
   graph_->values_.emplace(name_, this);
+  if (def_ != nullptr && index_ == 0) def_->name_ = name_;  // a node is named by its first result
 }
 
 void Value::replace_all_uses_with(Value* other) {
