@@ -1,0 +1,116 @@
+#include "passes/cleanup/cleanup.h"
+
+#include <vector>
+
+#include "ops/ops.h"
+#include "passes/cleanup/common.h"
+#include "passes/cleanup/rules.h"
+#include "passes/cleanup/state.h"
+
+namespace zp {
+namespace {
+
+std::vector<Graph*> all_graphs(Model& model) {
+  std::vector<Graph*> graphs{model.graph.get()};
+  for (size_t i = 0; i < graphs.size(); ++i)
+    for (const Node* node : graphs[i]->nodes())
+      for (Graph* region : node->regions()) graphs.push_back(region);
+  return graphs;
+}
+
+// Whether a node may go when nobody reads it. Regions are asked for all their nodes.
+bool is_removable(const Node& node) {
+  std::vector<const Node*> work{&node};
+  while (!work.empty()) {
+    const Node* n = work.back();
+    work.pop_back();
+    if (n->op().has(kEffect) || n->op().has(kRandom)) return false;
+    if (n->is(kOpaqueOp) && n->attrs<OpaqueAttrs>().effect) return false;
+    for (const Graph* region : n->regions())
+      for (const Node* inner : region->nodes()) work.push_back(inner);
+  }
+  return true;
+}
+
+void remove_dead_code(Graph& graph) {
+  std::vector<Node*> nodes;
+  nodes.reserve(graph.node_count());
+  for (Node* node : graph.nodes()) nodes.push_back(node);
+  for (size_t i = nodes.size(); i-- > 0;)
+    if (!nodes[i]->has_uses() && is_removable(*nodes[i])) nodes[i]->erase();
+}
+
+void merge(Node* node, Node* earlier) {
+  for (size_t i = 0; i < node->result_count(); ++i) node->result(i)->replace_all_uses_with(earlier->result(i));
+  constexpr size_t kManyOrigins = 64;
+  if (!node->is(kConstOp) && earlier->origins().size() < kManyOrigins) earlier->add_origins_of(*node);
+  node->erase();
+}
+
+// One sweep in program order: operands are in their final form when a node is visited.
+void sweep(Graph& graph) {
+  cleanup::CommonValues common;
+  std::vector<Node*> work;
+  for (Node* first : graph.nodes()) {
+    work.assign(1, first);
+    while (!work.empty()) {
+      Node* node = work.back();
+      work.pop_back();
+      if (node->is(kConstOp) ? false : cleanup::fold_constant(*node)) continue;
+      if (Value* same = cleanup::same_value(*node)) {
+        if (same->def() != nullptr && same->def() != node) same->def()->add_origins_of(*node);
+        node->result()->replace_all_uses_with(same);
+        node->erase();
+        continue;
+      }
+      if (Node* dequantize = cleanup::split_fake_quantize(*node)) {
+        Node* quantize = dequantize->operand(0)->def();
+        node->result()->replace_all_uses_with(dequantize->result());
+        node->erase();
+        work = {dequantize, quantize};  // the quantize is visited first
+        continue;
+      }
+      if (Node* earlier = common.earlier(node)) merge(node, earlier);
+    }
+  }
+}
+
+// Before the sweep, because it replaces readers behind the node.
+void make_quantizers_static(Graph& graph) {
+  std::vector<Node*> quantizers;
+  for (Node* node : graph.nodes())
+    if (node->is(ops::quantize) && node->operand(1) != nullptr) quantizers.push_back(node);
+  for (Node* node : quantizers) cleanup::make_quantize_static(*node);
+}
+
+Status run_cleanup(PassContext& context) {
+  Model& model = context.model;
+  remove_dead_code(model);
+  const size_t states = cleanup::remove_dead_state(model);
+  if (states > 0) {
+    context.records.rewrites.push_back({.pass = "cleanup", .pattern = "dead-state", .nodes = {}, .into = {},
+                                        .note = std::to_string(states) + " state counters that only feed themselves removed"});
+  }
+  for (Graph* graph : all_graphs(model)) {
+    make_quantizers_static(*graph);
+    sweep(*graph);
+  }
+  remove_dead_code(model);
+  return {};
+}
+
+}  // namespace
+
+void remove_dead_code(Model& model) {
+  const std::vector<Graph*> graphs = all_graphs(model);
+  for (size_t i = graphs.size(); i-- > 0;) remove_dead_code(*graphs[i]);
+}
+
+const PassCard kCleanupPass{.name = "cleanup",
+                            .doc = "folds constants, removes identities, duplicates, dead code and dead counters",
+                            .needs = "",
+                            .gives = "no constant subgraph but dequantize of constants; no fake quantization",
+                            .promise = Promise::Exact,
+                            .run = run_cleanup};
+
+}  // namespace zp

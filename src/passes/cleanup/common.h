@@ -1,0 +1,23 @@
+// Equal computations become one: nodes of one op with equal attributes and operands, const nodes of one constant,
+// numbers of the program with equal bits. Each node is hashed once. Dequantize is left alone: a reader of its own costs
+// nothing once fused, and backends want to claim it.
+#pragma once
+
+#include <unordered_set>
+
+#include "ir/graph.h"
+
+namespace zp::cleanup {
+
+class CommonValues {
+ public:
+  // An earlier node that computes the same, or null; then `node` is remembered. To be asked in program order.
+  Node* earlier(Node* node);
+
+ private:
+  struct Hash { size_t operator()(const Node* node) const; };
+  struct Equal { bool operator()(const Node* a, const Node* b) const; };
+  std::unordered_set<Node*, Hash, Equal> nodes_;
+};
+
+}  // namespace zp::cleanup
