@@ -58,6 +58,7 @@ struct TypeEqual {
 struct Context::Interner {
   std::unordered_set<const Type*, TypeHash, TypeEqual> types;
   std::unordered_set<const QuantType*, QuantHash, QuantEqual> quants;
+  std::unordered_map<std::string_view, uint32_t> suffixes;  // last used with a constant's name: thousands share one
 };
 
 Context::Context() : interner_(std::make_unique<Interner>()) {}
@@ -146,13 +147,11 @@ List<Dim> Context::dims_of(std::span<const int64_t> values) {
 Constant* Context::add_constant(Constant constant) {
   std::string name(constant.name.empty() ? "constant" : constant.name);
   if (constants_by_name_.contains(name)) {
-    for (int i = 1;; ++i) {
-      std::string candidate = name + "." + std::to_string(i);
-      if (!constants_by_name_.contains(candidate)) {
-        name = std::move(candidate);
-        break;
-      }
-    }
+    uint32_t& next = interner_->suffixes[arena_.intern(name)];
+    std::string candidate;
+    do candidate = name + "." + std::to_string(++next);
+    while (constants_by_name_.contains(candidate));
+    name = std::move(candidate);
   }
   constant.name = arena_.intern(name);
   constant.shape = arena_.copy(std::span<const int64_t>(constant.shape));
