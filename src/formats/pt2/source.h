@@ -64,6 +64,7 @@ struct Pt2Source : FormatSource {
   std::string_view module_call_graph;  // JSON array
   std::string_view metadata;           // JSON object of the GraphModule; empty: absent
   std::string_view treespec_fields;    // JSON object; empty: absent
+  std::string_view custom_obj_values;  // JSON object of the graph; empty: absent
   bool single_tensor_return = false;
 
   std::vector<SourceInput> inputs;

@@ -1,0 +1,371 @@
+#include "formats/pt2/export_graph.h"
+
+#include <fmt/format.h>
+
+#include "formats/pt2/export_node.h"
+#include "formats/pt2/export_payload.h"
+#include "ops/ops.h"
+
+namespace zp::pt2 {
+namespace {
+
+std::string tensor_argument(std::string_view name) {
+  return JsonWriter().begin_object().key("as_tensor").begin_object().field("name", name).end_object().end_object().take();
+}
+
+// Names in the JSON of a node's outputs, in order: getitem nodes of several results.
+std::vector<std::string> output_names(std::string_view json) {
+  std::vector<std::string> names;
+  for (size_t at = json.find("\"name\":"); at != std::string_view::npos; at = json.find("\"name\":", at + 1)) {
+    const size_t open = json.find('"', at + 7);
+    const size_t close = open == std::string_view::npos ? open : json.find('"', open + 1);
+    if (close == std::string_view::npos) break;
+    names.emplace_back(json.substr(open + 1, close - open - 1));
+  }
+  return names;
+}
+
+}  // namespace
+
+DType stored_dtype(DType dtype) {
+  switch (dtype) {
+    case DType::I2: case DType::I4: return DType::I8;
+    case DType::U2: case DType::U4: return DType::U8;
+    default: return dtype;
+  }
+}
+
+const SourceNode* source_node(const Node& node, const Pt2Source* source) {
+  if (source == nullptr) return nullptr;
+  for (const Origin* origin : node.origins())
+    if (origin->format_data != nullptr) return static_cast<const SourceNode*>(origin->format_data);
+  return nullptr;
+}
+
+GraphWriter::GraphWriter(const Model& model, const Pt2Source* source)
+    : model_(model), source_(source), context_(*model.context), dims_(context_.dims(), source != nullptr) {
+  name_inputs();
+  name_results();
+}
+
+bool GraphWriter::source_uses(std::string_view name_space) const {
+  if (source_ == nullptr) return false;
+  for (const std::string& name : source_->namespaces)
+    if (name == name_space) return true;
+  return false;
+}
+
+void GraphWriter::name_inputs() {
+  const std::span<Value* const> inputs = model_.graph->inputs();
+  if (source_ != nullptr) {
+    for (const SourceInput& input : source_->inputs) {
+      if (!input.fqn.empty()) paths_.take(input.fqn);
+      if (!input.name.empty()) names_.take(input.name);
+      if (input.constant != nullptr && input.model_input < 0) source_constants_.emplace(input.constant, &input);
+      if (input.model_input >= 0 && static_cast<size_t>(input.model_input) < inputs.size() && !input.name.empty()) {
+        value_names_.emplace(inputs[static_cast<size_t>(input.model_input)], std::string(input.name));
+      }
+    }
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Value* value = inputs[i];
+    if (!value_names_.contains(value)) {
+      const bool state = i < model_.inputs.size() && model_.inputs[i].kind == InputInfo::State;
+      value_names_.emplace(value, names_.unique(state ? "b_" + std::string(value->name()) : std::string(value->name())));
+    }
+    if (value->type().kind == TypeKind::Int) dims_.declare_number(value->type().value);
+    declare_value(value_names_.at(value), *value);
+  }
+}
+
+// Names that are Python names already are taken first, so that a repaired name never pushes one aside.
+void GraphWriter::name_results() {
+  std::vector<std::pair<const Value*, std::string>> later;
+  for (const Node* node : model_.graph->nodes()) {
+    if (node->is(kConstOp) || node->is(ops::storage_cast)) continue;
+    const bool several = node->result_count() != 1;
+    if (several) node_names_.emplace(node, names_.unique(node->name()));
+    std::vector<std::string> wishes;
+    if (const SourceNode* from = source_node(*node, source_); several && from != nullptr) {
+      wishes = output_names(from->outputs);
+      if (wishes.size() != node->result_count()) wishes.clear();
+    }
+    for (size_t i = 0; i < node->result_count(); ++i) {
+      const Value* value = node->result(i);
+      std::string wish(value->name());
+      if (!wishes.empty()) wish = wishes[i];
+      else if (several) wish = fmt::format("{}_{}", node->name(), i);
+      if (is_python_name(wish) && names_.take(wish)) value_names_.emplace(value, std::move(wish));
+      else later.emplace_back(value, std::move(wish));
+    }
+  }
+  for (auto& [value, wish] : later) value_names_.emplace(value, names_.unique(wish));
+}
+
+Result<std::string> GraphWriter::placeholder(const Constant& constant) {
+  if (auto found = placeholder_index_.find(&constant); found != placeholder_index_.end()) {
+    return placeholders_[found->second].name;
+  }
+  if (serialized_dtype(stored_dtype(constant.dtype)) == 0) {
+    return Error("export.dtype", fmt::format("constant {} has elements {}, which archives cannot hold", constant.name,
+                                             dtype_name(constant.dtype)));
+  }
+  Placeholder made;
+  made.constant = &constant;
+  if (auto from = source_constants_.find(&constant); from != source_constants_.end()) {
+    made.source = from->second;
+    made.name = from->second->name;
+    made.fqn = from->second->fqn;
+    made.parameter = made.source->kind == SourceInput::Parameter;
+    made.buffer = made.source->kind == SourceInput::Buffer;
+    made.persistent = made.source->persistent;
+  } else {
+    made.parameter = constant.kind == ConstantKind::Parameter;
+    made.persistent = constant.kind != ConstantKind::NonPersistentBuffer;
+    made.fqn = paths_.unique(constant.name.empty() ? "constant" : constant.name);
+    made.name = names_.unique((made.parameter ? "p_" : "b_") + made.fqn);
+  }
+  placeholder_index_.emplace(&constant, placeholders_.size());
+  placeholders_.push_back(std::move(made));
+  return placeholders_.back().name;
+}
+
+Result<std::string> GraphWriter::helper_constant(std::string_view name, DType dtype, std::span<const int64_t> shape,
+                                                 Blob bytes) {
+  auto [at, added] = helpers_.try_emplace(std::string(name));
+  Helper& h = at->second;
+  if (!added) return placeholder(h.constant);
+  h.shape.assign(shape.begin(), shape.end());
+  h.constant.name = at->first;
+  h.constant.kind = ConstantKind::Buffer;
+  h.constant.dtype = dtype;
+  h.constant.shape = List<int64_t>(h.shape.data(), h.shape.size());
+  h.constant.storage = std::move(bytes);
+  return placeholder(h.constant);
+}
+
+Result<std::string> GraphWriter::name_of(const Value* value) {
+  while (value->def() != nullptr && value->def()->is(ops::storage_cast)) value = value->def()->operand(0);
+  if (value->def() != nullptr && value->def()->is(kConstOp)) return placeholder(*value->def()->constant());
+  const auto found = value_names_.find(value);
+  if (found == value_names_.end()) {
+    return Error("export.value", fmt::format("value {} has no definition in the graph", value->name()), ErrorKind::Internal);
+  }
+  return found->second;
+}
+
+Result<std::string> GraphWriter::argument(const Value* value) {
+  ZP_TRY(const std::string name, name_of(value));
+  std::string_view variant;
+  switch (value->type().kind) {
+    case TypeKind::Int: variant = "as_sym_int"; break;
+    case TypeKind::Float: variant = "as_sym_float"; break;
+    case TypeKind::Bool: variant = "as_sym_bool"; break;
+    default: return tensor_argument(name);
+  }
+  return JsonWriter().begin_object().key(variant).begin_object().field("as_name", name).end_object().end_object().take();
+}
+
+void GraphWriter::declare_value(const std::string& name, const Value& value) {
+  declared_.push_back({name, value.type_ptr(), value.def() == nullptr});
+  note_dims(&value);
+}
+
+std::string GraphWriter::declare_tensor(std::string_view wish, const Type& type) {
+  std::string name = names_.unique(wish);
+  declared_.push_back({name, context_.type(type), false});
+  return name;
+}
+
+std::string GraphWriter::declare_number(std::string_view wish, Dim dim) {
+  std::string name = names_.unique(wish);
+  declared_.push_back({name, context_.scalar(TypeKind::Int, dim), false});
+  return name;
+}
+
+// Where the value of a symbolic expression can be read at run time: the first place wins.
+void GraphWriter::note_dims(const Value* value) {
+  const Type& type = value->type();
+  if (type.kind == TypeKind::Int && type.value.is_symbolic()) dim_names_.emplace(type.value.expr(), value_names_.at(value));
+  if (!type.is_tensor() || !type.ranked) return;
+  for (size_t d = 0; d < type.shape.size(); ++d) {
+    if (type.shape[d].is_symbolic()) dim_places_.emplace(type.shape[d].expr(), DimPlace{value, d});
+  }
+}
+
+Result<std::string> GraphWriter::sym_int(Dim dim) {
+  if (dim.is_known()) return fmt::format("{{\"as_int\": {}}}", dim.value());
+  if (dim.is_unknown()) return Error("export.dim", "a number that is not known cannot be written");
+  ZP_TRY(const std::string name, compute(dim.expr()));
+  return fmt::format("{{\"as_name\": \"{}\"}}", name);
+}
+
+// The name of a symbolic number; adds the nodes that compute it on first use. The depth of expressions is bounded.
+Result<std::string> GraphWriter::compute(const DimExpr* expr) {
+  if (auto found = dim_names_.find(expr); found != dim_names_.end()) return found->second;
+  if (auto place = dim_places_.find(expr); place != dim_places_.end()) {
+    const DimPlace at = place->second;
+    ZP_TRY(std::string tensor, argument(at.value));
+    NodeText node;
+    node.target = "torch.ops.aten.sym_size.int";
+    node.args = {{"self", std::move(tensor), false}, {"dim", fmt::format("{{\"as_int\": {}}}", at.dim), false}};
+    node.name = declare_number("sym_size_int", Dim(expr));
+    node.outputs = fmt::format("[{{\"as_sym_int\": {{\"as_name\": \"{}\"}}}}]", node.name);
+    emit(node);
+    dim_names_.emplace(expr, node.name);
+    return node.name;
+  }
+  if (expr->args.empty()) {
+    return Error("export.dim", fmt::format("the size {} cannot be read from any value before its use", Dim(expr).str()));
+  }
+  ZP_TRY(std::string name, arithmetic(expr));
+  dim_names_.emplace(expr, name);
+  return name;
+}
+
+Result<std::string> GraphWriter::arithmetic(const DimExpr* expr) {
+  std::string_view target;
+  switch (expr->op) {
+    case DimOp::Add: target = "_operator.add"; break;
+    case DimOp::Mul: target = "_operator.mul"; break;
+    case DimOp::FloorDiv: target = "_operator.floordiv"; break;
+    case DimOp::Mod: target = "_operator.mod"; break;
+    case DimOp::Min: target = "torch.sym_min"; break;
+    case DimOp::Max: target = "torch.sym_max"; break;
+    case DimOp::Pow: target = "_operator.pow"; break;
+    default: return Error("export.dim", fmt::format("the size {} has no form in archives", Dim(expr).str()));
+  }
+  const auto operand = [&](const DimExpr* arg) -> Result<std::string> {
+    if (arg->op == DimOp::Constant) return fmt::format("{{\"as_int\": {}}}", arg->value);
+    ZP_TRY(const std::string name, compute(arg));
+    return fmt::format("{{\"as_sym_int\": {{\"as_name\": \"{}\"}}}}", name);
+  };
+  DimContext& dims = context_.dims();
+  ZP_TRY(std::string left, operand(expr->args[0]));
+  Dim value = expr->args[0]->op == DimOp::Constant ? Dim(expr->args[0]->value) : Dim(expr->args[0]);
+  std::string name;
+  for (size_t i = 1; i < expr->args.size(); ++i) {
+    ZP_TRY(std::string right, operand(expr->args[i]));
+    const Dim next = expr->args[i]->op == DimOp::Constant ? Dim(expr->args[i]->value) : Dim(expr->args[i]);
+    switch (expr->op) {
+      case DimOp::Add: value = dims.add(value, next); break;
+      case DimOp::Mul: value = dims.mul(value, next); break;
+      case DimOp::Min: value = dims.min(value, next); break;
+      case DimOp::Max: value = dims.max(value, next); break;
+      default: value = Dim(expr); break;
+    }
+    NodeText node;
+    node.target = target;
+    node.args = {{"a", std::move(left), false}, {"b", std::move(right), false}};
+    node.name = declare_number(target.substr(target.find('.') + 1), i + 1 == expr->args.size() ? Dim(expr) : value);
+    node.outputs = fmt::format("[{{\"as_sym_int\": {{\"as_name\": \"{}\"}}}}]", node.name);
+    emit(node);
+    left = fmt::format("{{\"as_sym_int\": {{\"as_name\": \"{}\"}}}}", node.name);
+    name = node.name;
+  }
+  return name;
+}
+
+Result<std::string> GraphWriter::clone_of(const Value* value) {
+  ZP_TRY(std::string operand, argument(value));
+  NodeText node;
+  node.target = "torch.ops.aten.clone.default";
+  node.args = {{"self", std::move(operand), false}};
+  node.name = declare_tensor("clone", value->type());
+  node.outputs = "[" + tensor_argument(node.name) + "]";
+  emit(node);
+  return node.name;
+}
+
+void GraphWriter::emit(const NodeText& node) {
+  constexpr std::string_view kPrefix = "torch.ops.";
+  if (node.target.starts_with(kPrefix)) {
+    namespaces_.insert(node.target.substr(kPrefix.size(), node.target.find('.', kPrefix.size()) - kPrefix.size()));
+  }
+  JsonWriter json;
+  json.begin_object().field("target", node.target).key("inputs").begin_array();
+  for (const ArgText& arg : node.args) {
+    json.begin_object().field("name", arg.name).key("arg").raw(arg.json).field("kind", arg.keyword ? 2 : 1).end_object();
+  }
+  json.end_array().key("outputs").raw(node.outputs);
+  json.key("metadata").raw(node.metadata.empty() ? "{}" : node.metadata).key("is_hop_single_tensor_return");
+  if (node.single_return < 0) json.null();
+  else json.value(node.single_return != 0);
+  json.field("name", node.name).end_object();
+  nodes_.push_back(json.take());
+}
+
+void GraphWriter::write_meta(JsonWriter& json, const Type& type, bool of_input) {
+  DimContext& dims = context_.dims();
+  json.begin_object().field("dtype", serialized_dtype(stored_dtype(type.dtype)));
+  json.key("sizes").begin_array();
+  for (const Dim d : type.shape) dims_.write(json, d, of_input);
+  json.end_array().field("requires_grad", false).key("device").begin_object();
+  json.field("type", device()).key("index").null().end_object();
+  std::vector<Dim> strides(type.shape.size(), Dim(1));
+  for (size_t d = type.shape.size(); d-- > 1;) {
+    Dim extent = type.shape[d];
+    if (extent.is_known() && extent.value() == 0) extent = 1;
+    strides[d - 1] = dims.mul(strides[d], extent);
+  }
+  json.key("strides").begin_array();
+  for (const Dim d : strides) {
+    if (d.is_unknown()) json.begin_object().field("as_int", 1).end_object();  // a fact of tracing that nobody reads
+    else dims_.write(json, d, of_input);
+  }
+  json.end_array().key("storage_offset").begin_object().field("as_int", 0).end_object();
+  json.field("layout", 7).end_object();
+}
+
+std::string GraphWriter::tensor_values() {
+  JsonWriter json;
+  json.begin_object();
+  for (const Placeholder& p : placeholders_) {
+    json.key(p.name);
+    write_payload_meta(json, *p.constant, device());
+  }
+  for (const Declared& d : declared_) {
+    if (!d.type->is_tensor()) continue;
+    json.key(d.name);
+    write_meta(json, *d.type, d.of_input);
+  }
+  return json.end_object().take();
+}
+
+std::string GraphWriter::number_values(TypeKind kind) {
+  JsonWriter json;
+  json.begin_object();
+  for (const Declared& d : declared_) {
+    if (d.type->kind != kind) continue;
+    json.key(d.name);
+    dims_.write(json, d.type->value, d.of_input);
+  }
+  return json.end_object().take();
+}
+
+Status GraphWriter::write_nodes() {
+  std::vector<Diagnostic> problems;
+  for (const Node* node : model_.graph->nodes()) {
+    if (node->is(kConstOp) || node->is(ops::storage_cast)) continue;
+    if (Status status = write_node(*node); !status.ok()) {
+      const Origin* origin = node->origin();
+      Error error = std::move(status).error().at_node(node->name(), origin != nullptr ? origin->module : "");
+      for (const Diagnostic& d : error.diagnostics()) problems.push_back(d);
+      if (problems.size() >= 20) break;
+    }
+  }
+  if (!problems.empty()) return Error(std::move(problems));
+  return {};
+}
+
+Status GraphWriter::write_node(const Node& node) {
+  NodeWriter writer(*this, node);
+  ZP_CHECK(writer.write());
+  for (size_t i = 0; i < node.result_count(); ++i) {
+    const Value* value = node.result(i);
+    declare_value(value_names_.at(value), *value);
+  }
+  return {};
+}
+
+}  // namespace zp::pt2

@@ -1,0 +1,592 @@
+#include "formats/pt2/export_node.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "ops/ops.h"
+
+namespace zp::pt2 {
+namespace {
+
+std::string variant(std::string_view name, std::string_view json) { return fmt::format("{{\"{}\": {}}}", name, json); }
+const std::string kNone = R"({"as_none": true})";
+
+std::string float_json(double value) { return variant("as_float", JsonWriter().value(value).str()); }
+std::string int_json(int64_t value) { return variant("as_int", std::to_string(value)); }
+std::string bool_json(bool value) { return variant("as_bool", value ? "true" : "false"); }
+std::string string_json(std::string_view value) { return variant("as_string", json_quote(value)); }
+std::string dtype_json(DType dtype) { return variant("as_scalar_type", std::to_string(serialized_dtype(stored_dtype(dtype)))); }
+
+template <typename T>
+std::string list_json(std::string_view name, const T& items) {
+  JsonWriter json;
+  json.begin_array();
+  for (const auto& item : items) json.value(item);
+  return variant(name, json.end_array().str());
+}
+
+const Constant* literal_of(const Value* value) {
+  if (value == nullptr || value->def() == nullptr || !value->def()->is(kConstOp)) return nullptr;
+  const Constant* constant = value->def()->constant();
+  return constant != nullptr && constant->kind == ConstantKind::Literal && constant->shape.empty() ? constant : nullptr;
+}
+
+std::optional<Number> literal_number(const Constant& constant) {
+  const std::byte* at = constant.storage.data();
+  if (static_cast<int64_t>(constant.storage.size()) < byte_size(constant.dtype)) return {};
+  const auto read = [&](auto value) {
+    std::memcpy(&value, at, sizeof(value));
+    return value;
+  };
+  switch (constant.dtype) {
+    case DType::Bool: return Number::of_bool(read(uint8_t{}) != 0);
+    case DType::I64: return Number::of_int(read(int64_t{}));
+    case DType::I32: return Number::of_int(read(int32_t{}));
+    case DType::F32: return Number::of_float(static_cast<double>(read(float{})));
+    case DType::F64: return Number::of_float(read(double{}));
+    default: return {};
+  }
+}
+
+// Operators whose tensor arguments may be plain numbers (torch/csrc/utils/tensor_numpy and its list of names).
+bool takes_numbers(std::string_view target) {
+  constexpr std::string_view kNames[] = {"aten.add.Tensor", "aten.sub.Tensor", "aten.mul.Tensor", "aten.div.Tensor",
+                                         "aten.div.Tensor_mode", "aten.true_divide.Tensor", "aten.floor_divide.default"};
+  return std::find(std::begin(kNames), std::end(kNames), target) != std::end(kNames);
+}
+
+ArgKind kind_of(AttrKind kind) {
+  switch (kind) {
+    case AttrKind::Float: case AttrKind::Floats: case AttrKind::OptFloat: case AttrKind::OptFloats: return ArgKind::Float;
+    case AttrKind::Bool: case AttrKind::OptBool: return ArgKind::Bool;
+    case AttrKind::String: case AttrKind::Strings: return ArgKind::String;
+    case AttrKind::DType: case AttrKind::OptDType: return ArgKind::DType;
+    case AttrKind::Number: case AttrKind::OptNumber: return ArgKind::Scalar;
+    default: return ArgKind::Int;
+  }
+}
+
+bool is_list(AttrKind kind) {
+  switch (kind) {
+    case AttrKind::Ints: case AttrKind::Floats: case AttrKind::Dims: case AttrKind::Strings: case AttrKind::OptDims:
+    case AttrKind::OptFloats: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
+std::string number_json(const Number& number) {
+  switch (number.kind) {
+    case Number::Int: return int_json(number.i);
+    case Number::Bool: return bool_json(number.i != 0);
+    case Number::Float: break;
+  }
+  return float_json(number.f);
+}
+
+std::string literal_json(const ArgSpec& arg, std::string_view text) {
+  const Literal literal = parse_literal(text, arg.kind);
+  if (literal.kind == Literal::None) return kNone;
+  std::vector<Literal> items = literal.items;
+  if (arg.list && literal.kind != Literal::List) items.assign(static_cast<size_t>(std::max(arg.fixed_size, 1)), literal);
+  if (arg.list) {
+    std::vector<double> floats;
+    std::vector<int64_t> ints;
+    for (const Literal& item : items) {
+      floats.push_back(item.f);
+      ints.push_back(item.i);
+    }
+    if (arg.kind == ArgKind::Float) return list_json("as_floats", floats);
+    return list_json(arg.kind == ArgKind::Tensor ? "as_tensors" : "as_ints", ints);
+  }
+  switch (arg.kind) {
+    case ArgKind::Bool: return bool_json(literal.b);
+    case ArgKind::Float: return float_json(literal.f);
+    case ArgKind::String: return string_json(literal.s);
+    case ArgKind::DType: return dtype_json(dtype_from_name(literal.s).value_or(DType::Unknown));
+    case ArgKind::MemoryFormat: return variant("as_memory_format", literal.i == 0 ? "1" : "4");
+    case ArgKind::Layout: return variant("as_layout", "7");
+    case ArgKind::Device: return kNone;
+    default: break;
+  }
+  switch (literal.kind) {
+    case Literal::Bool: return bool_json(literal.b);
+    case Literal::Float: return float_json(literal.f);
+    case Literal::String: return string_json(literal.s);
+    default: return int_json(literal.i);
+  }
+}
+
+void NodeWriter::raw(std::string_view arg, std::string json, bool keyword) { text_.args.push_back({arg, std::move(json), keyword}); }
+
+Status NodeWriter::tensor(std::string_view arg, const Value* value, bool keyword) {
+  if (value == nullptr) {
+    raw(arg, kNone, keyword);
+    return {};
+  }
+  ZP_TRY(std::string json, graph_.argument(value));
+  raw(arg, std::move(json), keyword);
+  return {};
+}
+
+Status NodeWriter::tensors(std::string_view arg, std::span<const Value* const> values) {
+  const bool gaps = std::find(values.begin(), values.end(), nullptr) != values.end();
+  JsonWriter json;
+  json.begin_array();
+  for (const Value* value : values) {
+    if (value == nullptr) {
+      json.raw(kNone);
+      continue;
+    }
+    ZP_TRY(const std::string name, graph_.name_of(value));
+    if (gaps) json.begin_object().key("as_tensor");
+    json.begin_object().field("name", name).end_object();
+    if (gaps) json.end_object();
+  }
+  raw(arg, variant(gaps ? "as_optional_tensors" : "as_tensors", json.end_array().str()));
+  return {};
+}
+
+Status NodeWriter::constant(std::string_view arg, const Constant* constant) {
+  if (constant == nullptr) {
+    none(arg);
+    return {};
+  }
+  ZP_TRY(const std::string name, graph_.placeholder(*constant));
+  raw(arg, variant("as_tensor", fmt::format("{{\"name\": \"{}\"}}", name)));
+  return {};
+}
+
+void NodeWriter::integer(std::string_view arg, int64_t value) { raw(arg, int_json(value)); }
+void NodeWriter::number(std::string_view arg, double value) { raw(arg, float_json(value)); }
+void NodeWriter::boolean(std::string_view arg, bool value) { raw(arg, bool_json(value)); }
+void NodeWriter::text(std::string_view arg, std::string_view value) { raw(arg, string_json(value)); }
+void NodeWriter::integers(std::string_view arg, std::span<const int64_t> values) { raw(arg, list_json("as_ints", values)); }
+void NodeWriter::dtype(std::string_view arg, DType dtype, bool keyword) { raw(arg, dtype_json(dtype), keyword); }
+
+Status NodeWriter::dims(std::string_view arg, std::span<const Dim> values, bool keyword) {
+  std::vector<int64_t> numbers;
+  for (const Dim d : values)
+    if (d.is_known()) numbers.push_back(d.value());
+  if (numbers.size() == values.size()) {
+    raw(arg, list_json("as_ints", numbers), keyword);
+    return {};
+  }
+  JsonWriter json;
+  json.begin_array();
+  for (const Dim d : values) {
+    ZP_TRY(const std::string item, graph_.sym_int(d));
+    json.raw(item);
+  }
+  raw(arg, variant("as_sym_ints", json.end_array().str()), keyword);
+  return {};
+}
+
+Status NodeWriter::finish(int results, bool list) {
+  JsonWriter outputs;
+  outputs.begin_array();
+  if (list) outputs.begin_object().key("as_tensors").begin_array();
+  const size_t count = node_.result_count();
+  const bool several = count != 1 || results > 1 || list;
+  text_.name = count == 1 ? graph_.value_names_.at(node_.result()) : graph_.node_names_.at(&node_);
+  if (several && count == 1) text_.name = graph_.unique(std::string(node_.name()) + "_node");
+  for (size_t i = 0; i < count; ++i) {
+    const Value* value = node_.result(i);
+    const std::string& name = graph_.value_names_.at(value);
+    if (list) {
+      outputs.begin_object().field("name", name).end_object();
+      continue;
+    }
+    switch (value->type().kind) {
+      case TypeKind::None: outputs.raw(kNone); continue;
+      case TypeKind::Int: outputs.raw(variant("as_sym_int", fmt::format("{{\"as_name\": \"{}\"}}", name))); continue;
+      case TypeKind::Float: outputs.raw(variant("as_sym_float", fmt::format("{{\"as_name\": \"{}\"}}", name))); continue;
+      case TypeKind::Bool: outputs.raw(variant("as_sym_bool", fmt::format("{{\"as_name\": \"{}\"}}", name))); continue;
+      default: outputs.raw(variant("as_tensor", fmt::format("{{\"name\": \"{}\"}}", name)));
+    }
+  }
+  for (int i = static_cast<int>(count); i < results && !list; ++i) {
+    Type nothing;
+    nothing.dtype = DType::F32;
+    const int64_t empty[] = {0};
+    nothing.shape = graph_.context().dims_of(empty);
+    const std::string name = graph_.declare_tensor(fmt::format("{}_unused_{}", text_.name, i), nothing);
+    outputs.raw(variant("as_tensor", fmt::format("{{\"name\": \"{}\"}}", name)));
+  }
+  if (list) outputs.end_array().end_object();
+  text_.outputs = outputs.end_array().take();
+  graph_.emit(text_);
+  return {};
+}
+
+Result<std::optional<std::string>> NodeWriter::tensor_list(const ArgSpec& arg) {
+  std::vector<const Value*> values;
+  const size_t begin = static_cast<size_t>(arg.operand);
+  const size_t end = arg.fixed_size > 0 ? begin + static_cast<size_t>(arg.fixed_size) : node_.operand_count();
+  bool gaps = false;
+  for (size_t i = begin; i < end; ++i) {
+    values.push_back(node_.operand(i));
+    gaps |= node_.operand(i) == nullptr;
+  }
+  if (gaps && !arg.optional_items) {
+    why_ = fmt::format("operand {} is absent", begin);
+    return std::optional<std::string>();
+  }
+  const size_t count = text_.args.size();
+  ZP_CHECK(tensors(arg.name, values));
+  std::string json = std::move(text_.args.back().json);
+  text_.args.resize(count);
+  return std::optional(std::move(json));
+}
+
+Result<std::optional<std::string>> NodeWriter::operand_json(const Overload& row, const ArgSpec& arg, Fit fit) {
+  const std::optional<std::string> no;
+  if (arg.list) return tensor_list(arg);
+  const Value* value = node_.operand(static_cast<size_t>(arg.operand));
+  if (value == nullptr) {
+    if (arg.optional) return std::optional(kNone);
+    why_ = fmt::format("operand {} is absent, {} needs it", arg.operand, row.target);
+    return no;
+  }
+  const Constant* literal = literal_of(value);
+  const std::optional<Number> number = literal != nullptr ? literal_number(*literal) : std::nullopt;
+  if (arg.kind != ArgKind::Tensor) {
+    if (number) return std::optional(number_json(*number));
+    why_ = fmt::format("operand {} is no number, {} wants one", arg.operand, row.target);
+    return no;
+  }
+  if (number && takes_numbers(row.target)) return std::optional(number_json(*number));
+  if (literal != nullptr && fit == Fit::Strict) {
+    why_ = fmt::format("operand {} is a number, {} wants a tensor", arg.operand, row.target);
+    return no;
+  }
+  ZP_TRY(std::string json, graph_.argument(value));
+  return std::optional(std::move(json));
+}
+
+// Symbolic extents that torch finds by itself are written as -1: no node has to compute them.
+std::vector<Dim> NodeWriter::without_symbols(std::span<const Dim> dims, std::string_view attr) const {
+  std::vector<Dim> out(dims.begin(), dims.end());
+  if (attr != "shape") return out;
+  if (node_.is(ops::reshape)) {
+    const auto plain = [](const Dim& d) { return d.is_known() && d.value() > 0; };
+    if (std::count_if(out.begin(), out.end(), plain) + 1 != static_cast<ptrdiff_t>(out.size())) return out;
+    const auto odd = std::find_if_not(out.begin(), out.end(), plain);
+    if (!odd->is_known()) *odd = -1;
+  } else if (node_.is(ops::expand) && node_.operand(0) != nullptr && node_.operand(0)->type().ranked) {
+    const Shape& from = node_.operand(0)->type().shape;
+    for (size_t i = 0; i < out.size() && i < from.size(); ++i) {
+      Dim& d = out[out.size() - 1 - i];
+      if (d.is_symbolic() && d == from[from.size() - 1 - i]) d = -1;
+    }
+  }
+  return out;
+}
+
+Result<std::optional<std::string>> NodeWriter::attribute_json(const ArgSpec& arg) {
+  const std::optional<std::string> no;
+  const AttrsDef* def = node_.op().attrs;
+  const AttrField* field = def != nullptr ? def->find(arg.attr) : nullptr;
+  if (field == nullptr) {
+    why_ = fmt::format("there is no attribute {}", arg.attr);
+    return no;
+  }
+  const void* attrs = node_.attrs_data();
+  const auto sym = [&](Dim d) -> Result<std::optional<std::string>> {
+    if (d.is_known()) return std::optional(int_json(d.value()));
+    ZP_TRY(const std::string json, graph_.sym_int(d));
+    return std::optional(variant("as_sym_int", json));
+  };
+  const auto list = [&](std::span<const Dim> listed) -> Result<std::optional<std::string>> {
+    const std::vector<Dim> dims = without_symbols(listed, arg.attr);
+    if (arg.optional && dims.empty()) return std::optional(kNone);
+    if (!arg.list) {
+      if (dims.size() == 1) return sym(dims[0]);
+      why_ = fmt::format("{} has {} entries, one is wanted", arg.attr, dims.size());
+      return no;
+    }
+    const size_t count = text_.args.size();
+    ZP_CHECK(this->dims(arg.name, dims));
+    std::string json = std::move(text_.args.back().json);
+    text_.args.resize(count);
+    return std::optional(std::move(json));
+  };
+  // aten's Scalar may be symbolic: the card then has the expression in a field of its own.
+  if (field->kind == AttrKind::Number) {
+    const AttrField* symbolic = def->find(std::string(arg.attr) + "_dim");
+    if (symbolic != nullptr && symbolic->kind == AttrKind::OptDim) {
+      if (const auto& d = attr_ref<std::optional<Dim>>(attrs, *symbolic)) return sym(*d);
+    }
+  }
+  switch (field->kind) {
+    case AttrKind::Int: {
+      const int64_t v = attr_ref<int64_t>(attrs, *field);
+      return std::optional(arg.list ? list_json("as_ints", std::span(&v, 1)) : arg.kind == ArgKind::Float ? float_json(static_cast<double>(v)) : int_json(v));
+    }
+    case AttrKind::Float: return std::optional(float_json(attr_ref<double>(attrs, *field)));
+    case AttrKind::Bool: return std::optional(bool_json(attr_ref<bool>(attrs, *field)));
+    case AttrKind::String: {
+      const std::string_view v = attr_ref<std::string_view>(attrs, *field);
+      return std::optional(v.empty() && arg.optional ? kNone : string_json(v));
+    }
+    case AttrKind::DType: return std::optional(dtype_json(attr_ref<DType>(attrs, *field)));
+    case AttrKind::Number: {
+      const Number& n = attr_ref<Number>(attrs, *field);
+      return std::optional(arg.kind == ArgKind::Float ? float_json(n.as_double()) : number_json(n));
+    }
+    case AttrKind::Dim: return sym(attr_ref<Dim>(attrs, *field));
+    case AttrKind::Ints: {
+      std::vector<Dim> dims;
+      for (int64_t v : attr_ref<List<int64_t>>(attrs, *field)) dims.emplace_back(v);
+      return list(dims);
+    }
+    case AttrKind::Floats: return std::optional(list_json("as_floats", attr_ref<List<double>>(attrs, *field)));
+    case AttrKind::Dims: return list(attr_ref<List<Dim>>(attrs, *field));
+    case AttrKind::Strings: return std::optional(list_json("as_strings", attr_ref<List<std::string_view>>(attrs, *field)));
+    case AttrKind::OptInt:
+      if (const auto& v = attr_ref<std::optional<int64_t>>(attrs, *field)) return std::optional(int_json(*v));
+      break;
+    case AttrKind::OptFloat:
+      if (const auto& v = attr_ref<std::optional<double>>(attrs, *field)) return std::optional(float_json(*v));
+      break;
+    case AttrKind::OptBool:
+      if (const auto& v = attr_ref<std::optional<bool>>(attrs, *field)) return std::optional(bool_json(*v));
+      break;
+    case AttrKind::OptDType:
+      if (const auto& v = attr_ref<std::optional<DType>>(attrs, *field)) return std::optional(dtype_json(*v));
+      break;
+    case AttrKind::OptNumber:
+      if (const auto& v = attr_ref<std::optional<Number>>(attrs, *field)) {
+        return std::optional(arg.kind == ArgKind::Float ? float_json(v->as_double()) : number_json(*v));
+      }
+      break;
+    case AttrKind::OptDim:
+      if (const auto& v = attr_ref<std::optional<Dim>>(attrs, *field)) return sym(*v);
+      break;
+    case AttrKind::OptDims:
+      if (const auto& v = attr_ref<std::optional<List<Dim>>>(attrs, *field)) {
+        const bool optional = arg.optional;
+        if (optional && v->empty()) return std::optional(std::string(R"({"as_ints": []})"));
+        return list(*v);
+      }
+      break;
+    case AttrKind::OptFloats:
+      if (const auto& v = attr_ref<std::optional<List<double>>>(attrs, *field)) return std::optional(list_json("as_floats", *v));
+      break;
+    case AttrKind::Quant: why_ = fmt::format("{} is a quantized type", arg.attr); return no;
+  }
+  if (arg.optional) return std::optional(kNone);
+  why_ = fmt::format("{} is not set", arg.attr);
+  return no;
+}
+
+// The attributes that the overload fixes have these values.
+bool NodeWriter::fixed_hold(const Overload& row) {
+  for (const FixedAttr& fixed : row.fixed) {
+    const AttrField* field = node_.op().attrs != nullptr ? node_.op().attrs->find(fixed.attr) : nullptr;
+    if (field == nullptr) {
+      why_ = fmt::format("there is no attribute {}", fixed.attr);
+      return false;
+    }
+    ArgSpec arg;
+    arg.name = arg.attr = fixed.attr;
+    arg.kind = kind_of(field->kind);
+    arg.list = is_list(field->kind);
+    arg.optional = fixed.literal == "None";
+    Result<std::optional<std::string>> json = attribute_json(arg);
+    // A number is compared by its value: 0 and 0.0 fix the same.
+    std::string wanted = literal_json(arg, fixed.literal);
+    if (json.ok() && *json && field->kind == AttrKind::Number && arg.kind == ArgKind::Scalar) {
+      const Literal literal = parse_literal(fixed.literal, arg.kind);
+      wanted = attr_ref<Number>(node_.attrs_data(), *field).as_double() == literal.f ? **json : std::string();
+    }
+    if (!json.ok() || !*json || **json != wanted) {
+      why_ = fmt::format("{} wants {} = {}", row.target, fixed.attr, fixed.literal);
+      return false;
+    }
+  }
+  return true;
+}
+
+// Attributes that the row does not speak of have their defaults.
+bool NodeWriter::others_default(const Overload& row) {
+  const AttrsDef* def = node_.op().attrs;
+  if (def == nullptr) return true;
+  for (const AttrField& field : def->fields) {
+    bool said = false;
+    for (const FixedAttr& fixed : row.fixed) said |= fixed.attr == field.name;
+    for (const ArgSpec& arg : row.args) {
+      said |= arg.to == ArgSpec::Attribute && (arg.attr == field.name || std::string(arg.attr) + "_dim" == field.name);
+    }
+    if (!said && !attr_equal(field, node_.attrs_data(), def->defaults)) {
+      why_ = fmt::format("{} cannot say {}", row.target, field.name);
+      return false;
+    }
+  }
+  return true;
+}
+
+Result<bool> NodeWriter::try_row(const Overload& row, const SourceNode* source, Fit fit) {
+  text_.args.clear();
+  if (!fixed_hold(row) || !others_default(row)) return false;
+  const bool same_row = source != nullptr && source->overload == &row;
+  struct Entry {
+    const ArgSpec* arg;
+    std::string json;
+    bool written;  // false: may be left out
+  };
+  std::vector<Entry> entries;
+  size_t covered = 0;
+  for (const ArgSpec& arg : row.args) {
+    std::optional<std::string> json;
+    bool written = true;
+    switch (arg.to) {
+      case ArgSpec::Operand: {
+        ZP_TRY(json, operand_json(row, arg, fit));
+        covered = std::max(covered, arg.list && arg.fixed_size == 0 ? node_.operand_count()
+                                    : static_cast<size_t>(arg.operand) + static_cast<size_t>(arg.list ? arg.fixed_size : 1));
+        break;
+      }
+      case ArgSpec::Attribute: {
+        ZP_TRY(json, attribute_json(arg));
+        break;
+      }
+      case ArgSpec::Fixed: json = literal_json(arg, arg.literal); break;
+      case ArgSpec::Dropped:
+        if (same_row) json = raw_argument(source->inputs, arg.name);
+        if (!json && !arg.literal.empty()) json = literal_json(arg, arg.literal);
+        if (!json && arg.has_default) {
+          json = literal_json(arg, arg.default_text);
+          written = false;
+        }
+        break;
+    }
+    if (!json) {
+      if (why_.empty()) why_ = fmt::format("{} needs {}", row.target, arg.name);
+      return false;
+    }
+    if (arg.has_default && *json == literal_json(arg, arg.default_text)) written = false;
+    entries.push_back({&arg, std::move(*json), written});
+  }
+  for (size_t i = covered; i < node_.operand_count(); ++i) {
+    if (node_.operand(i) == nullptr) continue;
+    why_ = fmt::format("{} has no place for operand {}", row.target, i);
+    return false;
+  }
+  // Positional arguments are written up to the last one that matters: none may be missing before it.
+  size_t positional = 0;
+  for (size_t i = 0; i < entries.size(); ++i)
+    if (!entries[i].arg->keyword_only && entries[i].written) positional = i + 1;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const bool keyword = entries[i].arg->keyword_only;
+    if (keyword ? entries[i].written : i < positional) raw(entries[i].arg->name, std::move(entries[i].json), keyword);
+  }
+  target(row.target);
+  ZP_CHECK(finish(row.results, row.list_result));
+  return true;
+}
+
+Status NodeWriter::refuse_integer_form() const {
+  if (node_.op().trait == Trait::ShapeOnly || node_.op().trait == Trait::SameQparams) return {};
+  bool quantized = false;
+  for (size_t i = 0; i < node_.operand_count(); ++i) quantized |= node_.operand(i) != nullptr && node_.operand(i)->type().is_quantized();
+  for (size_t i = 0; i < node_.result_count(); ++i) quantized |= node_.result(i)->type().is_quantized();
+  if (!quantized) return {};
+  return Error("export.integer", fmt::format("{} works on quantized values; archives hold it between dequantize and quantize", node_.op().name));
+}
+
+Status NodeWriter::write_rows(const SourceNode* source) {
+  ZP_CHECK(refuse_integer_form());
+  if (source != nullptr && source->overload != nullptr && source->overload->op == node_.op().name && source->overload->hook.empty()) {
+    ZP_TRY(const bool done, try_row(*source->overload, source, Fit::Strict));
+    if (done) return {};
+  }
+  std::string first;
+  for (const Fit fit : {Fit::Strict, Fit::Loose}) {
+    for (const Overload* row : overloads_of(node_.op().name)) {
+      if (!row->hook.empty()) continue;
+      why_.clear();
+      ZP_TRY(const bool done, try_row(*row, nullptr, fit));
+      if (done) return {};
+      if (first.empty()) first = why_;
+    }
+  }
+  if (first.empty()) first = "no operator of torch has this form";
+  return Error("export.op", fmt::format("{} cannot be written: {}", node_.op().name, first));
+}
+
+Status NodeWriter::write() {
+  const SourceNode* source = source_node(node_, graph_.source());
+  if (source != nullptr) text_.metadata = source->metadata;
+  if (node_.is(kOpaqueOp)) return write_opaque(source);
+  if (const ExportHook hook = find_export_hook(node_.op())) return hook(*this);
+  return write_rows(source);
+}
+
+namespace {
+
+// Operands of an opaque node by the names they had.
+class OpaqueNames : public Renamer {
+ public:
+  OpaqueNames(GraphWriter& graph, const Node& node, std::span<const std::string_view> names) : graph_(graph), node_(node) {
+    for (size_t i = 0; i < names.size(); ++i) slots_[std::string(names[i])].push_back(i);
+  }
+  Result<std::string> tensor(std::string_view name) override {
+    auto found = slots_.find(std::string(name));
+    if (found == slots_.end()) return Error("export.opaque", fmt::format("no operand stands for '{}'", name));
+    const std::vector<size_t>& slots = found->second;
+    size_t& turn = turns_[found->first];
+    const Value* value = node_.operand(slots[std::min(turn, slots.size() - 1)]);
+    ++turn;
+    if (value == nullptr) return Error("export.opaque", fmt::format("the operand for '{}' is absent", name));
+    return graph_.name_of(value);
+  }
+  Result<std::string> number(std::string_view name) override {
+    if (slots_.contains(std::string(name))) {
+      ZP_TRY(const std::string now, tensor(name));
+      return fmt::format("{{\"as_name\": \"{}\"}}", now);
+    }
+    if (const Pt2Source* source = graph_.source()) {
+      if (auto found = source->symbol_values.find(name); found != source->symbol_values.end()) return graph_.sym_int(found->second);
+    }
+    return Error("export.opaque", fmt::format("nothing is known of the number '{}'", name));
+  }
+
+ private:
+  GraphWriter& graph_;
+  const Node& node_;
+  std::unordered_map<std::string, std::vector<size_t>> slots_;
+  std::unordered_map<std::string, size_t> turns_;
+};
+
+}  // namespace
+
+Status NodeWriter::write_opaque(const SourceNode* source) {
+  const OpaqueAttrs& attrs = node_.attrs<OpaqueAttrs>();
+  const std::string_view inputs = source != nullptr ? source->inputs : attrs.payload;
+  std::vector<std::string_view> names;
+  std::vector<std::string> found;
+  if (source != nullptr && source->operands.size() == node_.operand_count()) {
+    names.assign(source->operands.begin(), source->operands.end());
+  } else {
+    ZP_TRY(found, tensor_names(inputs));
+    if (found.size() != node_.operand_count()) {
+      return Error("export.opaque", fmt::format("{} names {} tensors, the node has {} operands", attrs.target, found.size(), node_.operand_count()));
+    }
+    names.assign(found.begin(), found.end());
+  }
+  text_.target = source != nullptr ? source->target : attrs.target;
+  if (!text_.target.starts_with("torch.") && !text_.target.starts_with("_operator.") && !text_.target.starts_with("math.")) {
+    text_.target = "torch.ops." + text_.target;
+  }
+  if (source != nullptr) text_.single_return = source->single_return;
+  OpaqueNames renamer(graph_, node_, names);
+  ZP_TRY(text_.args, rename_arguments(inputs, graph_.context(), renamer));
+  const bool list = source != nullptr && source->outputs.find("\"as_tensors\"") != std::string_view::npos;
+  return finish(static_cast<int>(node_.result_count()), list);
+}
+
+}  // namespace zp::pt2
