@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "ops/conv.h"
+#include "ops/conv_eval.h"
 #include "ops/conv_infer.h"
 
 namespace zp::ops {
@@ -194,7 +195,8 @@ Status infer_conv(Context& context, Node& node) {
 #define ZP_CONV(NAME, SPATIAL, TRANSPOSED, DOC)                                                              \
   constinit const OpDef NAME = {.name = #NAME, .doc = DOC, .operands = kConvOperands, .results = kOneResult, \
                                 .attrs = &attrs_of<ConvAttrs>, .trait = Trait::Affine, .flags = kIntegerForm, \
-                                .infer = infer_conv<SPATIAL, TRANSPOSED>, .checks = kConvChecks}
+                                .infer = infer_conv<SPATIAL, TRANSPOSED>, \
+                                .eval = TRANSPOSED ? eval_conv_transpose : eval_conv, .checks = kConvChecks}
 ZP_CONV(conv1d, 1, false,
         "Cross-correlation over 1 spatial dim: y[n,o,p] = b[o] + sum_{c,k} x[n,c,p*stride - padding + k*dilation] * w[o,c,k].");
 ZP_CONV(conv2d, 2, false, "Cross-correlation over 2 spatial dims, as conv1d in both.");

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "ops/conv.h"
+#include "ops/conv_eval.h"
 #include "ops/conv_infer.h"
 
 namespace zp::ops {
@@ -176,22 +177,22 @@ Status infer_int_mm(Context&, Node& node) {
 
 }  // namespace
 
-#define ZP_AFFINE(NAME, OPERANDS, ATTRS, INFER, CHECKS, DOC)                                                     \
+#define ZP_AFFINE(NAME, OPERANDS, ATTRS, INFER, EVAL, CHECKS, DOC)                                                     \
   constinit const OpDef NAME = {.name = #NAME, .doc = DOC, .operands = OPERANDS, .results = kOneResult,          \
                                 .attrs = &attrs_of<ATTRS>, .trait = Trait::Affine, .flags = kIntegerForm,        \
-                                .infer = INFER, .checks = CHECKS}
-ZP_AFFINE(linear, kLinearOperands, LinearAttrs, infer_linear, kLinearChecks,
+                                .infer = INFER, .eval = EVAL, .checks = CHECKS}
+ZP_AFFINE(linear, kLinearOperands, LinearAttrs, infer_linear, eval_linear, kLinearChecks,
           "y = x @ w^T + b with w of shape [out, in]; any leading dims of x.");
-ZP_AFFINE(matmul, kMatmulOperands, LinearAttrs, infer_matmul, kMatmulChecks,
+ZP_AFFINE(matmul, kMatmulOperands, LinearAttrs, infer_matmul, eval_matmul, kMatmulChecks,
           "Product of matrices, batches of matrices (leading dims broadcast) or vectors.");
-ZP_AFFINE(addmm, kAddmmOperands, AddmmAttrs, infer_addmm<2>, kAddmmChecks,
+ZP_AFFINE(addmm, kAddmmOperands, AddmmAttrs, infer_addmm<2>, eval_addmm, kAddmmChecks,
           "beta * bias + alpha * (a @ b) of matrices; beta 0 ignores the bias's values.");
-ZP_AFFINE(baddbmm, kAddmmOperands, AddmmAttrs, infer_addmm<3>, kAddmmChecks,
+ZP_AFFINE(baddbmm, kAddmmOperands, AddmmAttrs, infer_addmm<3>, eval_addmm, kAddmmChecks,
           "beta * bias + alpha * (a @ b) for batches of matrices, as addmm.");
 #undef ZP_AFFINE
 constinit const OpDef int_mm = {.name = "int_mm",
                                 .doc = "Product of plain 8-bit integer matrices with an i32 result, no zero points.",
                                 .operands = kMatmulOperands, .results = kOneResult, .trait = Trait::Never,
-                                .infer = infer_int_mm, .checks = kIntMmChecks};
+                                .infer = infer_int_mm, .eval = eval_int_mm, .checks = kIntMmChecks};
 
 }  // namespace zp::ops

@@ -6,6 +6,7 @@
 
 #include "ops/conv_infer.h"
 #include "ops/quant.h"
+#include "ops/quant_eval.h"
 
 namespace zp::ops {
 namespace {
@@ -197,7 +198,7 @@ Status infer_choose_qparams(Context& context, Node& node) {
 #define ZP_QUANT(NAME, OPERANDS, RESULTS, ATTRS, CHECKS, DOC)                                                     \
   constinit const OpDef NAME = {.name = #NAME, .doc = DOC, .operands = OPERANDS, .results = RESULTS,              \
                                 .attrs = &attrs_of<ATTRS>, .trait = Trait::Quantizer, .infer = infer_##NAME,      \
-                                .checks = CHECKS}
+                                .eval = eval_##NAME, .checks = CHECKS}
 ZP_QUANT(quantize, kQuantOperands, kOneResult, QuantizeAttrs, kQuantizeChecks,
          "Real to integer: q = clamp(rne(x * (1 / scale)) + zero_point, qmin, qmax); NaN gives 0.");
 ZP_QUANT(dequantize, kQuantOperands, kOneResult, NoAttrs, kDequantizeChecks,
