@@ -1,0 +1,898 @@
+#include "ir/parameter_grid.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <unordered_map>
+
+namespace zp {
+
+namespace {
+
+// Slots and labels that one step may write: a reshape that cuts through blocks of a large constant is refused rather than
+// followed element by element.
+constexpr int64_t kBudget = int64_t{1} << 23;
+
+size_t at(int64_t i) { return static_cast<size_t>(i); }
+
+int64_t count_of(std::span<const int64_t> shape) {
+  int64_t count = 1;
+  for (const int64_t d : shape) count *= d;
+  return count;
+}
+
+Error too_fine(const char* what, int64_t count) {
+  return Error("quant.carry", fmt::format("{} would need {} entries one by one, the limit is {}", what, count, kBudget));
+}
+
+// Rewrites a dim in its shortest form: longest blocks, then shortest repeated pattern.
+void normalize(GridDim* dim) {
+  const int64_t n = static_cast<int64_t>(dim->slots.size());
+  if (n == 1) {
+    *dim = GridDim::whole(dim->extent);
+    return;
+  }
+  int64_t run = n;
+  for (int64_t i = 1; i < n; ++i)
+    if (dim->slots[at(i)] != dim->slots[at(i - 1)]) run = std::gcd(run, i);
+  if (run > 1) {
+    std::vector<int32_t> longer;
+    for (int64_t i = 0; i < n; i += run) longer.push_back(dim->slots[at(i)]);
+    dim->slots = std::move(longer);
+    dim->block *= run;
+  }
+  const size_t m = dim->slots.size();
+  if (m == 1) {
+    *dim = GridDim::whole(dim->extent);
+    return;
+  }
+  // Border lengths give the shortest period.
+  std::vector<size_t> border(m, 0);
+  for (size_t i = 1, k = 0; i < m; ++i) {
+    while (k > 0 && dim->slots[i] != dim->slots[k]) k = border[k - 1];
+    if (dim->slots[i] == dim->slots[k]) ++k;
+    border[i] = k;
+  }
+  const size_t period = m - border[m - 1];
+  if (period < m && m % period == 0) {
+    dim->slots.resize(period);
+    dim->tiles *= static_cast<int64_t>(m / period);
+  }
+}
+
+}  // namespace
+
+GridDim GridDim::whole(int64_t extent) {
+  GridDim dim;
+  dim.extent = extent;
+  dim.block = extent;
+  return dim;
+}
+
+std::vector<std::vector<int32_t>> slots_by_block(const GridDim& dim, int64_t block) {
+  std::vector<std::vector<int32_t>> all(at(dim.extent / block));
+  const int64_t unit = std::gcd(dim.block, block);
+  for (int64_t j = 0; j < dim.extent; j += unit) {
+    std::vector<int32_t>& cell = all[at(j / block)];
+    const int32_t slot = dim.slot_at(j);
+    if (std::find(cell.begin(), cell.end(), slot) == cell.end()) cell.push_back(slot);
+  }
+  return all;
+}
+
+Result<ParameterGrid> ParameterGrid::uniform(const IntShape& shape, const IntShape& block) {
+  ParameterGrid grid;
+  if (count_of(shape) == 0) {
+    grid.empty_ = true;
+    grid.empty_shape_ = shape;
+    grid.labels_ = {0};
+    return grid;
+  }
+  int64_t labels = 1;
+  for (size_t d = 0; d < shape.size(); ++d) {
+    GridDim dim = GridDim::whole(shape[d]);
+    const int64_t cells = (shape[d] + block[d] - 1) / block[d];
+    if (cells > 1) {
+      // A last block that is not full makes the common unit of blocks and extent shorter.
+      const int64_t unit = std::gcd(block[d], shape[d]);
+      if (shape[d] / unit > INT32_MAX) return too_fine("the scale grid", shape[d] / unit);
+      dim.block = unit;
+      dim.slots.clear();
+      for (int64_t j = 0; j < shape[d]; j += unit) dim.slots.push_back(static_cast<int32_t>(j / block[d]));
+      dim.slot_count = static_cast<int32_t>(cells);
+    }
+    if (labels > INT32_MAX / cells) return Error("quant.carry", "more scales than can be numbered");
+    labels *= cells;
+    grid.dims_.push_back(std::move(dim));
+  }
+  grid.labels_.resize(at(labels));
+  std::iota(grid.labels_.begin(), grid.labels_.end(), 0);
+  return grid;
+}
+
+IntShape ParameterGrid::shape() const {
+  if (reshape_) return *reshape_;
+  if (empty_) return empty_shape_;
+  IntShape shape;
+  for (const GridDim& d : dims_) shape.push_back(d.extent);
+  return shape;
+}
+
+IntShape ParameterGrid::slot_shape() const {
+  IntShape counts;
+  for (const GridDim& d : dims_) counts.push_back(d.slot_count);
+  return counts;
+}
+
+bool ParameterGrid::has_padding() const {
+  return !empty_ && std::any_of(labels_.begin(), labels_.end(), [](int32_t l) { return l < 0; });
+}
+
+int32_t ParameterGrid::label_at(std::span<const int64_t> place) const {
+  int64_t i = 0;
+  for (size_t d = 0; d < dims_.size(); ++d) i = i * dims_[d].slot_count + dims_[d].slot_at(place[d]);
+  return labels_[at(i)];
+}
+
+std::vector<int32_t> ParameterGrid::compact(GridDim* dim) {
+  std::unordered_map<int32_t, int32_t> numbers;
+  std::vector<int32_t> old_of_new;
+  for (int32_t& s : dim->slots) {
+    const auto [found, fresh] = numbers.emplace(s, static_cast<int32_t>(old_of_new.size()));
+    if (fresh) old_of_new.push_back(s);
+    s = found->second;
+  }
+  dim->slot_count = static_cast<int32_t>(old_of_new.size());
+  normalize(dim);
+  return old_of_new;
+}
+
+Status ParameterGrid::pick_slots(const IntShape& old_counts, const std::vector<std::vector<int32_t>>& old_of_new) {
+  const size_t rank = old_of_new.size();
+  int64_t count = 1, old = 1;
+  bool same = true;
+  std::vector<int64_t> stride(rank);
+  for (size_t d = rank; d-- > 0;) {
+    stride[d] = old;
+    old *= old_counts[d];
+    const int64_t now = static_cast<int64_t>(old_of_new[d].size());
+    if (count > kBudget / now && count * now > static_cast<int64_t>(labels_.size())) return too_fine("a scale grid", count * now);
+    count *= now;
+    same &= now == old_counts[d];
+    for (size_t i = 0; same && i < old_of_new[d].size(); ++i) same = old_of_new[d][i] == static_cast<int32_t>(i);
+  }
+  if (same) return {};
+  std::vector<int32_t> labels(at(count));
+  std::vector<size_t> j(rank, 0);
+  for (int32_t& label : labels) {
+    int64_t place = 0;
+    int32_t padding = 0;
+    for (size_t d = 0; d < rank; ++d) {
+      const int32_t slot = old_of_new[d][j[d]];
+      if (slot < 0) padding = slot;
+      place += slot * stride[d];
+    }
+    label = padding < 0 ? padding : labels_[at(place)];
+    for (size_t d = rank; d-- > 0;) {
+      if (++j[d] < old_of_new[d].size()) break;
+      j[d] = 0;
+    }
+  }
+  labels_ = std::move(labels);
+  return {};
+}
+
+// ---------------------------------------------------------------- reshape
+
+Status ParameterGrid::merge_dims(size_t d) {
+  GridDim outer = std::move(dims_[d]), inner = std::move(dims_[d + 1]);
+  dims_.erase(dims_.begin() + static_cast<std::ptrdiff_t>(d));
+  GridDim& out = dims_[d];
+  const int64_t extent = outer.extent * inner.extent;
+  if (!outer.varies()) {
+    out = std::move(inner);
+    out.tiles *= outer.extent;
+    if (!out.varies()) out = GridDim::whole(extent);
+  } else if (!inner.varies()) {
+    out = std::move(outer);
+    out.block *= inner.extent;
+  } else {
+    const int64_t rounds = outer.block * inner.tiles;
+    const int64_t n1 = static_cast<int64_t>(outer.slots.size()), n2 = static_cast<int64_t>(inner.slots.size());
+    if (rounds > kBudget / n1 || rounds * n1 > kBudget / n2) return too_fine("a merged dim", n1 * rounds * n2);
+    out = GridDim();
+    out.slots.clear();
+    out.slots.reserve(at(n1 * rounds * n2));
+    for (const int32_t s1 : outer.slots)
+      for (int64_t r = 0; r < rounds; ++r)
+        for (const int32_t s2 : inner.slots) out.slots.push_back(s1 * inner.slot_count + s2);
+    out.tiles = outer.tiles;
+    out.block = inner.block;
+    out.slot_count = outer.slot_count * inner.slot_count;
+  }
+  out.extent = extent;
+  return {};
+}
+
+namespace {
+
+// Numbers equal lines of a matrix of slots: `line(i)` hashes line i, `equal(i, j)` compares.
+template <typename Hash, typename Equal>
+std::vector<int32_t> number_lines(int64_t lines, Hash hash, Equal equal, std::vector<int64_t>* first) {
+  std::unordered_map<size_t, std::vector<int32_t>> seen;
+  std::vector<int32_t> numbers(at(lines));
+  for (int64_t i = 0; i < lines; ++i) {
+    std::vector<int32_t>& same = seen[hash(i)];
+    const auto found = std::find_if(same.begin(), same.end(), [&](int32_t k) { return equal(i, (*first)[at(k)]); });
+    if (found != same.end()) {
+      numbers[at(i)] = *found;
+    } else {
+      numbers[at(i)] = static_cast<int32_t>(first->size());
+      same.push_back(numbers[at(i)]);
+      first->push_back(i);
+    }
+  }
+  return numbers;
+}
+
+size_t mix(size_t h, size_t v) { return (h ^ v) * 0x9E3779B97F4A7C15ull + (h >> 31); }
+
+}  // namespace
+
+Status ParameterGrid::split_dim(size_t d, int64_t inner_extent) {
+  GridDim from = dims_[d];
+  const int64_t outer_extent = from.extent / inner_extent;
+  const int64_t pattern = static_cast<int64_t>(from.slots.size()) * from.block;
+  GridDim outer = GridDim::whole(outer_extent), inner = GridDim::whole(inner_extent);
+  auto insert = [&] {
+    dims_[d] = std::move(outer);
+    dims_.insert(dims_.begin() + static_cast<std::ptrdiff_t>(d) + 1, std::move(inner));
+  };
+  if (from.varies() && from.block % inner_extent == 0) {
+    outer = std::move(from);
+    outer.extent = outer_extent;
+    outer.block /= inner_extent;
+    insert();
+    return {};
+  }
+  if (from.varies() && inner_extent % pattern == 0) {
+    inner = std::move(from);
+    inner.extent = inner_extent;
+    inner.tiles = inner_extent / pattern;
+    insert();
+    return {};
+  }
+  if (!from.varies()) {
+    insert();
+    return {};
+  }
+  // The blocks are cut: rows of `row` units each, of which `rows` differ before the pattern repeats.
+  const int64_t unit = std::gcd(from.block, inner_extent);
+  const int64_t cut = from.block / unit, row = inner_extent / unit;
+  const int64_t period = static_cast<int64_t>(from.slots.size()) * cut;
+  const int64_t rows = period / std::gcd(period, row);
+  if (rows > kBudget / row) return too_fine("a split dim", rows * row);
+  auto slot = [&](int64_t r, int64_t c) { return from.slots[at((r * row + c) % period / cut)]; };
+  std::vector<int64_t> first_row, first_column;
+  const std::vector<int32_t> row_numbers = number_lines(
+      rows, [&](int64_t r) { size_t h = 0; for (int64_t c = 0; c < row; ++c) h = mix(h, static_cast<size_t>(slot(r, c))); return h; },
+      [&](int64_t a, int64_t b) { for (int64_t c = 0; c < row; ++c) if (slot(a, c) != slot(b, c)) return false; return true; }, &first_row);
+  const std::vector<int32_t> column_numbers = number_lines(
+      row, [&](int64_t c) { size_t h = 0; for (int64_t r = 0; r < rows; ++r) h = mix(h, static_cast<size_t>(slot(r, c))); return h; },
+      [&](int64_t a, int64_t b) { for (int64_t r = 0; r < rows; ++r) if (slot(r, a) != slot(r, b)) return false; return true; }, &first_column);
+  outer.tiles = outer_extent / rows;
+  outer.block = 1;
+  outer.slots = row_numbers;
+  outer.slot_count = static_cast<int32_t>(first_row.size());
+  inner.block = unit;
+  inner.slots = column_numbers;
+  inner.slot_count = static_cast<int32_t>(first_column.size());
+  // The dim's slots become pairs (row, column).
+  const IntShape counts = slot_shape();
+  std::vector<std::vector<int32_t>> old_of_new;
+  for (size_t e = 0; e < dims_.size(); ++e) {
+    std::vector<int32_t> list;
+    if (e == d) {
+      for (const int64_t r : first_row)
+        for (const int64_t c : first_column) list.push_back(slot(r, c));
+    } else {
+      list.resize(at(counts[e]));
+      std::iota(list.begin(), list.end(), 0);
+    }
+    old_of_new.push_back(std::move(list));
+  }
+  ZP_CHECK(pick_slots(counts, old_of_new));
+  normalize(&outer);
+  normalize(&inner);
+  insert();
+  return {};
+}
+
+Status ParameterGrid::reshape_now(const IntShape& target) {
+  // Dims of extent 1 have one slot, so they come and go without touching labels.
+  std::erase_if(dims_, [](const GridDim& d) { return d.extent == 1; });
+  IntShape wanted;
+  for (const int64_t t : target)
+    if (t != 1) wanted.push_back(t);
+  // The smallest groups of dims whose products agree are rewritten one by one.
+  size_t d = 0;
+  for (size_t w = 0; w < wanted.size();) {
+    int64_t have = dims_[d].extent, want = wanted[w];
+    size_t merged = 1, parts = 1;
+    while (have != want) {
+      if (have < want) {
+        have *= dims_[d + merged++].extent;
+      } else {
+        want *= wanted[w + parts++];
+      }
+    }
+    if (merged > 1 || parts > 1) {
+      for (size_t k = 1; k < merged; ++k) ZP_CHECK(merge_dims(d + merged - 1 - k));
+      normalize(&dims_[d]);
+      for (size_t k = 1; k < parts; ++k) ZP_CHECK(split_dim(d, wanted[w + parts - k]));
+    }
+    d += parts;
+    w += parts;
+  }
+  for (size_t t = 0; t < target.size(); ++t) {
+    if (target[t] == 1) dims_.insert(dims_.begin() + static_cast<std::ptrdiff_t>(t), GridDim::whole(1));
+  }
+  return {};
+}
+
+Status ParameterGrid::settle() {
+  if (!reshape_) return {};
+  const IntShape target = std::move(*reshape_);
+  reshape_.reset();
+  return reshape_now(target);
+}
+
+// ---------------------------------------------------------------- other steps
+
+void ParameterGrid::permute(const std::vector<int64_t>& order) {
+  const IntShape counts = slot_shape();
+  std::vector<int64_t> stride(counts.size());
+  int64_t step = 1;
+  for (size_t d = counts.size(); d-- > 0; step *= counts[d]) stride[d] = step;
+  std::vector<GridDim> dims;
+  IntShape new_counts;
+  std::vector<int64_t> new_stride;
+  for (const int64_t o : order) {
+    new_counts.push_back(counts[at(o)]);
+    new_stride.push_back(stride[at(o)]);
+    dims.push_back(std::move(dims_[at(o)]));
+  }
+  dims_ = std::move(dims);
+  // In place if the varying dims keep their order.
+  int64_t last = INT64_MAX;
+  bool moved = false;
+  for (size_t d = 0; d < new_counts.size(); ++d) {
+    if (new_counts[d] == 1) continue;
+    moved |= new_stride[d] > last;
+    last = new_stride[d];
+  }
+  if (!moved) return;
+  std::vector<int32_t> labels(labels_.size());
+  std::vector<int64_t> j(new_counts.size(), 0);
+  int64_t place = 0;
+  for (int32_t& label : labels) {
+    label = labels_[at(place)];
+    for (size_t d = new_counts.size(); d-- > 0;) {
+      place += new_stride[d];
+      if (++j[d] < new_counts[d]) break;
+      place -= new_stride[d] * new_counts[d];
+      j[d] = 0;
+    }
+  }
+  labels_ = std::move(labels);
+}
+
+namespace {
+
+// The part of a dim that a window shows, with the slots' old numbers.
+Result<GridDim> window_dim(const GridDim& in, int64_t start, int64_t step, int64_t count) {
+  if (!in.varies()) return GridDim::whole(count);
+  const int64_t pattern = static_cast<int64_t>(in.slots.size()) * in.block;
+  GridDim out = in;
+  out.extent = count;
+  if (step == 1 && start % pattern == 0 && count % pattern == 0) {
+    out.tiles = count / pattern;
+    return out;
+  }
+  // The longest run of coordinates that surely stays inside blocks.
+  int64_t unit = 1;
+  if (step == 0) {
+    unit = count;
+  } else if (step == 1 || step == -1) {
+    unit = std::gcd(std::gcd(in.block, step == 1 ? start : start + 1), count);
+  } else if (step > 1 && in.block % step == 0) {
+    unit = std::gcd(std::gcd(in.block / step, start % in.block / step), count);
+  }
+  if (count / unit > kBudget) return too_fine("a slice", count / unit);
+  out.tiles = 1;
+  out.block = unit;
+  out.slots.clear();
+  for (int64_t j = 0; j < count; j += unit) out.slots.push_back(in.slot_at(start + step * j));
+  return out;
+}
+
+}  // namespace
+
+Status ParameterGrid::window(const MapStep& step) {
+  const IntShape counts = slot_shape();
+  std::vector<std::vector<int32_t>> old_of_new;
+  for (size_t d = 0; d < dims_.size(); ++d) {
+    ZP_TRY(dims_[d], window_dim(dims_[d], step.start[d], step.step[d], step.shape[d]));
+    old_of_new.push_back(compact(&dims_[d]));
+  }
+  return pick_slots(counts, old_of_new);
+}
+
+Status ParameterGrid::take(const MapStep& step, int32_t padding) {
+  const IntShape counts = slot_shape();
+  const size_t d = at(step.dim);
+  const bool pads = std::find(step.index.begin(), step.index.end(), -1) != step.index.end();
+  GridDim dim = GridDim::whole(static_cast<int64_t>(step.index.size()));
+  if (dims_[d].varies() || pads) {
+    if (dim.extent > kBudget) return too_fine("an index", dim.extent);
+    dim.block = 1;
+    dim.slots.clear();
+    for (const int64_t i : step.index) dim.slots.push_back(i < 0 ? padding : dims_[d].slot_at(i));
+  }
+  std::vector<std::vector<int32_t>> old_of_new(dims_.size());
+  for (size_t e = 0; e < dims_.size(); ++e) {
+    if (e == d) continue;
+    old_of_new[e].resize(at(counts[e]));
+    std::iota(old_of_new[e].begin(), old_of_new[e].end(), 0);
+  }
+  dims_[d] = std::move(dim);
+  old_of_new[d] = compact(&dims_[d]);
+  return pick_slots(counts, old_of_new);
+}
+
+Status ParameterGrid::diagonal(const MapStep& step) {
+  std::vector<int64_t> order;
+  for (int64_t d = 0; d < static_cast<int64_t>(dims_.size()); ++d)
+    if (d != step.dims[0] && d != step.dims[1]) order.push_back(d);
+  order.push_back(step.dims[0]);
+  order.push_back(step.dims[1]);
+  permute(order);
+  const GridDim b = std::move(dims_.back());
+  dims_.pop_back();
+  const GridDim a = std::move(dims_.back());
+  const int64_t down = std::max<int64_t>(0, -step.offset), right = std::max<int64_t>(0, step.offset);
+  GridDim dim = GridDim::whole(std::min(a.extent - down, b.extent - right));
+  if (a.varies() || b.varies()) {
+    if (dim.extent > kBudget) return too_fine("a diagonal", dim.extent);
+    dim.block = 1;
+    dim.slots.clear();
+    for (int64_t j = 0; j < dim.extent; ++j) dim.slots.push_back(a.slot_at(j + down) * b.slot_count + b.slot_at(j + right));
+  }
+  dims_.back() = std::move(dim);
+  IntShape counts = slot_shape();
+  counts.back() = int64_t{a.slot_count} * b.slot_count;
+  std::vector<std::vector<int32_t>> old_of_new(dims_.size());
+  for (size_t e = 0; e + 1 < dims_.size(); ++e) {
+    old_of_new[e].resize(at(counts[e]));
+    std::iota(old_of_new[e].begin(), old_of_new[e].end(), 0);
+  }
+  old_of_new.back() = compact(&dims_.back());
+  return pick_slots(counts, old_of_new);
+}
+
+Status ParameterGrid::table(const MapStep& step, int32_t padding) {
+  const bool pads = std::find(step.index.begin(), step.index.end(), -1) != step.index.end();
+  const bool varies = labels_.size() > 1;
+  const int64_t count = static_cast<int64_t>(step.index.size());
+  if ((pads || varies) && count > kBudget) return too_fine("a table of indices", count);
+  const IntShape in = shape();
+  std::vector<int32_t> labels = labels_;
+  std::vector<GridDim> dims;
+  for (const int64_t e : step.shape) {
+    GridDim dim = GridDim::whole(e);
+    if (e > 1 && (pads || varies)) {
+      dim.block = 1;
+      dim.slots.resize(at(e));
+      std::iota(dim.slots.begin(), dim.slots.end(), 0);
+      dim.slot_count = static_cast<int32_t>(e);
+    }
+    dims.push_back(std::move(dim));
+  }
+  if (pads || varies) {
+    labels.clear();
+    std::vector<int64_t> place(in.size());
+    for (const int64_t i : step.index) {
+      int64_t rest = i;
+      for (size_t d = in.size(); i >= 0 && d-- > 0; rest /= in[d]) place[d] = rest % in[d];
+      labels.push_back(i < 0 ? padding : label_at(place));
+    }
+  }
+  dims_ = std::move(dims);
+  labels_ = std::move(labels);
+  return merge_equal_slots();
+}
+
+Status ParameterGrid::choose(const MapStep& step) {
+  ZP_CHECK(merge_equal_slots());
+  const size_t d = at(step.dim);
+  if (dims_[d].varies()) {
+    return Error("quant.carry", fmt::format("scales vary along dim {}, whose coordinates are picked when the model runs", step.dim));
+  }
+  dims_.erase(dims_.begin() + step.dim);
+  for (size_t k = 0; k < step.shape.size(); ++k) {
+    dims_.insert(dims_.begin() + static_cast<std::ptrdiff_t>(d + k), GridDim::whole(step.shape[k]));
+  }
+  return {};
+}
+
+Status ParameterGrid::apply(const MapStep& step, int32_t padding) {
+  ZP_TRY(IntShape out, step_shape(step, shape()));
+  if (step.kind == MapStep::Reshape && !empty_) {
+    reshape_ = std::move(out);
+    return {};
+  }
+  ZP_CHECK(settle());
+  if (empty_ || count_of(out) == 0) {
+    // Without elements any label will do; padding added to nothing is all there is then.
+    const int32_t label = count_of(out) == 0 ? labels_.front() : padding;
+    const bool now_empty = count_of(out) == 0;
+    dims_.clear();
+    labels_ = {label};
+    if (!now_empty)
+      for (const int64_t e : out) dims_.push_back(GridDim::whole(e));
+    empty_ = now_empty;
+    empty_shape_ = std::move(out);
+    return {};
+  }
+  switch (step.kind) {
+    case MapStep::Reshape: break;  // put off above
+    case MapStep::Permute: permute(step.dims); break;
+    case MapStep::Window: return window(step);
+    case MapStep::Take: return take(step, padding);
+    case MapStep::Diagonal: return diagonal(step);
+    case MapStep::Table: return table(step, padding);
+    case MapStep::Triangle: break;  // the rest of a row keeps its parameters: zero is its zero point
+    case MapStep::Choose: return choose(step);
+  }
+  return {};
+}
+
+Result<ParameterGrid> ParameterGrid::join(std::vector<ParameterGrid> all, int64_t dim) {
+  std::vector<const ParameterGrid*> parts;
+  for (ParameterGrid& p : all) {
+    ZP_CHECK(p.settle());
+    if (!p.empty_) parts.push_back(&p);
+  }
+  if (parts.empty()) {
+    ParameterGrid out = all.front();
+    for (size_t k = 1; k < all.size(); ++k) out.empty_shape_[at(dim)] += all[k].empty_shape_[at(dim)];
+    return out;
+  }
+  if (parts.size() == 1) return *parts.front();
+  const size_t rank = parts.front()->dims_.size(), along = at(dim);
+  ParameterGrid out;
+  // For each part and dim: the part's slot of each common slot.
+  std::vector<std::vector<std::vector<int32_t>>> slots(parts.size(), std::vector<std::vector<int32_t>>(rank));
+  for (size_t d = 0; d < rank; ++d) {
+    GridDim common;
+    common.slots.clear();
+    int64_t unit = 0;
+    for (const ParameterGrid* p : parts) unit = std::gcd(unit, p->dims_[d].block);
+    if (d == along) {
+      common.extent = 0;
+      for (const ParameterGrid* p : parts) common.extent += p->dims_[d].extent;
+      if (common.extent / unit > kBudget) return too_fine("a joined dim", common.extent / unit);
+      int32_t base = 0;
+      for (size_t k = 0; k < parts.size(); ++k) {
+        const GridDim& own = parts[k]->dims_[d];
+        for (int64_t j = 0; j < own.extent; j += unit) common.slots.push_back(base + own.slot_at(j));
+        slots[k][d].resize(at(own.slot_count));
+        std::iota(slots[k][d].begin(), slots[k][d].end(), 0);
+        base += own.slot_count;
+      }
+      common.block = unit;
+      common.slot_count = base;
+    } else {
+      common.extent = parts.front()->dims_[d].extent;
+      if (common.extent / unit > kBudget) return too_fine("a joined tensor's other dim", common.extent / unit);
+      std::map<std::vector<int32_t>, int32_t> numbers;
+      std::vector<int32_t> tuple(parts.size());
+      for (int64_t j = 0; j < common.extent; j += unit) {
+        for (size_t k = 0; k < parts.size(); ++k) tuple[k] = parts[k]->dims_[d].slot_at(j);
+        const auto [found, fresh] = numbers.emplace(tuple, static_cast<int32_t>(numbers.size()));
+        if (fresh)
+          for (size_t k = 0; k < parts.size(); ++k) slots[k][d].push_back(tuple[k]);
+        common.slots.push_back(found->second);
+      }
+      common.block = unit;
+      common.slot_count = static_cast<int32_t>(numbers.size());
+    }
+    normalize(&common);
+    out.dims_.push_back(std::move(common));
+  }
+  // Labels in C order: the parts follow each other along the joined dim.
+  int64_t outer = 1, inner = 1, total = 0;
+  for (size_t d = 0; d < rank; ++d) (d < along ? outer : inner) *= d == along ? 1 : static_cast<int64_t>(slots[0][d].size());
+  for (size_t k = 0; k < parts.size(); ++k) total += static_cast<int64_t>(slots[k][along].size());
+  if (outer * total > kBudget / inner) return too_fine("a joined scale grid", outer * total * inner);
+  out.labels_.resize(at(outer * total * inner));
+  int64_t before = 0;
+  for (size_t k = 0; k < parts.size(); ++k) {
+    ParameterGrid part = *parts[k];
+    ZP_CHECK(part.pick_slots(part.slot_shape(), slots[k]));
+    const int64_t own = static_cast<int64_t>(slots[k][along].size()) * inner;
+    for (int64_t o = 0; o < outer; ++o) {
+      std::copy_n(part.labels_.begin() + o * own, own, out.labels_.begin() + o * total * inner + before * inner);
+    }
+    before += static_cast<int64_t>(slots[k][along].size());
+  }
+  ZP_CHECK(out.merge_equal_slots());
+  return out;
+}
+
+// ---------------------------------------------------------------- forms
+
+std::vector<int32_t> ParameterGrid::equal_slots(size_t d, std::span<const int32_t> classes) const {
+  const IntShape counts = slot_shape();
+  int64_t outer = 1, inner = 1;
+  for (size_t e = 0; e < counts.size(); ++e) (e < d ? outer : inner) *= e == d ? 1 : counts[e];
+  const int64_t n = counts[d];
+  auto label = [&](int64_t o, int64_t s, int64_t i) {
+    const int32_t l = labels_[at((o * n + s) * inner + i)];
+    return l >= 0 && !classes.empty() ? classes[at(l)] : l;
+  };
+  std::vector<int64_t> first;
+  const std::vector<int32_t> numbers = number_lines(
+      n,
+      [&](int64_t s) {
+        size_t h = 0;
+        for (int64_t o = 0; o < outer; ++o)
+          for (int64_t i = 0; i < inner; ++i) h = mix(h, static_cast<size_t>(label(o, s, i)));
+        return h;
+      },
+      [&](int64_t a, int64_t b) {
+        for (int64_t o = 0; o < outer; ++o)
+          for (int64_t i = 0; i < inner; ++i)
+            if (label(o, a, i) != label(o, b, i)) return false;
+        return true;
+      },
+      &first);
+  std::vector<int32_t> same(at(n));
+  for (int64_t s = 0; s < n; ++s) same[at(s)] = static_cast<int32_t>(first[at(numbers[at(s)])]);
+  return same;
+}
+
+Status ParameterGrid::merge_equal_slots() {
+  for (size_t d = 0; d < dims_.size(); ++d) {
+    if (!dims_[d].varies()) continue;
+    const std::vector<int32_t> same = equal_slots(d, {});
+    const IntShape counts = slot_shape();
+    bool changed = false;
+    for (int32_t& s : dims_[d].slots) {
+      changed |= same[at(s)] != s;
+      s = same[at(s)];
+    }
+    if (!changed) continue;
+    std::vector<std::vector<int32_t>> old_of_new(dims_.size());
+    for (size_t e = 0; e < dims_.size(); ++e) {
+      old_of_new[e].resize(at(counts[e]));
+      std::iota(old_of_new[e].begin(), old_of_new[e].end(), 0);
+    }
+    old_of_new[d] = compact(&dims_[d]);
+    ZP_CHECK(pick_slots(counts, old_of_new));
+  }
+  return {};
+}
+
+namespace {
+
+int64_t cells_of(const IntShape& shape, const IntShape& block) {
+  int64_t cells = 1;
+  for (size_t d = 0; d < shape.size(); ++d) cells *= shape[d] / block[d];
+  return cells;
+}
+
+std::string list_text(std::span<const int64_t> list) {
+  std::string text = "[";
+  for (size_t i = 0; i < list.size(); ++i) text += (i ? "," : "") + std::to_string(list[i]);
+  return text + "]";
+}
+
+// Kind of a form from its block; axis forms are looked for by `fits_axis`.
+template <typename F>
+void choose_kind(const IntShape& shape, GridForm* form, F fits_axis) {
+  const int64_t cells = cells_of(shape, form->block), elements = count_of(shape);
+  form->kind = GridForm::None;
+  if (cells == 1) {
+    form->kind = GridForm::PerTensor;
+    return;
+  }
+  const bool block_fits = cells * 2 <= elements;
+  for (size_t d = 0; d < shape.size(); ++d) {
+    if (shape[d] == 1 || !fits_axis(d)) continue;
+    // A long list that repeats itself in runs is better written as blocks.
+    constexpr int64_t kShortList = 4096;
+    if (block_fits && shape[d] > kShortList && shape[d] * 2 > elements && cells * 2 <= shape[d]) break;
+    form->kind = GridForm::PerAxis;
+    form->axis = static_cast<int64_t>(d);
+    return;
+  }
+  if (block_fits) {
+    form->kind = GridForm::PerBlock;
+    return;
+  }
+  std::string dims;
+  for (size_t d = 0; d < shape.size(); ++d)
+    if (form->block[d] != shape[d]) dims += (dims.empty() ? "" : " and ") + std::to_string(d);
+  form->why = fmt::format("the scales vary along dims {} of {}; the coarsest uniform block {} has {} scales for {} elements, at most one for two is written",
+                          dims, list_text(shape), list_text(form->block), cells, elements);
+}
+
+}  // namespace
+
+Result<GridForm> ParameterGrid::exact_form(std::span<const int32_t> classes) const {
+  GridForm form;
+  const IntShape extents = shape();
+  for (size_t d = 0; d < dims_.size(); ++d) {
+    const GridDim& dim = dims_[d];
+    int64_t block = dim.extent;
+    if (dim.varies()) {
+      const std::vector<int32_t> same = equal_slots(d, classes);
+      const int64_t n = static_cast<int64_t>(dim.slots.size());
+      auto slot = [&](int64_t i) { return same[at(dim.slots[at(i % n)])]; };
+      bool changes = false;
+      for (int64_t i = 1; i <= n; ++i) {
+        if (i == n && dim.tiles == 1) break;
+        if (slot(i) == slot(i - 1)) continue;
+        block = std::gcd(block, i * dim.block);
+        changes = true;
+      }
+      if (changes && dim.tiles > 1) block = std::gcd(block, n * dim.block);
+    }
+    form.block.push_back(block);
+  }
+  choose_kind(extents, &form, [&](size_t axis) {
+    for (size_t d = 0; d < extents.size(); ++d)
+      if (d != axis && form.block[d] != extents[d]) return false;
+    return true;
+  });
+  return form;
+}
+
+namespace {
+
+std::vector<int64_t> divisors(int64_t n) {
+  std::vector<int64_t> low, high;
+  for (int64_t d = 1; d * d <= n; ++d) {
+    if (n % d != 0) continue;
+    low.push_back(d);
+    if (d * d != n) high.push_back(n / d);
+  }
+  low.insert(low.end(), high.rbegin(), high.rend());
+  return low;
+}
+
+}  // namespace
+
+// With padding, whose parameters are free, the coarsest grid is searched: a block per dim, all divisors of the extent, the
+// fewest cells first found in ascending order of blocks.
+Result<GridForm> ParameterGrid::padded_form(std::span<const int32_t> classes) const {
+  const IntShape extents = shape(), counts = slot_shape();
+  auto uniform = [&](const IntShape& block) {
+    std::vector<std::vector<std::vector<int32_t>>> by_block;
+    for (size_t d = 0; d < dims_.size(); ++d) by_block.push_back(slots_by_block(dims_[d], block[d]));
+    std::vector<size_t> cell(dims_.size(), 0), pick(dims_.size(), 0);
+    std::unordered_map<int64_t, int32_t> seen;
+    for (;;) {
+      int64_t label_place = 0, cell_place = 0;
+      for (size_t d = 0; d < dims_.size(); ++d) {
+        label_place = label_place * counts[d] + by_block[d][cell[d]][pick[d]];
+        cell_place = cell_place * static_cast<int64_t>(by_block[d].size()) + static_cast<int64_t>(cell[d]);
+      }
+      int32_t label = labels_[at(label_place)];
+      if (label >= 0 && !classes.empty()) label = classes[at(label)];
+      if (label >= 0 && seen.emplace(cell_place, label).first->second != label) return false;
+      size_t d = dims_.size();
+      while (d-- > 0) {
+        if (++pick[d] < by_block[d][cell[d]].size()) break;
+        pick[d] = 0;
+        if (++cell[d] < by_block[d].size()) break;
+        cell[d] = 0;
+      }
+      if (d == SIZE_MAX) return true;
+    }
+  };
+  std::vector<std::vector<int64_t>> candidates;
+  int64_t grids = 1, units = 1;
+  for (const GridDim& dim : dims_) {
+    candidates.push_back(dim.varies() ? divisors(dim.extent) : std::vector<int64_t>{dim.extent});
+    grids *= static_cast<int64_t>(candidates.back().size());
+    units *= dim.varies() ? static_cast<int64_t>(dim.slots.size()) * dim.tiles : 1;
+  }
+  if (grids > kBudget / std::max<int64_t>(1, units)) {
+    // Too many to try: padding then counts as parameters of its own.
+    std::vector<int32_t> own(classes.begin(), classes.end());
+    return exact_form(own);
+  }
+  GridForm form;
+  int64_t best = INT64_MAX;
+  std::vector<size_t> pick(candidates.size(), 0);
+  for (;;) {
+    IntShape block;
+    for (size_t d = 0; d < candidates.size(); ++d) block.push_back(candidates[d][pick[d]]);
+    const int64_t cells = cells_of(extents, block);
+    if (cells < best && uniform(block)) {
+      best = cells;
+      form.block = block;
+    }
+    size_t d = candidates.size();
+    while (d-- > 0) {
+      if (++pick[d] < candidates[d].size()) break;
+      pick[d] = 0;
+    }
+    if (d == SIZE_MAX) break;
+  }
+  choose_kind(extents, &form, [&](size_t axis) {
+    IntShape block = extents;
+    block[axis] = 1;
+    return uniform(block);
+  });
+  return form;
+}
+
+Status ParameterGrid::fill_cells(GridForm* form) const {
+  IntShape block = form->block;
+  if (form->kind == GridForm::PerAxis) {
+    block = shape();
+    block[at(form->axis)] = 1;
+  }
+  const IntShape counts = slot_shape();
+  std::vector<std::vector<std::vector<int32_t>>> by_block;
+  int64_t cells = 1;
+  for (size_t d = 0; d < dims_.size(); ++d) {
+    by_block.push_back(slots_by_block(dims_[d], block[d]));
+    cells *= static_cast<int64_t>(by_block.back().size());
+  }
+  if (cells > kBudget && cells > static_cast<int64_t>(labels_.size())) return too_fine("the list of scales", cells);
+  const bool padding = has_padding();
+  form->cells.assign(at(cells), 0);
+  std::vector<size_t> cell(dims_.size(), 0);
+  for (int32_t& out : form->cells) {
+    // The first label of the cell that is not padding.
+    std::vector<size_t> pick(dims_.size(), 0);
+    for (;;) {
+      int64_t place = 0;
+      for (size_t d = 0; d < dims_.size(); ++d) place = place * counts[d] + by_block[d][cell[d]][pick[d]];
+      out = labels_[at(place)];
+      if (out >= 0 || !padding) break;
+      size_t d = dims_.size();
+      while (d-- > 0) {
+        if (++pick[d] < by_block[d][cell[d]].size()) break;
+        pick[d] = 0;
+      }
+      if (d == SIZE_MAX) break;
+    }
+    for (size_t d = dims_.size(); d-- > 0;) {
+      if (++cell[d] < by_block[d].size()) break;
+      cell[d] = 0;
+    }
+  }
+  return {};
+}
+
+Result<GridForm> ParameterGrid::form(std::span<const int32_t> classes) const {
+  if (empty_) {
+    GridForm form;
+    form.kind = GridForm::PerTensor;
+    form.block = empty_shape_;
+    form.cells = labels_;
+    return form;
+  }
+  ZP_TRY(GridForm form, has_padding() ? padded_form(classes) : exact_form(classes));
+  if (form.kind != GridForm::None) ZP_CHECK(fill_cells(&form));
+  return form;
+}
+
+}  // namespace zp
