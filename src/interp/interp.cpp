@@ -35,7 +35,7 @@ class Frame {
   Result<std::vector<Tensor>> run(std::vector<Tensor> inputs);
 
  private:
-  bool keeps_all() const { return options_ != nullptr && (options_->trace || options_->values != nullptr); }
+  bool keeps_all() const { return options_ != nullptr && (options_->trace || options_->replace || options_->values != nullptr); }
   template <typename F>
   void for_each_read(const Node& node, const F& f) const;
   void count_reads();
@@ -75,6 +75,9 @@ void Frame::count_reads() {
 
 Status Frame::define(const Value& value, Tensor tensor) {
   if (options_ != nullptr && options_->trace) options_->trace(value, tensor);
+  if (options_ != nullptr && options_->replace) {
+    if (const Tensor* other = options_->replace(value, tensor)) tensor = *other;
+  }
   if (options_ != nullptr && options_->values != nullptr) (*options_->values)[&value] = tensor;
   if (reads_.contains(&value)) values_[&value] = std::move(tensor);
   return {};
