@@ -56,21 +56,23 @@ Result<std::vector<Dim>> upsample_shape(const Node& node, std::span<const Dim> i
 namespace {
 
 Status set_upsampled(Node& node, const std::optional<List<Dim>>& size, const std::optional<List<double>>& scales) {
-  ZP_CHECK(check_operands(node));
   const Type& x = node.operand(0)->type();
   const DType d = x.real_dtype();
-  if (!is_float(d) && d != DType::U8) return failed(node, "c4", fmt::format("elements are {}, a float type or u8 is needed", dtype_name(d)));
   if (!x.ranked) return set_unranked_result(node, 0, d);
   ZP_TRY(const std::vector<Dim> shape, upsample_shape(node, x.shape, size, scales));
   return set_result(node, 0, d, shape);
 }
 
 Status infer_nearest(Context&, Node& node) {
+  ZP_CHECK(check_operands(node));
   const auto& attrs = node.attrs<UpsampleNearestAttrs>();
   return set_upsampled(node, attrs.output_size, attrs.scale_factors);
 }
 
 Status infer_upsample(Context&, Node& node) {
+  ZP_CHECK(check_operands(node));
+  const DType d = node.operand(0)->type().real_dtype();
+  if (!is_float(d)) return failed(node, "c4", fmt::format("elements are {}, a float type is needed", dtype_name(d)));
   const auto& attrs = node.attrs<UpsampleAttrs>();
   return set_upsampled(node, attrs.output_size, attrs.scale_factors);
 }
@@ -110,7 +112,9 @@ Status infer_grid_sampler(Context&, Node& node) {
 constexpr OperandDef kInput[] = {{"input"}};
 constexpr OperandDef kGrid[] = {{"input"}, {"grid", Role::Index}};
 constexpr std::string_view kChecks[] = {"c1: the input has batch, channel and spatial dims", "c2: output_size or scale_factors has one entry per spatial dim",
-                                        "c3: sizes and scale factors are positive", "c4: elements are a float type or u8"};
+                                        "c3: sizes and scale factors are positive"};
+constexpr std::string_view kFloatChecks[] = {"c1: the input has batch, channel and spatial dims", "c2: output_size or scale_factors has one entry per spatial dim",
+                                             "c3: sizes and scale factors are positive", "c4: elements are a float type"};
 constexpr std::string_view kGridChecks[] = {"c1: input and grid have rank 4, or 5; the input is not empty",
                                             "c2: equal batch; the grid has one coordinate per spatial dim",
                                             "c3: modes are 0, 1 or 2; bicubic for images only", "c4: one float type"};
@@ -125,7 +129,7 @@ constexpr std::string_view kGridChecks[] = {"c1: input and grid have rank 4, or 
 #define ZP_UPSAMPLE(NAME, EVAL, DOC)                                                                                 \
   constinit const OpDef NAME = {.name = #NAME, .doc = DOC, .operands = kInput, .results = kOneResult,                \
                                 .attrs = &attrs_of<UpsampleAttrs>, .trait = Trait::FloatOnly, .infer = infer_upsample, \
-                                .eval = ZP_EVAL(EVAL), .checks = kChecks}
+                                .eval = ZP_EVAL(EVAL), .checks = kFloatChecks}
 
 ZP_NEAREST(upsample_nearest1d, "out[i] = in[floor(i * r)], r = 1 / scale factor, or in / out without one");
 ZP_NEAREST(upsample_nearest2d, "out[i] = in[floor(i * r)] in each spatial dim, r = 1 / scale factor, or in / out without one");
