@@ -253,12 +253,17 @@ class NodeRange {
     using pointer = Node**;
     using reference = Node*;
     Iterator() = default;
-    explicit Iterator(Node* at) : at_(at), next_(at ? at->next() : nullptr) {}
+    explicit Iterator(Node* at) { set(at); }
     Node* operator*() const { return at_; }
-    Iterator& operator++() { at_ = next_; next_ = at_ ? at_->next() : nullptr; return *this; }
+    Iterator& operator++() { set(next_); return *this; }
     Iterator operator++(int) { auto old = *this; ++*this; return old; }
     friend bool operator==(const Iterator& a, const Iterator& b) { return a.at_ == b.at_; }
    private:
+    // The last node of a graph is its return node: the end.
+    void set(Node* at) {
+      next_ = at ? at->next() : nullptr;
+      at_ = next_ ? at : nullptr;
+    }
     Node* at_ = nullptr;
     Node* next_ = nullptr;
   };

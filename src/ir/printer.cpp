@@ -122,9 +122,15 @@ class Printer {
     out_.append(indent_, ' ');
     out_ += word;
     if (!g.parent() || g.name() != "main") out_ += name_text(g.name());
-    signature_list(in);
+    const size_t line = out_.rfind('\n') + 1;  // npos + 1 is 0
+    size_t width = out_.size() - line + std::string_view("() -> () {").size();
+    for (const std::string& part : in) width += part.size() + 2;
+    for (const std::string& part : out) width += part.size() + 2;
+    signature_list(in, width > kLineWidth + 4);
     out_ += " -> ";
-    signature_list(out);
+    width = out_.size() - (out_.rfind('\n') + 1);
+    for (const std::string& part : out) width += part.size() + 2;
+    signature_list(out, width > kLineWidth);
     out_ += " {\n";
     indent_ += 2;
     for (const Node* n : g.nodes())
@@ -266,11 +272,8 @@ class Printer {
     return name;
   }
 
-  void signature_list(const std::vector<std::string>& parts) {
-    const size_t line = out_.rfind('\n') == std::string::npos ? 0 : out_.rfind('\n') + 1;
-    size_t width = out_.size() - line;
-    for (const std::string& p : parts) width += p.size() + 2;
-    const bool broken = width > kLineWidth && parts.size() > 1;
+  // On one line, or one part a line.
+  void signature_list(const std::vector<std::string>& parts, bool broken) {
     out_ += '(';
     for (size_t i = 0; i < parts.size(); ++i) {
       if (i > 0) out_ += broken ? "," : ", ";

@@ -235,19 +235,19 @@ Error TextCursor::error_at(const Place& place, std::string text, std::string id)
 size_t edit_distance(std::string_view a, std::string_view b, size_t limit) {
   if (a.size() > b.size()) std::swap(a, b);
   if (b.size() - a.size() > limit || b.size() > 256) return limit + 1;
-  std::vector<size_t> row(a.size() + 1);
+  // Three rows of the usual table: two neighbours that changed places count as one edit.
+  std::vector<size_t> before(a.size() + 1), last(a.size() + 1), row(a.size() + 1);
   for (size_t i = 0; i <= a.size(); ++i) row[i] = i;
   for (size_t j = 1; j <= b.size(); ++j) {
-    size_t diagonal = row[0];
+    before.swap(last);
+    last.swap(row);
     row[0] = j;
-    size_t best = j;
     for (size_t i = 1; i <= a.size(); ++i) {
-      const size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
-      diagonal = row[i];
-      row[i] = std::min({replaced, row[i] + 1, row[i - 1] + 1});
-      best = std::min(best, row[i]);
+      row[i] = std::min({last[i - 1] + (a[i - 1] != b[j - 1]), last[i] + 1, row[i - 1] + 1});
+      const bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+      if (swapped) row[i] = std::min(row[i], before[i - 2] + 1);
     }
-    if (best > limit) return limit + 1;
+    if (*std::min_element(row.begin(), row.end()) > limit && *std::min_element(last.begin(), last.end()) > limit) return limit + 1;
   }
   return std::min(row.back(), limit + 1);
 }

@@ -86,7 +86,7 @@ class TextCursor {
   uint32_t line_ = 1;
 };
 
-// Number of single-character edits between two words (Levenshtein), at most `limit` + 1.
+// Number of edits between two words (a character added, dropped or changed, two neighbours swapped), at most `limit` + 1.
 size_t edit_distance(std::string_view a, std::string_view b, size_t limit = 3);
 // The candidate nearest to a misspelled word, or empty if none is near enough to be meant.
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates);
