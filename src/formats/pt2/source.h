@@ -27,6 +27,9 @@ struct SourceNode {
   // Opaque nodes: for each operand of the node, in order, the name that stands for it in `inputs`. The exporter writes
   // `inputs` again with the n-th operand's new name in place of the n-th of these names.
   List<std::string_view> operands;
+  // What the importer made of it: tells a node that a pass changed.
+  const OpDef* op = nullptr;
+  size_t attrs_hash = 0;
 };
 
 // One entry of the signature, in the order of the file.
