@@ -1,0 +1,386 @@
+// fold-qat-batch-norm and prepare-bias on chains in every spelling, against the same graph in float without the
+// quantizer in front of the batch norm.
+#include <gtest/gtest.h>
+
+#include "ops/ops.h"
+#include "passes/cleanup/cleanup.h"
+#include "passes/qat/qat.h"
+#include "qat_util.h"
+
+namespace zp {
+namespace {
+
+using namespace test;
+
+// conv2d 3 -> 4 channels with quantized input and weight; `body` continues from %y (the convolution, through a
+// quantizer of its own if `middle`) and defines %out.
+struct ChainText {
+  std::string body;
+  std::string middle = "i8(0.12, -4)";
+  std::string weight = "i8<-127:127>(0.008, 0)";
+  std::string bias;               // operand text; empty: none
+  std::string constants;          // further constants
+  std::string inputs;             // further inputs
+  std::string outputs;            // further outputs
+  std::string convolution = "conv2d";
+  std::string conv_attrs = "{padding: [1,1]}";
+  std::string weight_shape = "[4,3,3,3]";
+  std::string input_shape = "[2,3,4,4]";
+
+  std::string text(bool with_middle = true) const {
+    std::string t = "zp 1\n@w = i8" + weight_shape + " random 5 in -127..127\n"
+                    "@ws = f32[4] [0.008,0.004,0.0065,0.009]\n"
+                    "@gamma = f32[4] [0.75,1.25,0.5,1.5]\n@beta = f32[4] [0.3,-0.2,0.1,0.6]\n"
+                    "@mean = f32[4] [0.1,-0.3,0.5,0.2]\n@var = f32[4] [0.6,1.5,0.9,1.2]\n@ob = f32[4] [0.2,-0.1,0.4,-0.3]\n"
+                    "@ib = i32[4] [100,-250,3000,7]\n" + constants +
+                    "graph main(%x: f32" + input_shape + inputs + ") -> (%out" + outputs + ") {\n"
+                    "  %gamma = const @gamma\n  %beta = const @beta\n  %mean = const @mean\n  %var = const @var\n  %ob = const @ob\n"
+                    "  %xq = quantize(%x) : i8(0.03, 9)\n  %xd = dequantize(%xq)\n"
+                    "  %w = const @w : " + weight + weight_shape + "\n  %wd = dequantize(%w)\n"
+                    "  %c = " + convolution + "(%xd, %wd" + (bias.empty() ? "" : ", " + bias) + ") " + conv_attrs + "\n";
+    if (with_middle && !middle.empty()) {
+      t += "  %m = quantize(%c) : " + middle + "\n  %y = dequantize(%m)\n";
+    } else {
+      t += "  %y = identity(%c)\n";
+    }
+    return t + body + "}\n";
+  }
+};
+
+// gamma / sqrt(var + eps), as training leaves it, along the channels.
+constexpr const char* kScale =
+    "  %ve = add(%var, 0.00001)\n  %sd = sqrt(%ve)\n  %s = div(%gamma, %sd)\n  %s4 = reshape(%s) {shape: [1,-1,1,1]}\n"
+    "  %ob4 = reshape(%ob) {shape: [1,-1,1,1]}\n";
+constexpr const char* kNorm = "(%u, %gamma, %beta, %mean, %var) {eps: 0.00001}\n";
+
+std::string chain(const std::string& steps) { return kScale + steps + "  %out = batch_norm" + kNorm; }
+const std::string kDivAdd = chain("  %d = div(%y, %s4)\n  %u = add(%d, %ob4)\n");
+
+struct Folded {
+  std::unique_ptr<Model> model;
+  Records records;
+};
+
+// Folds, checks that nothing is left, and compares with the graph without the pair: equal but for the bias's rounding
+// and float roundings.
+Folded expect_fold(const ChainText& chain_text, double tolerance = 2e-4) {
+  Folded folded{parse(chain_text.text()), {}};
+  auto reference = parse(chain_text.text(false));
+  auto archive = parse(chain_text.text());
+  if (!folded.model || !reference) return folded;
+  const auto inputs = inputs_for(*folded.model);
+  folded.records = run_pass(*folded.model, kFoldQatBatchNormPass);
+  remove_dead_code(*folded.model);  // some spellings leave constants of the text unused
+  const std::string printed = print(*folded.model);
+  EXPECT_EQ(folded.records.rewrites.size(), 1u) << printed << (folded.records.kept.empty() ? "" : folded.records.kept[0].text);
+  for (const OpDef* op : {&ops::batch_norm, &ops::div, &ops::mul, &ops::sub, &ops::sqrt, &ops::rsqrt, &ops::add, &ops::reciprocal}) {
+    EXPECT_EQ(count_op(*folded.model, *op), 0u) << op->name << "\n" << printed;
+  }
+  EXPECT_EQ(count_op(*folded.model, ops::quantize), 1u) << printed;
+  const auto wanted = run_model(*reference, inputs), was = run_model(*archive, inputs), now = run_model(*folded.model, inputs);
+  if (wanted.empty() || now.empty()) return folded;
+  EXPECT_LT(largest_difference(wanted[0], now[0]), tolerance) << printed;
+  if (!folded.records.rewrites.empty()) {
+    EXPECT_LE(largest_difference(was[0], now[0]), folded.records.rewrites[0].max_abs_change) << printed;
+  }
+  // A second run finds nothing.
+  const uint64_t changes = folded.model->context->changes();
+  EXPECT_TRUE(run_pass(*folded.model, kFoldQatBatchNormPass).rewrites.empty());
+  EXPECT_EQ(folded.model->context->changes(), changes);
+  return folded;
+}
+
+// Refuses with this clause, changes nothing.
+void expect_refusal(const ChainText& chain_text, const std::string& clause, std::span<const Sample> samples = {}) {
+  auto model = parse(chain_text.text());
+  if (!model) return;
+  const std::string before = print(*model);
+  const Records records = run_pass(*model, kFoldQatBatchNormPass, nullptr, samples);
+  EXPECT_EQ(print(*model), before);
+  EXPECT_TRUE(records.rewrites.empty());
+  ASSERT_EQ(records.kept.size(), 1u);
+  EXPECT_EQ(records.kept[0].clause, clause) << records.kept[0].text;
+  EXPECT_EQ(records.kept[0].pass, "fold-qat-batch-norm");
+  EXPECT_FALSE(records.kept[0].text.empty());
+}
+
+const QuantType* weight_type(const Model& model, const OpDef& op = ops::conv2d) {
+  return first_of(model, op)->operand(1)->def()->operand(0)->type().quant;
+}
+
+TEST(FoldQatBatchNorm, DividesAddsNormalizes) {
+  const Folded folded = expect_fold({.body = kDivAdd});
+  // The chain undoes what training put into the weights: a is 1 and the weights stay.
+  EXPECT_TRUE(weight_type(*folded.model)->per_tensor());
+  EXPECT_DOUBLE_EQ(weight_type(*folded.model)->scale, 0.008);
+  const Value* bias = first_of(*folded.model, ops::conv2d)->operand(2);
+  ASSERT_NE(bias, nullptr);
+  EXPECT_EQ(bias->def()->operand(0)->type().quant->storage, DType::I32);
+  EXPECT_DOUBLE_EQ(bias->def()->operand(0)->type().quant->scale, 0.03 * 0.008);
+}
+
+TEST(FoldQatBatchNorm, EverySpelling) {
+  const char* steps[] = {
+      "  %d = div(%y, %s4)\n  %u = add(%ob4, %d)\n",
+      "  %r = reciprocal(%s4)\n  %d = mul(%r, %y)\n  %u = add(%d, %ob4)\n",
+      "  %i = div(%sd, %gamma)\n  %i4 = unsqueeze(%i) {dim: -1}\n  %i5 = unsqueeze(%i4) {dim: -1}\n  %d = mul(%y, %i5)\n  %u = add(%d, %ob4)\n",
+      "  %d = div(%y, %s4)\n  %n = neg(%ob4)\n  %u = sub(%d, %n)\n",
+      "  %d = div(%y, %s4)\n  %n = sub(%ob4, %d)\n  %u = neg(%n)\n",
+      "  %d = div(%y, %s4)\n  %u = add(%d, %ob4) {alpha: 2}\n",
+      "  %d = div(%y, %s4)\n  %u = add(%d, 0.75)\n",
+      "  %p = mul(%ob4, %s4)\n  %a = add(%y, %p)\n  %u = div(%a, %s4)\n",
+      "  %e = expand(%s4) {shape: [1,4,1,1]}\n  %d = div(%y, %e)\n  %u = add(%d, %ob4)\n",
+  };
+  for (const char* s : steps) {
+    SCOPED_TRACE(s);
+    const Folded folded = expect_fold({.body = chain(s)}, 1e-3);
+    const bool negated = std::string(s).find("sub(%ob4") != std::string::npos;
+    EXPECT_EQ(weight_type(*folded.model)->per_tensor(), true) << negated;
+  }
+}
+
+TEST(FoldQatBatchNorm, ScalesBecomeOnePerChannel) {
+  // A batch norm alone: a_c = gamma / sigma goes into the weight scales.
+  const Folded folded = expect_fold({.body = "  %out = batch_norm(%y, %gamma, %beta, %mean, %var)\n"});
+  const QuantType* type = weight_type(*folded.model);
+  EXPECT_EQ(type->axis, 0);
+  const auto params = quant_params(*folded.model->context, *type, std::vector<int64_t>{4, 3, 3, 3});
+  ASSERT_TRUE(params.ok());
+  EXPECT_NEAR(params->scales[1], 0.008 * 1.25 / std::sqrt(1.5 + 1e-5), 1e-9);
+  EXPECT_EQ(first_of(*folded.model, ops::conv2d)->operand(2)->def()->operand(0)->type().quant->axis, 0);
+}
+
+TEST(FoldQatBatchNorm, OneFactorForAllChannelsKeepsOneScale) {
+  const Folded folded = expect_fold({.body = "  %two = const @two\n  %ob4 = const @ob4\n  %d = mul(%y, %two)\n  %out = add(%d, %ob4)\n",
+                                     .constants = "@two = f32[1,4,1,1] [2,2,2,2]\n@ob4 = f32[1,4,1,1] [0.2,-0.1,0.4,-0.3]\n"});
+  EXPECT_TRUE(weight_type(*folded.model)->per_tensor());
+  EXPECT_DOUBLE_EQ(weight_type(*folded.model)->scale, 0.016);
+}
+
+TEST(FoldQatBatchNorm, NoAffineAndTwoInARow) {
+  expect_fold({.body = "  %out = batch_norm(%y, _, _, %mean, %var)\n"});
+  auto model = parse(ChainText{.body = "  %n = batch_norm(%y, %gamma, %beta, %mean, %var)\n  %out = batch_norm(%n, %beta, %gamma, %ob, %var)\n"}.text());
+  auto reference = parse(ChainText{.body = "  %n = batch_norm(%y, %gamma, %beta, %mean, %var)\n  %out = batch_norm(%n, %beta, %gamma, %ob, %var)\n"}.text(false));
+  const auto inputs = inputs_for(*model);
+  run_pass(*model, kFoldQatBatchNormPass);
+  EXPECT_EQ(count_op(*model, ops::batch_norm), 0u);
+  EXPECT_LT(largest_difference(run_model(*reference, inputs)[0], run_model(*model, inputs)[0]), 3e-4);
+}
+
+TEST(FoldQatBatchNorm, NegativeAndZeroGamma) {
+  ChainText t{.body = "  %g = const @g\n  %out = batch_norm(%y, %g, %beta, %mean, %var)\n", .constants = "@g = f32[4] [-0.75,0.0,0.5,-1.5]\n"};
+  const Folded folded = expect_fold(t);
+  const Node* conv = first_of(*folded.model, ops::conv2d);
+  const auto weight = constant_tensor(*folded.model->context, *conv->operand(1)->def()->operand(0)->def()->constant());
+  const auto source = constant_tensor(*folded.model->context, *folded.model->context->find_constant("w"));
+  for (int64_t i = 0; i < weight->elements(); ++i) {
+    const int64_t channel = i / 27;
+    const int64_t wanted = channel == 1 ? 0 : channel == 2 ? source->get_int(i) : -source->get_int(i);
+    ASSERT_EQ(weight->get_int(i), wanted) << i;
+  }
+}
+
+TEST(FoldQatBatchNorm, ZeroGammaCancels) {
+  // The archive computes 0 / 0 in channel 1, whose weights are zero; folded, that channel is beta.
+  ChainText t{.body = "  %g = const @g\n  %ve = add(%var, 0.00001)\n  %sd = sqrt(%ve)\n  %s = div(%g, %sd)\n  %s4 = reshape(%s) {shape: [1,-1,1,1]}\n"
+                      "  %u = div(%y, %s4)\n  %out = batch_norm(%u, %g, %beta, %mean, %var)\n",
+              .weight = "i8<-127:127>(axis 0: @ws)",
+              .constants = "@g = f32[4] [0.75,0.0,0.5,1.5]\n"};
+  auto model = parse(t.text());
+  const Records records = run_pass(*model, kFoldQatBatchNormPass);
+  ASSERT_EQ(records.rewrites.size(), 1u);
+  EXPECT_EQ(count_op(*model, ops::batch_norm), 0u);
+  // With weights in that channel a is still 1: gamma cancels as a symbol.
+  EXPECT_NE(records.rewrites[0].note.find("weights kept"), std::string::npos) << records.rewrites[0].note;
+}
+
+TEST(FoldQatBatchNorm, SignThatDoesNotFit) {
+  ChainText t{.body = "  %g = const @g\n  %out = batch_norm(%y, %g, %beta, %mean, %var)\n",
+              .weight = "i8<-128:127>(0.008, 0)",
+              .constants = "@g = f32[4] [-0.75,-0.1,-0.5,-1.5]\n"};
+  t.conv_attrs = "";
+  t.weight_shape = "[4,1,1,1]";
+  t.input_shape = "[2,1,4,4]";
+  std::string text = t.text();
+  text.replace(text.find("random 5 in -127..127"), 21, "[-128,1,2,3]");
+  auto model = parse(text);
+  const Records records = run_pass(*model, kFoldQatBatchNormPass);
+  ASSERT_EQ(records.kept.size(), 1u);
+  EXPECT_EQ(records.kept[0].clause, "sign-range");
+  EXPECT_EQ(count_op(*model, ops::batch_norm), 1u);
+}
+
+TEST(FoldQatBatchNorm, BiasOfEveryKind) {
+  expect_fold({.body = kDivAdd, .bias = "%ob"});
+  ChainText integer{.body = kDivAdd, .bias = "%ibd"};
+  std::string text = integer.text();
+  const auto add = [](std::string t) {
+    t.insert(t.find("  %c = "), "  %ib = const @ib : i32(0.0001, 0)[4]\n  %ibd = dequantize(%ib)\n");
+    return t;
+  };
+  auto model = parse(add(text)), reference = parse(add(integer.text(false)));
+  const auto inputs = inputs_for(*model);
+  run_pass(*model, kFoldQatBatchNormPass);
+  EXPECT_EQ(count_op(*model, ops::batch_norm), 0u);
+  EXPECT_LT(largest_difference(run_model(*reference, inputs)[0], run_model(*model, inputs)[0]), 2e-4);
+}
+
+TEST(FoldQatBatchNorm, TinyUnitsMakeWeightsCoarser) {
+  // gamma of 1e-9 leaves units in which the bias does not fit int32: saturating would lose it.
+  ChainText t{.body = "  %g = const @g\n  %out = batch_norm(%y, %g, %beta, %mean, %var)\n", .constants = "@g = f32[4] [1e-9,1e-9,1e-9,1.0]\n"};
+  const Folded folded = expect_fold(t);
+  EXPECT_NE(folded.records.rewrites[0].note.find("weights of 3 channels coarser"), std::string::npos) << folded.records.rewrites[0].note;
+  EXPECT_TRUE(folded.records.warnings.empty());
+}
+
+TEST(FoldQatBatchNorm, OtherConvolutions) {
+  const std::string norm = "  %out = batch_norm(%y, %gamma, %beta, %mean, %var)\n";
+  expect_fold({.body = norm, .convolution = "conv_transpose2d", .conv_attrs = "{stride: [2,2]}", .weight_shape = "[3,4,3,3]"});
+  expect_fold({.body = norm, .convolution = "conv1d", .conv_attrs = "", .weight_shape = "[4,3,3]", .input_shape = "[2,3,8]"});
+  expect_fold({.body = norm, .convolution = "conv3d", .conv_attrs = "", .weight_shape = "[4,3,2,2,2]", .input_shape = "[1,3,3,4,4]"});
+  expect_fold({.body = norm, .conv_attrs = "{groups: 4, padding: [1,1]}", .weight_shape = "[4,1,3,3]", .input_shape = "[2,4,4,4]"});
+  expect_fold({.body = norm, .conv_attrs = "{pad_mode: \"same\", dilation: [2,2]}"});
+  expect_fold({.body = norm, .convolution = "linear", .conv_attrs = "", .weight_shape = "[4,6]", .input_shape = "[5,6]"});
+  expect_fold({.body = norm, .weight = "i8<-127:127>(axis 0: @ws)"});
+  expect_fold({.body = norm, .weight = "i8<-127:127>(axis 1: @ws)", .convolution = "conv_transpose2d", .conv_attrs = "", .weight_shape = "[3,4,3,3]"});
+}
+
+TEST(FoldQatBatchNorm, LinearOfRankThreeHasOtherChannels) {
+  expect_refusal({.body = "  %out = batch_norm(%y, %gamma, %beta, %mean, %var)\n", .convolution = "linear", .conv_attrs = "", .weight_shape = "[4,6]", .input_shape = "[5,4,6]"},
+                 "channel-axis");
+}
+
+TEST(FoldQatBatchNorm, WrittenOut) {
+  const std::string body = std::string(kScale) +
+                           "  %m4 = reshape(%mean) {shape: [1,-1,1,1]}\n  %b4 = reshape(%beta) {shape: [1,-1,1,1]}\n  %g4 = reshape(%gamma) {shape: [1,-1,1,1]}\n"
+                           "  %i = rsqrt(%ve)\n  %i4 = reshape(%i) {shape: [1,-1,1,1]}\n"
+                           "  %d = div(%y, %s4)\n  %u = add(%d, %ob4)\n  %z = sub(%u, %m4)\n  %zi = mul(%z, %i4)\n  %zg = mul(%zi, %g4)\n  %out = add(%zg, %b4)\n";
+  expect_fold({.body = body});
+  // A product with one number is no batch norm.
+  auto model = parse(ChainText{.body = "  %z = mul(%y, 0.5)\n  %out = add(%z, 1.0)\n"}.text());
+  const Records records = run_pass(*model, kFoldQatBatchNormPass);
+  EXPECT_TRUE(records.rewrites.empty());
+  EXPECT_TRUE(records.kept.empty());
+}
+
+TEST(FoldQatBatchNorm, FloatInputGetsFloatBias) {
+  std::string text = ChainText{.body = "  %out = batch_norm(%y, %gamma, %beta, %mean, %var)\n"}.text();
+  text.replace(text.find("conv2d(%xd"), 10, "conv2d(%x");
+  auto model = parse(text);
+  ASSERT_TRUE(model);
+  run_pass(*model, kFoldQatBatchNormPass);
+  EXPECT_EQ(count_op(*model, ops::batch_norm), 0u);
+  EXPECT_EQ(first_of(*model, ops::conv2d)->operand(2)->def()->constant()->dtype, DType::F32);
+}
+
+TEST(FoldQatBatchNorm, SharedConstantsAreCopied) {
+  // Two convolutions share weight and bias; each gets its own.
+  std::string text = ChainText{.body = "  %out = batch_norm(%y, %gamma, %beta, %mean, %var)\n  %c2 = conv2d(%xd, %wd, %ob) {padding: [1,1]}\n"
+                                       "  %out2 = batch_norm(%c2, %beta, %gamma, %mean, %var)\n",
+                               .bias = "%ob", .outputs = ", %out2"}.text();
+  auto model = parse(text), reference = parse(text);
+  const auto inputs = inputs_for(*model);
+  const Records records = run_pass(*model, kFoldQatBatchNormPass);
+  EXPECT_EQ(records.rewrites.size(), 2u);
+  EXPECT_EQ(count_op(*model, ops::batch_norm), 0u);
+  EXPECT_LT(largest_difference(run_model(*reference, inputs)[1], run_model(*model, inputs)[1]), 2e-4);
+}
+
+TEST(FoldQatBatchNorm, RefusesOtherReaders) {
+  expect_refusal({.body = kDivAdd, .outputs = ", %y"}, "one-use");
+  expect_refusal({.body = kDivAdd + "  %r = relu(%c)\n", .outputs = ", %r"}, "one-use");
+  expect_refusal({.body = kDivAdd + "  %r = relu(%d)\n", .outputs = ", %r"}, "one-use");
+}
+
+TEST(FoldQatBatchNorm, RefusesWhatIsNoChain) {
+  expect_refusal({.body = "  %out = batch_norm(%y, %gamma, %beta, %mean, %var) {training: true}\n"}, "training");
+  expect_refusal({.body = chain("  %d = div(%y, %s4) {rounding_mode: \"floor\"}\n  %u = add(%d, %ob4)\n")}, "rounding");
+  expect_refusal({.body = chain("  %d = div(%y, %s4)\n  %u = add(%d, %dyn)\n"), .inputs = ", %dyn: f32[1,4,1,1]"}, "constant-operand");
+  expect_refusal({.body = chain("  %d = div(%y, %s4)\n  %v = relu(%d)\n  %u = add(%v, %ob4)\n")}, "affine");
+  // The width is 4 as the channels are.
+  expect_refusal({.body = chain("  %sw = reshape(%s) {shape: [1,1,1,-1]}\n  %d = div(%y, %sw)\n  %u = add(%d, %ob4)\n")}, "channel-axis");
+  expect_refusal({.body = chain("  %d = div(%y, %s4)\n  %u = add(%d, %ob)\n")}, "channel-axis");
+}
+
+TEST(FoldQatBatchNorm, RefusesWeightsItCannotChange) {
+  expect_refusal({.body = kDivAdd, .weight = "i8<-127:127>(axis 0: @w3)", .constants = "@w3 = f32[3] [0.01,0.01,0.01]\n", .convolution = "conv_transpose2d", .conv_attrs = "",
+                  .weight_shape = "[3,4,3,3]"},
+                 "weight-axis");
+  std::string text = ChainText{.body = kDivAdd, .inputs = ", %wf: f32[4,3,3,3]"}.text();
+  text.replace(text.find("  %w = const @w : i8<-127:127>(0.008, 0)[4,3,3,3]"), 49, "  %w = quantize(%wf) : i8<-127:127>(0.008, 0)");
+  auto model = parse(text);
+  ASSERT_TRUE(model);
+  const Records records = run_pass(*model, kFoldQatBatchNormPass);
+  ASSERT_EQ(records.kept.size(), 1u);
+  EXPECT_EQ(records.kept[0].clause, "constant-weight");
+}
+
+TEST(FoldQatBatchNorm, RefusesClamps) {
+  // The zero point is qmin: every negative value is cut.
+  expect_refusal({.body = kDivAdd, .middle = "i8(0.03, -128)"}, "clip");
+  // An eighth of the range.
+  expect_refusal({.body = kDivAdd, .middle = "i8(0.002, 0)"}, "clip");
+  // One-sided, but no accumulator is negative: all weights and inputs are positive.
+  std::string text = ChainText{.body = kDivAdd, .middle = "i8(0.5, -128)"}.text();
+  text.replace(text.find("random 5 in -127..127"), 21, "random 5 in 0..127");
+  text.replace(text.find("i8(0.03, 9)"), 11, "i8(0.03, -128)");
+  auto model = parse(text);
+  EXPECT_EQ(run_pass(*model, kFoldQatBatchNormPass).rewrites.size(), 1u);
+}
+
+TEST(FoldQatBatchNorm, SamplesDecideBeforeStatistics) {
+  // The running statistics say nothing of the data: samples do.
+  ChainText t{.body = kDivAdd, .middle = "i8(0.03, -128)"};
+  auto probe = parse(t.text());
+  const Sample sample = inputs_for(*probe, 3);
+  expect_refusal(t, "clip", std::span<const Sample>(&sample, 1));
+  t.middle = "i8(0.2, -70)";
+  auto model = parse(t.text());
+  const Records records = run_pass(*model, kFoldQatBatchNormPass, nullptr, std::span<const Sample>(&sample, 1));
+  ASSERT_EQ(records.rewrites.size(), 1u);
+  EXPECT_NE(records.rewrites[0].note.find("measured"), std::string::npos);
+}
+
+TEST(FoldQatBatchNorm, LinearInTheGraph) {
+  std::string text = "zp 1\n@w = i8[2,2,1,1] [5,-7,9,11]\n@g = f32[2] [0.5,0.75]\n@v = f32[2] [1.0,2.0]\ngraph main(%x: f32[1,2,2,2]) -> (%last) {\n"
+                     "  %w = const @w : i8(0.01, 0)[2,2,1,1]\n  %g = const @g\n  %v = const @v\n  %n0 = identity(%x)\n";
+  constexpr int kBlocks = 2000;
+  for (int i = 0; i < kBlocks; ++i) {
+    const std::string k = std::to_string(i), next = std::to_string(i + 1);
+    text += "  %q" + k + " = quantize(%n" + k + ") : i8(0.02, 1)\n  %d" + k + " = dequantize(%q" + k + ")\n  %wd" + k + " = dequantize(%w)\n  %c" + k + " = conv2d(%d" + k +
+            ", %wd" + k + ")\n  %n" + next + " = batch_norm(%c" + k + ", %g, %g, %g, %v)\n";
+  }
+  text += "  %last = identity(%n" + std::to_string(kBlocks) + ")\n}\n";
+  auto model = parse(text);
+  EXPECT_EQ(run_pass(*model, kFoldQatBatchNormPass).rewrites.size(), static_cast<size_t>(kBlocks));
+}
+
+TEST(PrepareBias, FloatMissingAndForeignScales) {
+  const std::string body = "  %out = relu(%y)\n";
+  for (const std::string bias : {"", "%ob"}) {
+    const ChainText t{.body = body, .bias = bias};
+    auto model = parse(t.text()), reference = parse(t.text());
+    const auto inputs = inputs_for(*model);
+    const Records records = run_pass(*model, kPrepareBiasPass);
+    ASSERT_EQ(records.rewrites.size(), 1u);
+    const Node* conv = first_of(*model, ops::conv2d);
+    ASSERT_NE(conv->operand(2), nullptr);
+    EXPECT_EQ(conv->operand(2)->def()->operand(0)->type().quant->storage, DType::I32);
+    EXPECT_LE(largest_difference(run_model(*reference, inputs)[0], run_model(*model, inputs)[0]), records.rewrites[0].max_abs_change + 0.06);
+    EXPECT_TRUE(run_pass(*model, kPrepareBiasPass).rewrites.empty());
+  }
+}
+
+TEST(PrepareBias, SaturatesWithAWarning) {
+  const ChainText t{.body = "  %out = relu(%y)\n", .weight = "i8<-127:127>(1e-12, 0)", .bias = "%ob"};
+  auto model = parse(t.text());
+  const Records records = run_pass(*model, kPrepareBiasPass);
+  ASSERT_EQ(records.warnings.size(), 1u);
+  const Node* conv = first_of(*model, ops::conv2d);
+  const auto bias = constant_tensor(*model->context, *conv->operand(2)->def()->operand(0)->def()->constant());
+  EXPECT_EQ(bias->get_int(0), INT32_MAX);  // never a flipped sign
+  EXPECT_EQ(bias->get_int(1), INT32_MIN);
+}
+
+}  // namespace
+}  // namespace zp
