@@ -29,9 +29,14 @@ struct Refusal {
 };
 
 struct Verdict {
+  const PatternDef* pattern = nullptr;
   const TypesDef* types = nullptr;   // the first dtype configuration that fits; null: the pattern has none
+  // What was read, and which readings count as quantized (the others are taken as the float values they are).
+  std::vector<rewrite::BoundSlot> slots;
+  std::vector<std::vector<bool>> as_quantized;
   std::optional<Refusal> refusal;
   bool ok() const { return !refusal.has_value(); }
+  bool any_quantized() const;
 };
 
 // Which form of bias the kernels of an op take, in order of preference.
@@ -88,6 +93,8 @@ class Backend {
   backend::BiasForm bias_form(const OpDef& op) const;
   // True if some pattern takes this op as its root (or, with `anywhere`, at any step).
   bool knows(const OpDef& op, bool anywhere = false) const;
+  const backend::PatternDef& pattern_of(const rewrite::Variant& variant) const { return tree_.patterns[variant.pattern_index]; }
+  const rewrite::Expr* predicate(std::string_view name) const;  // of the file, else of the common ones; null: none
 
  private:
   Backend() = default;

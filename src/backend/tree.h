@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -182,5 +183,8 @@ struct File {
   std::vector<PatternDef> patterns;
   std::string path;  // for messages
 };
+
+std::string print_elem(const Elem& elem);
+std::string print_elems(std::span<const Elem> elems);
 
 }  // namespace zp::backend

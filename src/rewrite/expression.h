@@ -4,6 +4,7 @@
 // elementwise with numbers and with lists of their length; a comparison of lists holds if it holds for every entry.
 //
 //   or and not   == != < <= > >= in   + -   * / // %   ^   -x   name.field[index]   f(args)   [a, b]   "text"   1/256
+//   functions: min max sum prod abs len known same_shape same_quantization
 #pragma once
 
 #include <cstdint>
@@ -60,6 +61,8 @@ class ExprScope {
   virtual ExprValue lookup(std::span<const std::string> path) const = 0;
   // The expression a single name abbreviates (`predicate NAME = ...`), or null.
   virtual const Expr* macro(std::string_view) const { return nullptr; }
+  // `same_shape(a, b)` and `same_quantization(a, b)`: relations of what two names stand for, symbolic dims included.
+  virtual ExprValue relation(std::string_view name, std::span<const ExprPtr> args) const;
 };
 
 // Reads one expression; stops before the first symbol that cannot continue it.
@@ -74,7 +77,14 @@ struct ExprFailure {
 };
 ExprFailure explain_failure(const Expr& expr, const ExprScope& scope);
 
-// Calls `visit` for every path of the expression.
-void visit_paths(const Expr& expr, const std::function<void(const Expr&)>& visit);
+// Calls `visit` for every part of the expression, outer parts first.
+void visit_parts(const Expr& expr, const std::function<void(const Expr&)>& visit);
+
+// Functions that expressions may call, with their number of arguments (-1: any).
+struct ExprFunction {
+  std::string_view name;
+  int arguments;
+};
+std::span<const ExprFunction> expr_functions();
 
 }  // namespace zp::rewrite

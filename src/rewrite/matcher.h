@@ -21,8 +21,7 @@ namespace zp::rewrite {
 struct Match {
   const Variant* variant = nullptr;
   std::vector<Node*> nodes;                    // by step of the variant
-  std::vector<Value*> free_values;             // by number of the value; null: absent
-  std::vector<std::vector<uint32_t>> operands; // by step: the operand number each argument was found at
+  std::vector<bool> swapped;                   // by step: the first two operands were taken in the other order
   Node* root() const { return nodes[variant->root]; }
   Node* last() const { return nodes.back(); }
 };
@@ -37,34 +36,35 @@ struct Miss {
   bool is_output = false;    // one of them is a result of the graph
 };
 
-// What a name of a pattern stands for in a match.
-struct BoundSlot {
-  std::string name;
-  std::vector<SlotReading> readings;  // several for variadic operands
-  std::vector<std::pair<size_t, uint32_t>> places;  // (step, operand number) of each reading; results: (last, 0)
+// A name of a pattern: an operand of the root, an outside value that the pattern names, or the result.
+struct SlotName {
+  std::string name;       // as the pattern or the card has it
+  std::string card;       // the card's name of the operand; results: "y"
   Role role = Role::Data;
   bool optional = false;
+  bool variadic = false;  // stands for this operand and all after it
   bool result = false;
+  bool of_root = false;   // an operand of the root, or the value that enters the chain the root stands in
+  size_t step = 0;        // where it is read
+  int argument = -1;      // number of the argument of the step; -1: `operand` counts in the card
+  uint32_t operand = 0;
+};
+// The slots of a variant whose root is `op`: operands in order of the card, then further named values, then the result.
+std::vector<SlotName> slot_names(const Variant& variant, const OpDef& root);
+// The slot a name means: its own name, the card's name of the operand, or a short name: x and a (first data operand),
+// w (weight), b (bias, else the second operand), y (result). -1 if there is none.
+int find_slot_name(std::span<const SlotName> slots, std::string_view name);
+
+// A slot in a match.
+struct BoundSlot {
+  SlotName name;
+  std::vector<SlotReading> readings;  // several for variadic operands
+  std::vector<uint32_t> operands;     // the operand number of each reading at the node of `name.step`
   bool present() const { return !readings.empty() && readings.front().present; }
 };
-// All slots of a match: operands of the root and named outside values, then the result (`y`).
+// All slots of a match, read from the graph as it is now.
 std::vector<BoundSlot> bind_slots(const Match& match);
-// The slot a name means: by its own name, by the card's name of the operand, or by the short names x and a (first data
-// operand), w (weight), b (bias, else second data operand), y (result). Null if there is none.
 const BoundSlot* find_slot(std::span<const BoundSlot> slots, std::string_view name);
-
-// The same names, answered from the pattern alone (for checking files): the slots of a variant rooted in `op`.
-struct SlotName {
-  std::string name;       // primary name
-  Role role = Role::Data;
-  bool optional = false;
-  bool variadic = false;
-  bool result = false;
-  bool of_root = false;
-  int operand = -1;
-};
-std::vector<SlotName> slot_names(const Variant& variant, const OpDef& root);
-const SlotName* find_slot_name(std::span<const SlotName> slots, std::string_view name);
 
 class PatternSet {
  public:
@@ -76,6 +76,8 @@ class PatternSet {
     std::vector<size_t> before;  // numbers of the patterns that this one precedes
   };
   PatternSet() = default;
+  PatternSet(PatternSet&&) = default;
+  PatternSet& operator=(PatternSet&&) = default;
   // An error if `before` has a cycle.
   static Result<PatternSet> make(std::vector<Entry> entries);
 

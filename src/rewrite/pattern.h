@@ -60,15 +60,6 @@ struct Pattern {
 Result<Pattern> parse_pattern(TextCursor& cursor, std::string name, std::vector<Diagnostic>* notes);
 std::string print_pattern(const Pattern& pattern, std::string_view indent);
 
-// An operand or result that belongs to the outside: `types` and `where` name it.
-struct Slot {
-  std::string name;
-  int step = -1;          // index of the step in the variant
-  int operand = -1;       // operand number; -1: the result; -2: the variadic operands
-  bool optional = false;  // may be absent
-  bool from_card = false; // named by the card of the root, not by the pattern
-};
-
 // A pattern without optional steps, ready for the matcher.
 struct Variant {
   struct Arg {

@@ -1,0 +1,41 @@
+// The judge: may a match be what its pattern becomes? Types of every slot, then the conditions of `where`.
+#pragma once
+
+#include "backend/backend.h"
+
+namespace zp::backend {
+
+// What `where` and derived parameters see of a match: slots with their shapes and quantization, attributes of the root
+// and of steps, the number of tensor operands.
+class MatchScope : public rewrite::ExprScope {
+ public:
+  MatchScope(const Backend& backend, const rewrite::Match& match, std::span<const rewrite::BoundSlot> slots)
+      : backend_(backend), match_(match), slots_(slots) {}
+  rewrite::ExprValue lookup(std::span<const std::string> path) const override;
+  const rewrite::Expr* macro(std::string_view name) const override { return backend_.predicate(name); }
+  rewrite::ExprValue relation(std::string_view name, std::span<const rewrite::ExprPtr> args) const override;
+
+ private:
+  const Backend& backend_;
+  const rewrite::Match& match_;
+  std::span<const rewrite::BoundSlot> slots_;
+};
+
+// Fields of a slot that expressions may ask for.
+std::span<const std::string_view> slot_fields();
+
+struct ElemAnswer {
+  bool ok = false;
+  bool as_quantized = false;
+  int progress = 0;    // how far the nearest alternative came
+  std::string why;     // of that alternative: "zero points are not 0"
+};
+// Is a reading one of these elements? `axes` of a weight; `scope` answers derived parameters (may be null: they are
+// then not checked).
+ElemAnswer accepts_reading(Context& context, std::span<const Elem> elems, const rewrite::SlotReading& reading, Role role,
+                           const rewrite::WeightAxes& axes, const rewrite::ExprScope* scope);
+// The same for a quantization alone.
+ElemAnswer accepts_quant(Context& context, const Elem& elem, const QuantType& quant, std::span<const Dim> shape,
+                         const rewrite::WeightAxes& axes);
+
+}  // namespace zp::backend
