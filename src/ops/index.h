@@ -38,6 +38,13 @@ struct IndexCopyAttrs {
   ZP_ATTRS(IndexCopyAttrs, dim)
 };
 
+// Adds alpha * source to the rows of index.
+struct IndexAddAttrs {
+  int64_t dim = 0;
+  Number alpha = Number::of_int(1);
+  ZP_ATTRS(IndexAddAttrs, dim, alpha)
+};
+
 // The inverse of gather: writes src (or `value` where there is no src operand) to the places of index. `reduce`: empty,
 // "add" or "multiply" with what is there.
 struct ScatterAttrs {
