@@ -130,6 +130,15 @@ std::span<const int64_t> lead_of(const std::vector<int64_t>& shape) {
   return {shape.data(), shape.size() > 2 ? shape.size() - 2 : 0};
 }
 
+bool broadcasts_to(std::span<const int64_t> shape, std::span<const int64_t> out) {
+  if (shape.size() > out.size()) return false;
+  for (size_t i = 0; i < shape.size(); ++i) {
+    const int64_t own = shape[shape.size() - 1 - i];
+    if (own != 1 && own != out[out.size() - 1 - i]) return false;
+  }
+  return true;
+}
+
 // How a product is completed: alpha * sums + beta * bias, the bias broadcast to the product's shape.
 struct Addend {
   Factor bias;
@@ -187,6 +196,11 @@ Status products(EvalArgs& args, Matrices a, Matrices b, const Addend& addend, st
   const std::vector<int64_t> lead =
       broadcast_shape(lead_of(a.factor.tensor->shape()), lead_of(b.factor.tensor->shape()));
   const int64_t batches = product(lead), size = a.rows * b.rows;
+  // Symbolic extents are known to fit only now.
+  bool fits = broadcasts_to(lead_of(a.factor.tensor->shape()), lead) && broadcasts_to(lead_of(b.factor.tensor->shape()), lead) &&
+              product(shape) == batches * size;
+  if (addend.bias.tensor != nullptr) fits = fits && broadcasts_to(addend.bias.tensor->shape(), shape);
+  if (!fits) return args.node.error(std::string(args.node.op().name) + ".c3", "the operands' dims do not fit");
   const auto view = [&](const Matrices& m, int64_t batch, bool exact) {
     return view_of(m, batch_index(m.factor.tensor->shape(), lead, batch), exact);
   };
@@ -252,6 +266,10 @@ Status eval_linear(EvalArgs& args) {
   b.rows = vector ? 1 : w.tensor->shape()[0];
   b.row_step = b.depth;
   if (a.depth != b.depth) return refuse_shapes(args, "c2", a.depth, b.depth);
+  if (const Factor bias = factor_of(args, 2); bias.tensor != nullptr && bias.tensor->elements() != b.rows) {
+    return args.node.error("linear.c4", "bias has " + std::to_string(bias.tensor->elements()) + " entries for " +
+                                            std::to_string(b.rows) + " output channels");
+  }
 
   Plan plan;
   std::vector<int64_t> out_shape(shape.begin(), shape.end() - 1);
@@ -287,7 +305,6 @@ Status eval_linear(EvalArgs& args) {
   e.out = &out;
   e.outer_step = b.rows;
   use_bias(e, bias);
-  if (bias.present() && std::max(bias.real.size(), bias.integers.size()) == 1) e.bias_col_step = 0;
   multiply(rows, cols, plan.depth, plan.arithmetic, std::move(e));
   return finish(args, std::move(out));
 }
