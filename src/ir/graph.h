@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "ir/constant.h"
@@ -224,6 +225,10 @@ class Context {
   // The elements in dense C order: the storage itself, or a copy made once if it is strided. An error if stripped.
   Result<Blob> dense_bytes(const Constant& constant);
 
+  // Types whose quantization parameters were read and found valid: types and constants never change, so once is enough.
+  bool quant_checked(const Type* type) const { return quant_checked_.contains(type); }
+  void set_quant_checked(const Type* type) { quant_checked_.insert(type); }
+
   // Every structural change of any graph counts here: passes are judged by it.
   uint64_t changes() const { return changes_; }
   void count_change() { ++changes_; }
@@ -238,6 +243,7 @@ class Context {
   std::vector<Constant*> constants_;
   std::unordered_map<std::string_view, Constant*> constants_by_name_;
   std::unordered_map<const Constant*, Blob> dense_;
+  std::unordered_set<const Type*> quant_checked_;
   std::vector<std::unique_ptr<Graph>> graphs_;
   uint64_t changes_ = 0;
 };

@@ -98,7 +98,4 @@ class TextParser {
   int depth_ = 0;
 };
 
-// True if an inferred and a written type may be the same: what one of them leaves open is taken from the other.
-bool types_agree(DimContext& dims, const Type& a, const Type& b);
-
 }  // namespace zp

@@ -72,4 +72,8 @@ struct Type {
 
 std::string quant_str(const QuantType& quant);
 
+// True if two types may be the same: what one of them leaves open is taken from the other. Two symbolic dims disagree only
+// if their difference is certainly not 0.
+bool types_agree(DimContext& dims, const Type& a, const Type& b);
+
 }  // namespace zp

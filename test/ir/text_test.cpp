@@ -7,6 +7,7 @@
 #include "ir/parser.h"
 #include "ir/printer.h"
 #include "ir/tensor.h"
+#include "ir/verifier.h"
 #include "test_ops.h"
 
 namespace zp {
@@ -414,6 +415,7 @@ graph main(%x: f32[s0,3], state %st = @b: f32[4], %q: u8(dynamic axis 0)[2]) -> 
       continue;
     }
     ++parsed;
+    (void)verify(**m);
     const std::string once = print(**m);
     const auto again = parse_model(once, test::table());
     ASSERT_TRUE(again.ok()) << text << "\n-- printed --\n" << once << again.error().str();
