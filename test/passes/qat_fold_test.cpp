@@ -245,6 +245,24 @@ TEST(FoldQatBatchNorm, OtherConvolutions) {
   expect_fold({.body = norm, .weight = "i8<-127:127>(axis 1: @ws)", .convolution = "conv_transpose2d", .conv_attrs = "", .weight_shape = "[3,4,3,3]"});
 }
 
+TEST(FoldQatBatchNorm, DecomposedLinear) {
+  const ChainText t{.body = "  %out = batch_norm(%y, %gamma, %beta, %mean, %var)\n", .convolution = "linear", .conv_attrs = "", .weight_shape = "[4,6]", .input_shape = "[5,6]"};
+  const std::string products[] = {"  %wt = permute(%wd) {dims: [1,0]}\n  %c = addmm(%ob, %xd, %wt)", "  %wt = permute(%wd) {dims: [1,0]}\n  %c = matmul(%xd, %wt)"};
+  for (const std::string& product : products) {
+    SCOPED_TRACE(product);
+    const auto text = [&](bool middle) {
+      std::string s = t.text(middle);
+      return s.replace(s.find("  %c = linear(%xd, %wd)"), 23, product);
+    };
+    auto model = parse(text(true)), reference = parse(text(false));
+    const auto inputs = inputs_for(*model);
+    run_pass(*model, kFoldQatBatchNormPass);
+    EXPECT_EQ(count_op(*model, ops::batch_norm), 0u) << print(*model);
+    EXPECT_EQ(count_op(*model, ops::addmm), 1u);
+    EXPECT_LT(largest_difference(run_model(*reference, inputs)[0], run_model(*model, inputs)[0]), 2e-4) << print(*model);
+  }
+}
+
 TEST(FoldQatBatchNorm, LinearOfRankThreeHasOtherChannels) {
   expect_refusal({.body = "  %out = batch_norm(%y, %gamma, %beta, %mean, %var)\n", .convolution = "linear", .conv_attrs = "", .weight_shape = "[4,6]", .input_shape = "[5,4,6]"},
                  "channel-axis");

@@ -119,7 +119,7 @@ Answer<Chain> trace_chain(Node& end, ConstantFlow& flow) {
     if (node != &end) {
       if (auto why = check_only_use(*node->result())) return *why;
     }
-    if (is_conv_or_linear(*node)) break;
+    if (is_anchor(*node)) break;
     ChainStep step{ChainStep::Affine, node, 0};
     if (node->is(ops::batch_norm)) {
       const Answer<size_t> data = batch_norm_data(*node, flow);
@@ -135,7 +135,7 @@ Answer<Chain> trace_chain(Node& end, ConstantFlow& flow) {
       Answer<Node*> quantize = pair_quantize(*node);
       if (!quantize) return quantize.why();
       const Node* source = (*quantize)->operand(0)->def();
-      if (source == nullptr || !is_conv_or_linear(*source)) {
+      if (source == nullptr || !is_anchor(*source)) {
         return in_the_way(**quantize, "conv", "a convolution in front of the quantizer", source ? std::string(op_label(*source)) : "an input",
                           fmt::format("the quantizer '{}' in front of '{}' quantizes {}, not a convolution", source_name(**quantize), source_name(end),
                                       source ? fmt::format("the result of {} '{}'", op_label(*source), source_name(*source)) : "an input"));
@@ -196,11 +196,13 @@ class MapBuilder {
     if (!constants_.flow().is_constant(&bias)) {
       return in_the_way(node, "constant-bias", "a constant bias", "a computed one", fmt::format("the bias of '{}' is not a constant", source_name(node)));
     }
-    Answer<std::vector<Scaled>> values = constants_.vector(node, bias, site_.channels, Zeros::Exact);
+    Answer<std::vector<Scaled>> values = constants_.per_channel(node, bias, node.result()->type(), bias_axis(node), site_.channels, Zeros::Exact);
     if (!values) return values.why();
     add(*values, 1);
     return std::nullopt;
   }
+  // The bias of a convolution is a vector whatever its rank; that of a product broadcasts.
+  int bias_axis(const Node& node) const { return is_conv_or_linear(node) ? node.result()->type().rank() - 1 : site_.channel_axis; }
   const AffineMap& map() const { return map_; }
   const AffineMap& magnitude() const { return magnitude_; }
 

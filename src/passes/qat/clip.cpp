@@ -93,7 +93,7 @@ ClipCounts count_clipped(const Model& model, std::span<const Sample> samples) {
   ClipCounts counts;
   std::unordered_map<const Value*, std::vector<const Node*>> watched;
   for (const Node* node : model.graph->nodes()) {
-    if (!node->is(ops::quantize) || node->operand(0)->def() == nullptr || !is_conv_or_linear(*node->operand(0)->def())) continue;
+    if (!node->is(ops::quantize) || node->operand(0)->def() == nullptr || !is_anchor(*node->operand(0)->def())) continue;
     const QuantType* quant = node->result()->type().quant;
     if (quant->dynamic || !quant->per_tensor() || quant->scales != nullptr) continue;
     watched[node->operand(0)].push_back(node);

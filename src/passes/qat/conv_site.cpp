@@ -10,6 +10,7 @@
 #include "ops/conv.h"
 #include "ops/infer_util.h"
 #include "ops/ops.h"
+#include "ops/shape.h"
 #include "support/rounding.h"
 
 namespace zp::qat {
@@ -27,8 +28,12 @@ bool is_transposed(const Node& node) {
 }
 
 bool has_activation(const Node& node) {
-  if (node.is(ops::linear)) {
+  if (node.is(ops::linear) || node.is(ops::matmul)) {
     const auto& attrs = node.attrs<ops::LinearAttrs>();
+    return attrs.act_min || attrs.act_max;
+  }
+  if (node.is(ops::addmm)) {
+    const auto& attrs = node.attrs<ops::AddmmAttrs>();
     return attrs.act_min || attrs.act_max;
   }
   const auto& attrs = node.attrs<ops::ConvAttrs>();
@@ -95,15 +100,50 @@ Answer<WeightData> read_weight(const ConvSite& site, ConstantValues& values) {
 
 bool is_conv_or_linear(const Node& node) { return spatial_rank(node) > 0 || node.is(ops::linear); }
 
+bool is_anchor(const Node& node) { return is_conv_or_linear(node) || node.is(ops::addmm) || node.is(ops::matmul); }
+
+namespace {
+
+bool is_transposition(const Node& node) {
+  if (!node.is(ops::permute)) return false;
+  const List<int64_t>& dims = node.attrs<ops::PermuteAttrs>().dims;
+  return dims.size() == 2 && (dims[0] == 1 || dims[0] == -1) && (dims[1] == 0 || dims[1] == -2);
+}
+
+// The parts of x @ w (+ bias) with w of shape [in, out], maybe a transposed [out, in].
+std::optional<std::pair<std::string, std::string>> read_product(Node& node, ConvSite* site) {
+  if (node.is(ops::addmm)) {
+    const auto& attrs = node.attrs<ops::AddmmAttrs>();
+    if (attrs.alpha.as_double() != 1 || attrs.beta.as_double() != 1) return std::pair{std::string("alpha and beta 1"), fmt::format("{} and {}", attrs.alpha.as_double(), attrs.beta.as_double())};
+    site->bias_operand = 0;
+    site->input_operand = 1;
+    site->weight_operand = 2;
+  } else {
+    site->bias_operand = 2;  // there is none: it becomes an addmm
+  }
+  const Type& x = node.operand(site->input_operand)->type();
+  const Type& w = node.operand(site->weight_operand)->type();
+  if (!x.ranked || x.rank() != 2 || w.rank() != 2) return std::pair{std::string("matrices"), fmt::format("ranks {} and {}", x.rank(), w.rank())};
+  Node* def = node.operand(site->weight_operand)->def();
+  if (def != nullptr && is_transposition(*def)) site->weight_permute = def;
+  site->weight_dequantize = dequantize_of(site->weight_permute ? site->weight_permute->operand(0) : node.operand(site->weight_operand));
+  site->weight_axis = site->weight_permute ? 0 : 1;
+  site->channels = site->channels_per_scale_run = w.shape[1].value();
+  site->channel_axis = 1;
+  return std::nullopt;
+}
+
+}  // namespace
+
 Answer<ConvSite> conv_site(Node& node) {
   const std::string name = source_name(node);
   const auto refuse = [&](std::string clause, std::string wanted, std::string found) {
     std::string text = fmt::format("'{}': {} is wanted, found {}", name, wanted, found);
     return Why{&node, std::move(clause), std::move(wanted), std::move(found), std::move(text)};
   };
-  if (!is_conv_or_linear(node)) return refuse("conv", "a convolution or linear", std::string(op_label(node)));
-  const Value* input = node.operand(kInputOperand);
-  const Value* weight = node.operand(kWeightOperand);
+  if (!is_anchor(node)) return refuse("conv", "a convolution or linear", std::string(op_label(node)));
+  const Value* input = node.operand(node.is(ops::addmm) ? 1 : 0);
+  const Value* weight = node.operand(node.is(ops::addmm) ? 2 : 1);
   const Type& out = node.result()->type();
   if (input->type().is_quantized() || weight->type().is_quantized() || out.is_quantized()) {
     return refuse("float-form", "a convolution in float between dequantize and quantize", "a fused integer operator");
@@ -115,6 +155,10 @@ Answer<ConvSite> conv_site(Node& node) {
   site.input_dequantize = dequantize_of(input);
   site.weight_dequantize = dequantize_of(weight);
   const Shape& w = weight->type().shape;
+  if (!is_conv_or_linear(node)) {
+    if (auto problem = read_product(node, &site)) return refuse("shape", problem->first, problem->second);
+    return site;
+  }
   if (node.is(ops::linear)) {
     if (w.size() != 2) return refuse("shape", "a weight of rank 2", fmt::format("rank {}", w.size()));
     site.channels = site.channels_per_scale_run = w[0].value();
@@ -218,13 +262,19 @@ Result<Value*> make_real_bias(const ConvSite& site, std::span<const double> bias
   return add_const_node(*node.graph(), *constant, nullptr, &node);
 }
 
-Node* set_bias(Node& node, Value* bias) {
-  if (node.operand_count() > kBiasOperand) {
-    node.set_operand(kBiasOperand, bias);
+Node* set_bias(const ConvSite& site, Value* bias) {
+  Node& node = *site.node;
+  if (node.operand_count() > site.bias_operand) {
+    node.set_operand(site.bias_operand, bias);
     return &node;
   }
-  Value* operands[] = {node.operand(0), node.operand(1), bias};
-  Node* made = node.graph()->create({.op = &node.op(), .operands = operands, .attrs = node.attrs_data(), .name = node.name(), .origins = node.origins()}, &node);
+  const bool product = node.is(ops::matmul);
+  const ops::AddmmAttrs product_attrs;
+  Value* linear_operands[] = {node.operand(0), node.operand(1), bias};
+  Value* product_operands[] = {bias, node.operand(0), node.operand(1)};
+  const OpDef& op = product ? ops::addmm : node.op();
+  const void* attrs = product ? static_cast<const void*>(&product_attrs) : node.attrs_data();
+  Node* made = node.graph()->create({.op = &op, .operands = product ? product_operands : linear_operands, .attrs = attrs, .name = node.name(), .origins = node.origins()}, &node);
   made->result()->set_type(node.result()->type_ptr());
   node.result()->replace_all_uses_with(made->result());
   const std::string name(node.name());
@@ -370,8 +420,8 @@ Answer<QuantType> changed_type(const ConvSite& site, const EntryPlan& plan, cons
   quant.scales = context.make_constant(stem + "_weight_scale", DType::F32, shape, scales);
   if (backend != nullptr && old.per_tensor()) {
     const Shape weight_shape = site.weight_dequantize->operand(0)->type().shape;
-    const backend::WeightAnswer now = backend->takes_weight_quant(site.node->op(), kWeightOperand, old, weight_shape);
-    const backend::WeightAnswer then = backend->takes_weight_quant(site.node->op(), kWeightOperand, quant, weight_shape);
+    const backend::WeightAnswer now = backend->takes_weight_quant(site.node->op(), site.weight_operand, old, weight_shape);
+    const backend::WeightAnswer then = backend->takes_weight_quant(site.node->op(), site.weight_operand, quant, weight_shape);
     if (now.ok && !then.ok) {
       return Why{site.node, "backend.weight", then.wanted, "one scale a channel",
                  fmt::format("'{}' would need one weight scale a channel; backend {} takes {}", source_name(*site.node), backend->name(), then.wanted)};
@@ -408,7 +458,12 @@ Answer<Value*> change_weight(const ConvSite& site, const WeightChange& change, c
   Value* operands[] = {integers};
   Node* dequantize = node.graph()->create({.op = &ops::dequantize, .operands = operands, .name = site.weight_dequantize->name(), .origins = site.weight_dequantize->origins()}, &node);
   dequantize->result()->set_type(site.weight_dequantize->result()->type_ptr());
-  return dequantize->result();
+  if (site.weight_permute == nullptr) return dequantize->result();
+  const Node& old = *site.weight_permute;
+  Value* plain[] = {dequantize->result()};
+  Node* permute = node.graph()->create({.op = &ops::permute, .operands = plain, .attrs = old.attrs_data(), .name = old.name(), .origins = old.origins()}, &node);
+  permute->result()->set_type(old.result()->type_ptr());
+  return permute->result();
 }
 
 }  // namespace zp::qat

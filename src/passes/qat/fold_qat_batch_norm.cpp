@@ -174,7 +174,7 @@ std::optional<Why> BatchNormFold::plan_units(const Chain& chain, Plan* plan) {
     QuantType along = *chain.site.weight_type();
     along.axis = chain.site.weight_axis;
     const Shape shape = chain.site.weight_dequantize->operand(0)->type().shape;
-    if (!context_.backend->takes_weight_quant(chain.site.node->op(), kWeightOperand, along, shape).ok) {
+    if (!context_.backend->takes_weight_quant(chain.site.node->op(), chain.site.weight_operand, along, shape).ok) {
       const double coarsest = *std::min_element(plan->shrink.begin(), plan->shrink.end());
       plan->shrink.assign(plan->bias.size(), coarsest);
     }
@@ -247,12 +247,12 @@ void erase_dead(std::vector<Node*> work) {
 Status BatchNormFold::apply(Chain& chain, const Plan& plan, bool drop_pair, const ClipAnswer& clip) {
   ConvSite site = chain.site;
   std::vector<Node*> dead;
-  Value* old_weight = site.node->operand(kWeightOperand);
+  Value* old_weight = site.node->operand(site.weight_operand);
   if (plan.weights_change) {
     const Answer<Value*> weight = change_weight(site, {plan.factor, plan.shrink}, context_.backend, constants_.values());
     if (!weight) return keep(*chain.end, weight.why());
-    site.node->set_operand(kWeightOperand, *weight);
-    site.weight_dequantize = (*weight)->def();
+    site.node->set_operand(site.weight_operand, *weight);
+    site.weight_dequantize = site.weight_permute ? (*weight)->def()->operand(0)->def() : (*weight)->def();
     dead.push_back(old_weight->def());
   }
   int64_t saturated = 0;
@@ -260,7 +260,7 @@ Status BatchNormFold::apply(Chain& chain, const Plan& plan, bool drop_pair, cons
   if (plan.integer_bias) {
     const Answer<AccumulatorUnits> units = accumulator_units(site);
     if (!units) {
-      site.node->set_operand(kWeightOperand, old_weight);
+      site.node->set_operand(site.weight_operand, old_weight);
       return keep(*chain.end, units.why());
     }
     ZP_TRY(const IntegerBias made, make_integer_bias(site, *units, plan.bias));
@@ -270,7 +270,7 @@ Status BatchNormFold::apply(Chain& chain, const Plan& plan, bool drop_pair, cons
     ZP_TRY(bias, make_real_bias(site, plan.bias));
   }
   if (Value* old_bias = site.bias()) dead.push_back(old_bias->def());
-  Node* conv = set_bias(*site.node, bias);
+  Node* conv = set_bias(site, bias);
 
   std::vector<std::string> nodes = source_names(*conv);
   Value* folded = drop_pair || chain.dequantize == nullptr ? conv->result() : chain.dequantize->result();

@@ -104,7 +104,7 @@ class BiasPreparation {
       const double nearest = std::clamp(std::nearbyint(values[c] / units.units[c]), -0x1p31, 0x1p31 - 1) * units.units[c];
       error = std::max(error, std::abs(nearest - values[c]) * (1 + 1e-6));
     }
-    Node* node = qat::set_bias(*site.node, made.value);
+    Node* node = qat::set_bias(site, made.value);
     RewriteRecord record{.pass = std::string(kPass), .pattern = "int32-bias", .nodes = source_names(*node), .into = std::string(node->name()),
                          .note = fmt::format("{}; largest change {:.3g}", what, error)};
     record.max_abs_change = error;
