@@ -158,10 +158,12 @@ ZP_UNARY(log10, infer_float_function, Rescales, kTable, ZP_NONE, "Logarithm to b
 ZP_UNARY(log1p, infer_float_function, Rescales, kTable, ZP_NONE, "log(1 + x) without cancellation");
 ZP_UNARY(erf, infer_float_function, Rescales, kMonotoneTable, ZP_NONE, "Error function: 2 / sqrt(pi) * integral of exp(-t^2) over 0..x");
 ZP_UNARY(erfc, infer_float_function, Rescales, kTable, ZP_NONE, "1 - erf(x) without cancellation");
+ZP_UNARY(erfinv, infer_float_function, Rescales, kTable, ZP_NONE, "The inverse of erf; infinite at -1 and 1, NaN beyond");
 ZP_UNARY(lgamma, infer_float_function, Rescales, kTable, ZP_NONE, "Logarithm of |gamma(x)|");
 ZP_UNARY(sin, infer_float_function, Rescales, kTable, ZP_NONE, "Sine of x in radians");
 ZP_UNARY(cos, infer_float_function, Rescales, kTable, ZP_NONE, "Cosine of x in radians");
 ZP_UNARY(tan, infer_float_function, Rescales, kTable, ZP_NONE, "Tangent of x in radians");
+ZP_UNARY(sinc, infer_float_function, Rescales, kTable, ZP_NONE, "sin(pi x) / (pi x), 1 at 0");
 ZP_UNARY(asin, infer_float_function, Rescales, kTable, ZP_NONE, "Arc sine; NaN outside -1..1");
 ZP_UNARY(acos, infer_float_function, Rescales, kTable, ZP_NONE, "Arc cosine; NaN outside -1..1");
 ZP_UNARY(atan, infer_float_function, Rescales, kMonotoneTable, ZP_NONE, "Arc tangent");
