@@ -57,6 +57,12 @@ bool takes_numbers(std::string_view target) {
   return std::find(std::begin(kNames), std::end(kNames), target) != std::end(kNames);
 }
 
+// These fail where the strides of their operand do not suit, and passes remove what made them suit.
+bool needs_strides(std::string_view target) {
+  constexpr std::string_view kNames[] = {"aten.view.default", "aten._unsafe_view.default", "aten.view_copy.default"};
+  return std::find(std::begin(kNames), std::end(kNames), target) != std::end(kNames);
+}
+
 ArgKind kind_of(AttrKind kind) {
   switch (kind) {
     case AttrKind::Float: case AttrKind::Floats: case AttrKind::OptFloat: case AttrKind::OptFloats: return ArgKind::Float;
@@ -489,25 +495,37 @@ Result<bool> NodeWriter::try_row(const Overload& row, const SourceNode* source, 
   return true;
 }
 
+// Moving bytes, and choosing among values of one quantization, is the same on integers and on real numbers; all else
+// is arithmetic that archives hold between dequantize and quantize.
 Status NodeWriter::refuse_integer_form() const {
-  if (node_.op().trait == Trait::ShapeOnly || node_.op().trait == Trait::SameQparams) return {};
-  bool quantized = false;
-  for (size_t i = 0; i < node_.operand_count(); ++i) quantized |= node_.operand(i) != nullptr && node_.operand(i)->type().is_quantized();
-  for (size_t i = 0; i < node_.result_count(); ++i) quantized |= node_.result(i)->type().is_quantized();
-  if (!quantized) return {};
+  const QuantType* quant = nullptr;
+  bool mixed = false, quantized = false;
+  const auto look = [&](const Value* value) {
+    if (value == nullptr || !value->type().is_tensor()) return;
+    const Type& type = value->type();
+    if (type.quant != nullptr && quant != nullptr && type.quant != quant) mixed = true;
+    if (type.quant != nullptr) quant = type.quant;
+    else if (is_float(type.dtype)) mixed = true;
+    quantized |= type.quant != nullptr;
+  };
+  for (size_t i = 0; i < node_.operand_count(); ++i) look(node_.operand(i));
+  for (size_t i = 0; i < node_.result_count(); ++i) look(node_.result(i));
+  if (!quantized || node_.op().trait == Trait::ShapeOnly) return {};
+  if (node_.op().trait == Trait::SameQparams && !mixed) return {};
   return Error("export.integer", fmt::format("{} works on quantized values; archives hold it between dequantize and quantize", node_.op().name));
 }
 
 Status NodeWriter::write_rows(const SourceNode* source) {
   ZP_CHECK(refuse_integer_form());
-  if (source != nullptr && source->overload != nullptr && source->overload->op == node_.op().name && source->overload->hook.empty()) {
+  if (source != nullptr && source->overload != nullptr && source->overload->op == node_.op().name &&
+      source->overload->hook.empty() && !needs_strides(source->overload->target)) {
     ZP_TRY(const bool done, try_row(*source->overload, source, Fit::Strict));
     if (done) return {};
   }
   std::string first;
   for (const Fit fit : {Fit::Strict, Fit::Loose}) {
     for (const Overload* row : overloads_of(node_.op().name)) {
-      if (!row->hook.empty()) continue;
+      if (!row->hook.empty() || needs_strides(row->target)) continue;
       why_.clear();
       ZP_TRY(const bool done, try_row(*row, nullptr, fit));
       if (done) return {};
@@ -522,7 +540,7 @@ Status NodeWriter::write() {
   const SourceNode* source = source_node(node_, graph_.source());
   if (source != nullptr) text_.metadata = source->metadata;
   if (node_.is(kOpaqueOp)) return write_opaque(source);
-  if (const ExportHook hook = find_export_hook(node_.op())) return hook(*this);
+  if (const ExportHook hook = find_export_hook(node_)) return hook(*this);
   return write_rows(source);
 }
 

@@ -58,7 +58,7 @@ class NodeWriter {
 
 // Writes an operator whose arguments no row can derive. Null: the rows decide.
 using ExportHook = Status (*)(NodeWriter& writer);
-ExportHook find_export_hook(const OpDef& op);
+ExportHook find_export_hook(const Node& node);
 
 // JSON of a literal of the operator tables as an argument of that kind.
 std::string literal_json(const ArgSpec& arg, std::string_view text);

@@ -9,8 +9,10 @@
 #include "formats/pt2/export_node.h"
 #include "ir/tensor.h"
 #include "ops/ops.h"
+#include "ops/pad.h"
 #include "ops/quant.h"
 #include "ops/view.h"
+#include "support/rounding.h"
 
 namespace zp::pt2 {
 namespace {
@@ -363,6 +365,29 @@ Status write_as_strided(NodeWriter& w) {
   return w.finish();
 }
 
+// The border of quantized elements is a number in their storage.
+Status write_quantized_pad(NodeWriter& w) {
+  const Node& node = w.node();
+  const auto& attrs = node.attrs<ops::PadAttrs>();
+  const Type& input = node.operand(0)->type();
+  if (!input.is_static()) return cannot(node, "the border of quantized elements needs a known shape");
+  std::vector<int64_t> shape;
+  for (const Dim d : input.shape) shape.push_back(d.value());
+  ZP_TRY(const QuantParams params, quant_params(w.graph().context(), *input.quant, shape));
+  std::optional<int64_t> border;
+  for (size_t i = 0; i < params.scales.size(); ++i) {
+    const int64_t zero_point = i < params.zero_points.size() ? params.zero_points[i] : 0;
+    const int64_t q = saturate_to_int(round_half_even(attrs.value.as_double() / params.scales[i]) + static_cast<double>(zero_point), input.quant->qmin, input.quant->qmax);
+    if (border && *border != q) return cannot(node, "its border is another integer in each channel");
+    border = q;
+  }
+  w.target("aten.constant_pad_nd.default");
+  ZP_CHECK(w.tensor("self", node.operand(0)));
+  ZP_CHECK(w.dims("pad", attrs.pad));
+  w.integer("value", border.value_or(0));
+  return w.finish();
+}
+
 struct HookRow {
   std::string_view op;
   ExportHook hook;
@@ -374,9 +399,12 @@ constexpr HookRow kHooks[] = {
 
 }  // namespace
 
-ExportHook find_export_hook(const OpDef& op) {
+ExportHook find_export_hook(const Node& node) {
   for (const HookRow& row : kHooks)
-    if (row.op == op.name) return row.hook;
+    if (row.op == node.op().name) return row.hook;
+  if (node.is(ops::pad) && node.operand(0) != nullptr && node.operand(0)->type().is_quantized() && node.attrs<ops::PadAttrs>().mode == "constant") {
+    return write_quantized_pad;
+  }
   return nullptr;
 }
 
