@@ -47,11 +47,12 @@ int64_t matrix_offset(const std::vector<int64_t>& shape, std::span<const int64_t
 }
 
 // Whether dims broadcast to `lead`, or (heads of key and value) serve it evenly.
-bool serves(const std::vector<int64_t>& shape, size_t tail, std::span<const int64_t> lead) {
+bool serves(const std::vector<int64_t>& shape, size_t tail, std::span<const int64_t> lead, bool shared_heads) {
   if (shape.size() < tail || shape.size() - tail > lead.size()) return false;
   for (size_t i = 0; i + tail < shape.size(); ++i) {
     const int64_t own = shape[shape.size() - tail - 1 - i], extent = lead[lead.size() - 1 - i];
-    if (own != extent && (own <= 0 || extent % own != 0)) return false;
+    const bool even = i == 0 && shared_heads && own > 0 && extent % own == 0;
+    if (own != extent && own != 1 && !even) return false;
   }
   return true;
 }
@@ -302,7 +303,6 @@ Status eval_scaled_dot_product_attention(EvalArgs& args) {
   ZP_TRY(a.q, widen_to(*args.in[0], dtype));
   ZP_TRY(a.k, widen_to(*args.in[1], dtype));
   ZP_TRY(a.v, widen_to(*args.in[2], dtype));
-  ZP_TRY(std::vector<int64_t> shape, result_shape(args));
   const std::vector<int64_t>&q = a.q.shape(), &k = a.k.shape(), &v = a.v.shape();
   a.queries = q[q.size() - 2];
   a.keys = k[k.size() - 2];
@@ -311,8 +311,10 @@ Status eval_scaled_dot_product_attention(EvalArgs& args) {
   if (k.back() != a.features || v[v.size() - 2] != a.keys) {
     return args.node.error("scaled_dot_product_attention.c2", "query, key and value do not fit");
   }
-  a.lead.assign(shape.begin(), shape.end() - 2);
-  if (!serves(q, 2, a.lead) || !serves(k, 2, a.lead) || !serves(v, 2, a.lead)) {
+  const auto lead_of = [](const std::vector<int64_t>& s) { return std::span<const int64_t>(s.data(), s.size() - 2); };
+  a.lead.assign(lead_of(q).begin(), lead_of(q).end());
+  if (!attrs.enable_gqa) a.lead = broadcast_shape(broadcast_shape(lead_of(q), lead_of(k)), lead_of(v));
+  if (!serves(q, 2, a.lead, false) || !serves(k, 2, a.lead, attrs.enable_gqa) || !serves(v, 2, a.lead, attrs.enable_gqa)) {
     return args.node.error("scaled_dot_product_attention.c3", "the batch dims of query, key and value do not broadcast");
   }
   a.scale = attrs.scale ? *attrs.scale : 1.0 / std::sqrt(static_cast<double>(a.features));
@@ -333,6 +335,8 @@ Status eval_scaled_dot_product_attention(EvalArgs& args) {
       ZP_TRY(a.mask_values, widen_to(*a.mask, dtype));
     }
   }
+  std::vector<int64_t> shape = a.lead;
+  shape.insert(shape.end(), {a.queries, a.values});
   ZP_TRY(Tensor out, Tensor::make(dtype, std::move(shape)));
   FirstError error;
   parallel_for(product(a.lead), 1, [&](int64_t begin, int64_t end) {

@@ -21,6 +21,7 @@ struct Window {
   int64_t in[3] = {1, 1, 1}, out[3] = {1, 1, 1}, kernel[3] = {1, 1, 1};
   int64_t stride[3] = {1, 1, 1}, before[3] = {0, 0, 0}, dilation[3] = {1, 1, 1};
   bool transposed = false;
+  std::vector<int64_t> out_shape;
   int64_t in_plane() const { return in[0] * in[1] * in[2]; }
   int64_t out_plane() const { return out[0] * out[1] * out[2]; }
   int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
@@ -38,7 +39,6 @@ Result<Window> window_of(const EvalArgs& args, bool transposed) {
   const std::vector<int64_t>& w = args.in[1]->shape();
   const size_t spatial = w.size() - 2;
   const size_t lead = x.size() - spatial - 1;
-  ZP_TRY(const std::vector<int64_t> y, result_shape(args));
   Window v;
   v.transposed = transposed;
   v.batch = lead == 1 ? x[0] : 1;
@@ -49,13 +49,29 @@ Result<Window> window_of(const EvalArgs& args, bool transposed) {
     const size_t at = 3 - spatial + d;
     v.in[at] = x[lead + 1 + d];
     v.kernel[at] = w[2 + d];
-    v.out[at] = y[lead + 1 + d];
     v.stride[at] = entry(attrs.stride, d, 1);
     v.dilation[at] = entry(attrs.dilation, d, 1);
     v.before[at] = attrs.pad_mode == "same"    ? v.dilation[at] * (v.kernel[at] - 1) / 2
                    : attrs.pad_mode == "valid" ? 0
                                                : entry(attrs.padding, d, 0);
+    const int64_t reach = v.dilation[at] * (v.kernel[at] - 1);
+    if (attrs.pad_mode == "same") {
+      v.out[at] = v.in[at];
+    } else if (transposed) {
+      v.out[at] = (v.in[at] - 1) * v.stride[at] - 2 * v.before[at] + reach + entry(attrs.output_padding, d, 0) + 1;
+    } else {
+      const int64_t span = v.in[at] + 2 * v.before[at] - reach - 1;
+      v.out[at] = span < 0 ? -1 : span / v.stride[at] + 1;
+    }
+    if (v.out[at] < 0 || v.kernel[at] < 1) {
+      return args.node.error(std::string(args.node.op().name) + ".c7",
+                             "kernel " + std::to_string(v.kernel[at]) + " does not fit input " + std::to_string(v.in[at]) +
+                                 " with padding " + std::to_string(v.before[at]) + " in dim " + std::to_string(d));
+    }
   }
+  if (lead == 1) v.out_shape.push_back(v.batch);
+  v.out_shape.push_back(v.out_channels);
+  for (size_t d = 3 - spatial; d < 3; ++d) v.out_shape.push_back(v.out[d]);
   // Shapes that were symbolic when types were inferred are checked here.
   const int64_t taken = transposed ? w[0] : w[1] * attrs.groups;
   const bool bias_fits = args.in.size() < 3 || args.in[2] == nullptr || args.in[2]->elements() == v.out_channels;
@@ -279,8 +295,7 @@ Status eval(EvalArgs& args, bool transposed) {
     ZP_TRY(job.rows, regroup(v, *job.w.tensor));
   }
   ZP_TRY(job.bias, read_bias(factor_of(args, 2), units));
-  ZP_TRY(std::vector<int64_t> shape, result_shape(args));
-  ZP_TRY(Tensor out, Tensor::make(result_dtype(args) == DType::F64 ? DType::F64 : DType::F32, std::move(shape)));
+  ZP_TRY(Tensor out, Tensor::make(result_dtype(args) == DType::F64 ? DType::F64 : DType::F32, v.out_shape));
   switch (job.arithmetic) {
     case Arithmetic::Narrow: run_conv<int16_t>(job, out); break;
     case Arithmetic::Wide: run_conv<int32_t>(job, out); break;

@@ -191,14 +191,16 @@ std::vector<double> bias_units(const Matrices& a, const Matrices& b, const Plan&
 }
 
 // Batches of products, with an optional addend.
-Status products(EvalArgs& args, Matrices a, Matrices b, const Addend& addend, std::vector<int64_t> shape) {
+Status products(EvalArgs& args, Matrices a, Matrices b, const Addend& addend) {
   if (a.depth != b.depth) return refuse_shapes(args, "c2", a.depth, b.depth);
   const std::vector<int64_t> lead =
       broadcast_shape(lead_of(a.factor.tensor->shape()), lead_of(b.factor.tensor->shape()));
   const int64_t batches = product(lead), size = a.rows * b.rows;
+  std::vector<int64_t> shape = lead;
+  if (a.row_dim >= 0) shape.push_back(a.rows);
+  if (b.row_dim >= 0) shape.push_back(b.rows);
   // Symbolic extents are known to fit only now.
-  bool fits = broadcasts_to(lead_of(a.factor.tensor->shape()), lead) && broadcasts_to(lead_of(b.factor.tensor->shape()), lead) &&
-              product(shape) == batches * size;
+  bool fits = broadcasts_to(lead_of(a.factor.tensor->shape()), lead) && broadcasts_to(lead_of(b.factor.tensor->shape()), lead);
   if (addend.bias.tensor != nullptr) fits = fits && broadcasts_to(addend.bias.tensor->shape(), shape);
   if (!fits) return args.node.error(std::string(args.node.op().name) + ".c3", "the operands' dims do not fit");
   const auto view = [&](const Matrices& m, int64_t batch, bool exact) {
@@ -311,16 +313,13 @@ Status eval_linear(EvalArgs& args) {
 
 Status eval_matmul(EvalArgs& args) {
   const Factor a = factor_of(args, 0), b = factor_of(args, 1);
-  ZP_TRY(std::vector<int64_t> shape, result_shape(args));
-  return products(args, left_of(a), right_of(b), {}, std::move(shape));
+  return products(args, left_of(a), right_of(b), {});
 }
 
 Status eval_addmm(EvalArgs& args) {
   const auto& attrs = args.node.attrs<AddmmAttrs>();
   const Factor a = factor_of(args, 1), b = factor_of(args, 2);
-  ZP_TRY(std::vector<int64_t> shape, result_shape(args));
-  return products(args, left_of(a), right_of(b), {factor_of(args, 0), attrs.alpha.as_double(), attrs.beta.as_double()},
-                  std::move(shape));
+  return products(args, left_of(a), right_of(b), {factor_of(args, 0), attrs.alpha.as_double(), attrs.beta.as_double()});
 }
 
 Status eval_int_mm(EvalArgs& args) {

@@ -160,10 +160,13 @@ Status eval_choose_qparams(EvalArgs& args) {
     into.nan |= range.nan;
   });
 
-  ZP_TRY(std::vector<int64_t> shape, result_shape(args, 0));
-  if (product(shape) != cells) {
-    return args.node.error("choose_qparams.c4", "the result has " + std::to_string(product(shape)) + " elements for " +
-                                                    std::to_string(cells) + " cells");
+  std::vector<int64_t> shape{1};
+  if (!whole) {
+    shape.clear();
+    for (size_t d = 0; d < x.shape().size(); ++d) {
+      const bool divided = params.grid[d] != 1 || x.shape()[d] == 1;
+      if (divided || rows || attrs.keepdim) shape.push_back(params.grid[d]);
+    }
   }
   ZP_TRY(Tensor* const scale, make_result(args, 0, attrs.scale_dtype, shape));
   ZP_TRY(Tensor* const zero_point, make_result(args, 1, attrs.zero_point_dtype, shape));
