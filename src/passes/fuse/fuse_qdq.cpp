@@ -1,0 +1,237 @@
+// fuse-qdq: finds what the backend can run on integers and says why the rest stays. It pays where quantize and dequantize
+// stand directly around an operator; what stands between them and the operator (shape ops, batch norms, a constant's
+// permute) is moved or folded by the passes before it.
+//
+// A dequantize with several readers is no obstacle: each fused reader takes the quantized value itself, the dequantize
+// stays for readers of the real value. A dequantize that feeds a quantize of other parameters is an explicit
+// requantization and stays as those two nodes: they are its exact meaning.
+//
+// The numbers do not change: a fused operator is defined as dequantize, compute, clamp, quantize (see interp.h).
+#include "passes/fuse/fuse.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "backend/backend.h"
+#include "ops/ops.h"
+#include "passes/fuse/apply.h"
+#include "passes/fuse/plan.h"
+#include "rewrite/nomenclature.h"
+#include "rewrite/trace.h"
+
+namespace zp {
+namespace {
+
+using backend::PatternDef;
+using backend::Refusal;
+using backend::Verdict;
+using rewrite::Candidate;
+using rewrite::Match;
+
+constexpr std::string_view kPass = "fuse-qdq";
+
+// The most telling of the attempts to match a node.
+struct Attempt {
+  const PatternDef* pattern = nullptr;
+  Refusal refusal;
+  int score = -1;
+};
+
+class Fusion {
+ public:
+  Fusion(PassContext& context, const Backend& backend) : context_(context), backend_(backend) {}
+
+  Status run(Graph& graph) {
+    // The list grows while it is walked: regions of regions follow.
+    std::vector<Graph*> graphs = {&graph};
+    for (size_t i = 0; i < graphs.size(); ++i) {
+      ZP_CHECK(fuse(*graphs[i]));
+      for (Node* node : graphs[i]->nodes())
+        for (Graph* region : node->regions()) graphs.push_back(region);
+    }
+    return {};
+  }
+
+ private:
+  Status fuse(Graph& graph) {
+    attempts_.clear();
+    fused_.clear();
+    std::vector<Candidate> candidates;
+    for (Node* node : graph.nodes()) collect(node, &candidates);
+    std::vector<std::pair<size_t, size_t>> ties;
+    const std::vector<size_t> chosen = rewrite::choose(backend_.pattern_set(), candidates, &ties);
+    report_ties(candidates, ties);
+    fuse::Applier applier(graph);
+    for (size_t index : chosen) apply(applier, candidates[index].match);
+    for (Node* node : graph.nodes()) explain(node);
+    return {};
+  }
+
+  void collect(Node* node, std::vector<Candidate>* candidates) {
+    const rewrite::Variant* variant = nullptr;
+    const Node* root = nullptr;
+    rewrite::match_at(
+        backend_.pattern_set(), node,
+        [&](Match match) {
+          // Of the orders of a commutative match, one that fits is enough.
+          if (variant == match.variant && root == match.root()) return;
+          const Verdict verdict = backend_.accepts(match);
+          std::optional<Refusal> refusal = verdict.refusal;
+          if (!refusal && !verdict.any_quantized()) refusal = stays_float(verdict);
+          if (!refusal) {
+            auto plan = fuse::plan_match(match, verdict);
+            if (auto* refused = std::get_if<Refusal>(&plan)) refusal = std::move(*refused);
+          }
+          if (refusal) return note(match.nodes, match.root(), *verdict.pattern, std::move(*refusal), match.variant->length());
+          variant = match.variant;
+          root = match.root();
+          candidates->push_back({std::move(match), 0});
+        },
+        [&](const rewrite::Miss& miss) { note_miss(miss); });
+  }
+
+  static Refusal stays_float(const Verdict& verdict) {
+    Refusal r;
+    r.clause = verdict.types != nullptr ? fmt::format("types {}", verdict.types->name) : "types";
+    r.wanted = "quantized values";
+    r.found = "float";
+    r.text = "nothing at it is quantized, the target runs it in float";
+    r.line = verdict.pattern->pattern.at.line;
+    return r;
+  }
+
+  void note(std::span<Node* const> nodes, const Node* root, const PatternDef& pattern, Refusal refusal, size_t length) {
+    for (Node* node : nodes) {
+      if (node == nullptr) continue;
+      const int score = 8 * refusal.progress + static_cast<int>(length) + (node == root ? 1000 : 0);
+      Attempt& best = attempts_[node];
+      if (score > best.score) best = {&pattern, refusal, score};
+    }
+  }
+
+  void note_miss(const rewrite::Miss& miss) {
+    Refusal r;
+    r.clause = "one-use";
+    r.wanted = fmt::format("{} use{} of {}", miss.wanted, miss.wanted == 1 ? "" : "s", rewrite::source_name(*miss.node));
+    r.found = fmt::format("{} uses{}", miss.uses, miss.is_output ? ", one of them a result of the graph" : "");
+    r.text = fmt::format("{} {} is read by {} nodes{}, so what follows it cannot be fused into it", op_label(*miss.node),
+                         rewrite::source_name(*miss.node), miss.uses, miss.is_output ? " and is a result of the graph" : "");
+    r.progress = 24;
+    const PatternDef& pattern = backend_.pattern_of(*miss.variant);
+    r.line = pattern.pattern.at.line;
+    note(miss.nodes, miss.nodes[miss.variant->root], pattern, std::move(r), miss.variant->length());
+  }
+
+  void report_ties(std::span<const Candidate> candidates, std::span<const std::pair<size_t, size_t>> ties) {
+    for (const auto& [won, lost] : ties) {
+      const Match& a = candidates[won].match;
+      const Match& b = candidates[lost].match;
+      context_.records.warnings.push_back(
+          fmt::format("{}: patterns \"{}\" and \"{}\" of backend {} take {} alike; the first in the file was chosen", kPass,
+                      backend_.pattern_of(*a.variant).pattern.name, backend_.pattern_of(*b.variant).pattern.name, backend_.name(),
+                      rewrite::source_name(*a.root())));
+    }
+  }
+
+  void apply(fuse::Applier& applier, const Match& match) {
+    // Earlier rewrites may have changed what stands at the operands: judge again what is there now.
+    const Verdict verdict = backend_.accepts(match);
+    std::optional<Refusal> refusal = verdict.refusal;
+    fuse::Plan plan;
+    if (!refusal) {
+      auto planned = fuse::plan_match(match, verdict);
+      if (auto* refused = std::get_if<Refusal>(&planned)) refusal = std::move(*refused);
+      else plan = std::move(std::get<fuse::Plan>(planned));
+    }
+    if (refusal) return note(match.nodes, match.root(), *verdict.pattern, std::move(*refusal), match.variant->length());
+    if (plan.unchanged) {
+      fused_.insert(match.last());
+      return;
+    }
+    std::vector<std::string> replaced;
+    auto fused = applier.apply(match, plan, &replaced);
+    if (!fused.ok()) {
+      Refusal r;
+      r.clause = fused.error().first().id.empty() ? "becomes" : fused.error().first().id;
+      r.wanted = std::string(plan.op->name);
+      r.found = fused.error().first().text;
+      r.text = fused.error().first().text;
+      return note(match.nodes, match.root(), *verdict.pattern, std::move(r), match.variant->length());
+    }
+    fused_.insert(*fused);
+    RewriteRecord record;
+    record.pass = kPass;
+    record.pattern = rewrite::derived_name(**fused);
+    record.nodes = std::move(replaced);
+    record.into = std::string((*fused)->name());
+    record.note = fmt::format("pattern {} of backend {}", verdict.pattern->pattern.name, backend_.name());
+    if (verdict.types != nullptr) record.note += fmt::format(", types {}", verdict.types->name);
+    context_.records.rewrites.push_back(std::move(record));
+  }
+
+  // One record for every node that computes and was not fused.
+  void explain(Node* node) {
+    const OpDef& op = node->op();
+    if (fused_.contains(node) || op.trait == Trait::ShapeOnly || node->is(kConstOp) || node->is(kReturnOp)) return;
+    if (node->is(ops::quantize) || node->is(ops::dequantize) || node->is(ops::storage_cast)) return;
+    KeptRecord record;
+    record.node = rewrite::source_name(*node);
+    record.op = std::string(op_label(*node));
+    record.pass = kPass;
+    const std::string who = fmt::format("{} {}", record.op, rewrite::person_name(*node));
+    const auto attempt = attempts_.find(node);
+    if (attempt != attempts_.end()) {
+      const Refusal& r = attempt->second.refusal;
+      record.pattern = attempt->second.pattern->pattern.name;
+      record.clause = r.clause;
+      if (r.line != 0) record.clause += fmt::format(" (line {})", r.line);
+      record.wanted = r.wanted;
+      record.found = r.found;
+      record.text = fmt::format("{} is not fused: {}; pattern {} of backend {} wants {}", who, r.text, record.pattern, backend_.name(), r.wanted);
+    } else {
+      record.clause = "pattern";
+      record.wanted = fmt::format("a pattern of backend {}", backend_.name());
+      record.found = "none";
+      record.text = fmt::format("{} is not fused: {}", who, why_without_pattern(*node));
+    }
+    context_.records.kept.push_back(std::move(record));
+  }
+
+  std::string why_without_pattern(const Node& node) const {
+    const OpDef& op = node.op();
+    const std::string label(op_label(node));
+    if (node.is(kOpaqueOp)) return fmt::format("operator {} is not known here", label);
+    if (!node.regions().empty()) return "it is control flow; what its regions hold is fused there";
+    if (op.trait == Trait::Never) return fmt::format("{} works on plain numbers, there is nothing to quantize", label);
+    if (op.trait == Trait::Quantizer) return fmt::format("{} computes or simulates quantization and is no integer operator", label);
+    if (!backend_.knows(op, true)) return fmt::format("no pattern of backend {} takes {}", backend_.name(), label);
+    if (!backend_.knows(op)) return fmt::format("backend {} takes {} only as part of larger patterns, none of which is here", backend_.name(), label);
+    return fmt::format("no pattern of backend {} that takes {} fits what stands around it", backend_.name(), label);
+  }
+
+  PassContext& context_;
+  const Backend& backend_;
+  std::unordered_map<const Node*, Attempt> attempts_;
+  std::unordered_set<const Node*> fused_;
+};
+
+Status run_fuse_qdq(PassContext& context) {
+  const Backend& backend = context.backend != nullptr ? *context.backend : Backend::permissive();
+  return Fusion(context, backend).run(*context.model.graph);
+}
+
+}  // namespace
+
+constinit const PassCard kFuseQdqPass = {
+    .name = "fuse-qdq",
+    .doc = "turns dequantize, op, clamp, quantize into integer operators the backend takes",
+    .needs = "cleanup; fold-shape and move-qdq, so that quantizers stand beside operators",
+    .gives = "integer operators, and a reason for every operator that is none",
+    .promise = Promise::Exact,
+    .run = run_fuse_qdq,
+};
+
+}  // namespace zp
