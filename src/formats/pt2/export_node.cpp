@@ -63,6 +63,13 @@ bool needs_strides(std::string_view target) {
   return std::find(std::begin(kNames), std::end(kNames), target) != std::end(kNames);
 }
 
+// Zeros for each dim say the same as no padding at all.
+bool no_padding(const AttrField& field, const void* attrs) {
+  if (field.kind != AttrKind::Ints || !field.name.ends_with("padding")) return false;
+  const List<int64_t>& values = attr_ref<List<int64_t>>(attrs, field);
+  return std::all_of(values.begin(), values.end(), [](int64_t v) { return v == 0; });
+}
+
 ArgKind kind_of(AttrKind kind) {
   switch (kind) {
     case AttrKind::Float: case AttrKind::Floats: case AttrKind::OptFloat: case AttrKind::OptFloats: return ArgKind::Float;
@@ -309,6 +316,7 @@ Result<std::optional<std::string>> NodeWriter::attribute_json(const ArgSpec& arg
   const auto list = [&](std::span<const Dim> listed) -> Result<std::optional<std::string>> {
     const std::vector<Dim> dims = without_symbols(listed, arg.attr);
     if (arg.optional && dims.empty()) return std::optional(kNone);
+    if (dims.empty() && arg.has_default && arg.fixed_size > 0) return std::optional(literal_json(arg, arg.default_text));
     if (!arg.list) {
       if (dims.size() == 1) return sym(dims[0]);
       why_ = fmt::format("{} has {} entries, one is wanted", arg.attr, dims.size());
@@ -427,7 +435,7 @@ bool NodeWriter::others_default(const Overload& row) {
     for (const ArgSpec& arg : row.args) {
       said |= arg.to == ArgSpec::Attribute && (arg.attr == field.name || std::string(arg.attr) + "_dim" == field.name);
     }
-    if (!said && !attr_equal(field, node_.attrs_data(), def->defaults)) {
+    if (!said && !attr_equal(field, node_.attrs_data(), def->defaults) && !no_padding(field, node_.attrs_data())) {
       why_ = fmt::format("{} cannot say {}", row.target, field.name);
       return false;
     }

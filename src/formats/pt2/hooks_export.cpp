@@ -370,14 +370,18 @@ Status write_quantized_pad(NodeWriter& w) {
   const Node& node = w.node();
   const auto& attrs = node.attrs<ops::PadAttrs>();
   const Type& input = node.operand(0)->type();
-  if (!input.is_static()) return cannot(node, "the border of quantized elements needs a known shape");
-  std::vector<int64_t> shape;
-  for (const Dim d : input.shape) shape.push_back(d.value());
-  ZP_TRY(const QuantParams params, quant_params(w.graph().context(), *input.quant, shape));
+  const QuantType& quant = *input.quant;
+  std::vector<int64_t> shape;  // extents matter only where the parameters differ along them
+  for (size_t d = 0; d < input.shape.size(); ++d) {
+    const bool split = quant.per_axis() ? static_cast<size_t>(quant.axis) == d : quant.per_block() && quant.block[d] != 0;
+    if (split && !input.shape[d].is_known()) return cannot(node, "the border of quantized elements needs a known shape");
+    shape.push_back(split ? input.shape[d].value() : 1);
+  }
+  ZP_TRY(const QuantParams params, quant_params(w.graph().context(), quant, shape));
   std::optional<int64_t> border;
   for (size_t i = 0; i < params.scales.size(); ++i) {
     const int64_t zero_point = i < params.zero_points.size() ? params.zero_points[i] : 0;
-    const int64_t q = saturate_to_int(round_half_even(attrs.value.as_double() / params.scales[i]) + static_cast<double>(zero_point), input.quant->qmin, input.quant->qmax);
+    const int64_t q = saturate_to_int(round_half_even(attrs.value.as_double() / params.scales[i]) + static_cast<double>(zero_point), quant.qmin, quant.qmax);
     if (border && *border != q) return cannot(node, "its border is another integer in each channel");
     border = q;
   }
