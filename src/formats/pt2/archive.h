@@ -44,6 +44,10 @@ struct Payload {
 
 // Payloads of one model, by fqn within their section.
 struct Payloads {
+  Payloads() = default;
+  Payloads(Payloads&&) = default;  // the tables point into `all`
+  Payloads& operator=(Payloads&&) = default;
+
   std::vector<Payload> all;
   const Payload* find(Payload::Section section, std::string_view fqn) const;
   std::unordered_map<std::string_view, uint32_t> weights, constants;

@@ -28,7 +28,7 @@ constexpr Row kCreateRows[] = {
      "Tensor self, Scalar fill_value, *, ScalarType? dtype=None, Layout? layout=None, "
      "Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None", "full_like", ""},
     {"aten.fill.Scalar", "Tensor self, Scalar value", "full_like", "value>fill_value .dtype=None <"},
-    {"aten.fill.Tensor", "Tensor self, Tensor value", "expand", "@fill_tensor <"},
+    {"aten.fill.Tensor", "Tensor self, Tensor value", "fill", ""},
     {"aten.zero.default", "Tensor self", "zeros_like", ".dtype=None <"},
     {"aten.zeros.default",
      "SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, "
@@ -94,7 +94,7 @@ constexpr Row kCreateRows[] = {
     {"aten._cast_Float.default", "Tensor self, bool non_blocking=False", "cast", ".dtype=f32 <"},
     {"aten._cast_Long.default", "Tensor self, bool non_blocking=False", "cast", ".dtype=i64 <"},
     {"aten.type_as.default", "Tensor self, Tensor other", "cast", "@type_as <"},
-    {"aten.copy.default", "Tensor self, Tensor src, bool non_blocking=False", "expand", "@copy <"},
+    {"aten.copy.default", "Tensor self, Tensor src, bool non_blocking=False", "copy", ""},
     {"prims.convert_element_type.default", "Tensor a, ScalarType dtype", "cast", "<"},
 
     // Quantization.

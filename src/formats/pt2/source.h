@@ -40,6 +40,7 @@ struct SourceInput {
   bool persistent = true;        // Buffer
   std::string_view spec;         // the JSON of the InputSpec
   std::string_view argument;     // the JSON of graph.inputs[i]
+  std::string_view meta;         // User: the JSON of its TensorMeta
   const Constant* constant = nullptr;  // Parameter, Buffer, TensorConstant
   int64_t model_input = -1;      // index into Model::inputs; -1: not an input of the graph
 };
@@ -51,11 +52,13 @@ struct SourceOutput {
   std::string_view spec;      // the JSON of the OutputSpec
   std::string_view argument;  // the JSON of graph.outputs[i]
   std::string_view target;    // fqn or user input name of mutations and gradients
-  int64_t model_output = -1;  // index into Model::outputs; -1: a literal (None, a number)
+  int64_t model_output = -1;  // index into Model::outputs; -1: a literal (None, a number), or `dim`
+  Dim dim;                    // a symbolic number that is a result; no value of the graph stands for it
 };
 
 struct Pt2Source : FormatSource {
   std::shared_ptr<const Archive> archive;
+  Blob text;                    // the JSON that the views point into
   std::string_view model_name;  // `model` in models/model.json
 
   int64_t schema_major = 8, schema_minor = 0;

@@ -1,0 +1,616 @@
+#include "formats/pt2/serial.h"
+
+#include <fmt/format.h>
+
+#include "formats/pt2/json.h"
+#include "formats/pt2/schema.h"
+
+namespace zp::pt2 {
+namespace {
+
+constexpr int kMaxGraphDepth = 32;    // graphs inside of higher-order operators
+constexpr int kMaxArgumentDepth = 8;  // lists and maps inside of one argument
+
+struct Variant {
+  std::string_view key;
+  ArgTag tag;
+};
+constexpr Variant kVariants[] = {
+    {"as_tensor", ArgTag::Tensor}, {"as_int", ArgTag::Int}, {"as_ints", ArgTag::Ints}, {"as_float", ArgTag::Float},
+    {"as_bool", ArgTag::Bool}, {"as_none", ArgTag::None}, {"as_scalar_type", ArgTag::ScalarType},
+    {"as_tensors", ArgTag::Tensors}, {"as_sym_int", ArgTag::SymInt}, {"as_sym_ints", ArgTag::SymInts},
+    {"as_string", ArgTag::String}, {"as_floats", ArgTag::Floats}, {"as_strings", ArgTag::Strings},
+    {"as_memory_format", ArgTag::MemoryFormat}, {"as_layout", ArgTag::Layout}, {"as_device", ArgTag::Device},
+    {"as_bools", ArgTag::Bools}, {"as_sym_bool", ArgTag::SymBool}, {"as_sym_bools", ArgTag::SymBools},
+    {"as_graph", ArgTag::Graph}, {"as_optional_tensors", ArgTag::OptionalTensors}, {"as_custom_obj", ArgTag::CustomObject},
+    {"as_operator", ArgTag::Operator}, {"as_sym_float", ArgTag::SymFloat}, {"as_sym_floats", ArgTag::SymFloats},
+    {"as_optional_tensor", ArgTag::Tensor}, {"as_complex", ArgTag::Complex}, {"as_nested_tensors", ArgTag::NestedTensors},
+    {"as_int_lists", ArgTag::IntLists}, {"as_string_to_argument", ArgTag::StringMap}, {"as_float_lists", ArgTag::FloatLists},
+};
+
+// Stack for the items of lists under construction: one vector for all depths.
+template <typename T>
+class Pending {
+ public:
+  class Frame {
+   public:
+    explicit Frame(Pending& all) : all_(all), begin_(all.items_.size()) {}
+    ~Frame() { all_.items_.resize(begin_); }
+    void push(const T& item) { all_.items_.push_back(item); }
+    List<T> finish(Arena& arena) const { return arena.copy(std::span<const T>(all_.items_).subspan(begin_)); }
+   private:
+    Pending& all_;
+    size_t begin_;
+  };
+  Frame frame() { return Frame(*this); }
+ private:
+  std::vector<T> items_;
+};
+
+class ProgramReader {
+ public:
+  ProgramReader(ProgramData& program, Json& json, Arena& arena, SymbolReader& symbols)
+      : program_(program), json_(json), arena_(arena), symbols_(symbols) {}
+
+  bool read();
+  const std::string& semantic_error() const { return problem_; }
+
+ private:
+  bool problem(std::string text) {
+    if (problem_.empty()) problem_ = std::move(text);
+    return false;
+  }
+  bool read_ranges(JsonValue value);
+  bool read_module(JsonValue value);
+  bool read_signature(JsonValue value);
+  bool read_input_spec(JsonValue value, SourceInput* out);
+  bool read_output_spec(JsonValue value, SourceOutput* out);
+  bool read_graph(JsonValue value, GraphData& graph, int depth);
+  bool read_tensor_values(JsonValue value, GraphData& graph);
+  bool read_sym_values(JsonValue value, GraphData& graph, ValueData::Kind kind);
+  bool read_sym_int(JsonValue value, Dim* out);
+  bool read_node(JsonValue value, GraphData& graph, NodeData& node, int depth);
+  bool read_argument(JsonValue value, GraphData& graph, Arg* out, int depth, int nesting);
+  bool read_payload(ArgTag tag, JsonValue value, GraphData& graph, Arg* out, int depth, int nesting);
+  bool read_name(JsonValue value, GraphData& graph, Arg* out, ValueData::Kind kind);
+  bool read_symbol_or_literal(JsonValue value, GraphData& graph, Arg* out, ArgTag named);
+  bool read_list(ArgTag item_tag, JsonValue value, GraphData& graph, Arg* out, int depth, int nesting);
+  uint32_t name_index(GraphData& graph, std::string_view name, ValueData::Kind kind);
+  std::string_view module_path(std::string_view metadata);
+
+  ProgramData& program_;
+  Json& json_;
+  Arena& arena_;
+  SymbolReader& symbols_;
+  Pending<Arg> args_;
+  Pending<NamedArg> named_;
+  Pending<std::string_view> texts_;
+  std::vector<Dim> dims_;
+  std::unordered_map<std::string_view, std::string_view> modules_;  // by nn_module_stack
+  std::string problem_;
+};
+
+uint32_t ProgramReader::name_index(GraphData& graph, std::string_view name, ValueData::Kind kind) {
+  auto [at, added] = graph.names.emplace(name, static_cast<uint32_t>(graph.values.size()));
+  if (added) {
+    ValueData value;
+    value.name = name;
+    value.kind = kind;
+    graph.values.push_back(value);
+  }
+  return at->second;
+}
+
+bool ProgramReader::read_sym_int(JsonValue value, Dim* out) {
+  return json_.object_fields(value, [&](std::string_view key, JsonValue v) {
+    if (key == "as_int") {
+      int64_t number = 0;
+      if (!json_.integer(v, &number)) return false;
+      *out = Dim(number);
+      return true;
+    }
+    if (key != "as_expr") return true;
+    std::string_view text;
+    std::optional<int64_t> hint;
+    const bool ok = json_.object_fields(v, [&](std::string_view field, JsonValue inner) {
+      if (field == "expr_str") return json_.text(inner, &text);
+      if (field != "hint" || json_.is_null(inner)) return true;
+      return json_.object_fields(inner, [&](std::string_view which, JsonValue number) {
+        int64_t n = 0;
+        if (which != "as_int") return true;
+        if (!json_.integer(number, &n)) return false;
+        hint = n;
+        return true;
+      });
+    });
+    if (!ok) return false;
+    auto dim = symbols_.read(text, hint);
+    if (!dim.ok()) return problem(dim.error().first().text);
+    *out = *dim;
+    return true;
+  });
+}
+
+bool ProgramReader::read_tensor_values(JsonValue value, GraphData& graph) {
+  return json_.object_fields(value, [&](std::string_view raw_key, JsonValue meta) {
+    std::string_view name;
+    if (!json_.key_text(raw_key, &name)) return false;
+    ValueData& out = graph.values[name_index(graph, name, ValueData::Tensor)];
+    out.kind = ValueData::Tensor;
+    JsonObject object;
+    if (!json_.check(meta.get_object().get(object)) || !json_.check(object.raw_json().get(out.meta))) return false;
+    while (!out.meta.empty() && out.meta.back() != '}') out.meta.remove_suffix(1);
+    if (!json_.check(object.reset().error())) return false;
+    dims_.clear();
+    const bool ok = json_.fields(object, [&](std::string_view key, JsonValue v) {
+      if (key == "dtype") return json_.integer(v, &out.dtype_number);
+      if (key == "requires_grad") return json_.boolean(v, &out.requires_grad);
+      if (key != "sizes") return true;
+      return json_.items(v, [&](JsonValue item) {
+        Dim dim;
+        if (!read_sym_int(item, &dim)) return false;
+        dims_.push_back(dim);
+        return true;
+      });
+    });
+    out.dtype = dtype_of_serialized(out.dtype_number);
+    out.sizes = arena_.copy(dims_);
+    return ok;
+  });
+}
+
+bool ProgramReader::read_sym_values(JsonValue value, GraphData& graph, ValueData::Kind kind) {
+  return json_.object_fields(value, [&](std::string_view raw_key, JsonValue v) {
+    std::string_view name;
+    if (!json_.key_text(raw_key, &name)) return false;
+    ValueData& out = graph.values[name_index(graph, name, kind)];
+    out.kind = kind;
+    return kind != ValueData::Int || read_sym_int(v, &out.dim);
+  });
+}
+
+bool ProgramReader::read_name(JsonValue value, GraphData& graph, Arg* out, ValueData::Kind kind) {
+  std::string_view name;
+  const bool ok = json_.object_fields(value, [&](std::string_view key, JsonValue v) {
+    if (key == "name") return json_.text(v, &name);
+    if (key == "as_tensor") return read_name(v, graph, out, kind);  // OptionalTensorArgument
+    if (key == "as_none") out->tag = ArgTag::None;
+    return true;
+  });
+  if (!ok || out->tag == ArgTag::None || name.empty()) return ok;
+  out->text = name;
+  out->value = name_index(graph, name, ValueData::Undeclared);
+  return true;
+}
+
+bool ProgramReader::read_symbol_or_literal(JsonValue value, GraphData& graph, Arg* out, ArgTag named) {
+  return json_.object_fields(value, [&](std::string_view key, JsonValue v) {
+    if (key == "as_name") {
+      out->tag = named;
+      if (!json_.text(v, &out->text)) return false;
+      out->value = name_index(graph, out->text, ValueData::Undeclared);
+      return true;
+    }
+    if (key == "as_int") {
+      out->tag = ArgTag::Int;
+      return json_.integer(v, &out->i);
+    }
+    if (key == "as_float") {
+      out->tag = ArgTag::Float;
+      return json_.number(v, &out->f);
+    }
+    if (key == "as_bool") {
+      out->tag = ArgTag::Bool;
+      return json_.boolean(v, &out->b);
+    }
+    return true;
+  });
+}
+
+bool ProgramReader::read_list(ArgTag item_tag, JsonValue value, GraphData& graph, Arg* out, int depth, int nesting) {
+  if (nesting >= kMaxArgumentDepth) return problem("an argument is nested too deeply");
+  auto frame = args_.frame();
+  const bool ok = json_.items(value, [&](JsonValue item) {
+    Arg arg;
+    arg.tag = item_tag;
+    if (!read_payload(item_tag, item, graph, &arg, depth, nesting + 1)) return false;
+    frame.push(arg);
+    return true;
+  });
+  out->items = frame.finish(arena_);
+  return ok;
+}
+
+bool ProgramReader::read_payload(ArgTag tag, JsonValue value, GraphData& graph, Arg* out, int depth, int nesting) {
+  switch (tag) {
+    case ArgTag::None: return true;
+    case ArgTag::Tensor: return read_name(value, graph, out, ValueData::Tensor);
+    case ArgTag::CustomObject: return read_name(value, graph, out, ValueData::Object);
+    case ArgTag::Int: case ArgTag::ScalarType: case ArgTag::MemoryFormat: case ArgTag::Layout: return json_.integer(value, &out->i);
+    case ArgTag::Float: return json_.number(value, &out->f);
+    case ArgTag::Bool: return json_.boolean(value, &out->b);
+    case ArgTag::String: case ArgTag::Operator: return json_.text(value, &out->text);
+    case ArgTag::SymInt: case ArgTag::SymFloat: case ArgTag::SymBool: return read_symbol_or_literal(value, graph, out, tag);
+    case ArgTag::Tensors: case ArgTag::OptionalTensors: return read_list(ArgTag::Tensor, value, graph, out, depth, nesting);
+    case ArgTag::NestedTensors: return read_list(ArgTag::Tensors, value, graph, out, depth, nesting);
+    case ArgTag::Ints: return read_list(ArgTag::Int, value, graph, out, depth, nesting);
+    case ArgTag::IntLists: return read_list(ArgTag::Ints, value, graph, out, depth, nesting);
+    case ArgTag::SymInts: return read_list(ArgTag::SymInt, value, graph, out, depth, nesting);
+    case ArgTag::Floats: return read_list(ArgTag::Float, value, graph, out, depth, nesting);
+    case ArgTag::FloatLists: return read_list(ArgTag::Floats, value, graph, out, depth, nesting);
+    case ArgTag::SymFloats: return read_list(ArgTag::SymFloat, value, graph, out, depth, nesting);
+    case ArgTag::Bools: return read_list(ArgTag::Bool, value, graph, out, depth, nesting);
+    case ArgTag::SymBools: return read_list(ArgTag::SymBool, value, graph, out, depth, nesting);
+    case ArgTag::Strings: return read_list(ArgTag::String, value, graph, out, depth, nesting);
+    case ArgTag::Device:
+      return json_.object_fields(value, [&](std::string_view key, JsonValue v) { return key != "type" || json_.text(v, &out->text); });
+    case ArgTag::Complex:
+      return json_.object_fields(value, [&](std::string_view key, JsonValue v) { return key != "real" || json_.number(v, &out->f); });
+    case ArgTag::Graph: {
+      auto* inner = new GraphData();
+      program_.inner_graphs.emplace_back(inner);
+      out->graph = inner;
+      return json_.object_fields(value, [&](std::string_view key, JsonValue v) {
+        if (key == "name") return json_.text(v, &out->text);
+        return key != "graph" || read_graph(v, *inner, depth + 1);
+      });
+    }
+    case ArgTag::StringMap: {
+      if (nesting >= kMaxArgumentDepth) return problem("an argument is nested too deeply");
+      auto frame = args_.frame();
+      auto keys = texts_.frame();
+      const bool ok = json_.object_fields(value, [&](std::string_view key, JsonValue v) {
+        std::string_view name;
+        Arg arg;
+        if (!json_.key_text(key, &name) || !read_argument(v, graph, &arg, depth, nesting + 1)) return false;
+        keys.push(name);
+        frame.push(arg);
+        return true;
+      });
+      out->items = frame.finish(arena_);
+      out->keys = keys.finish(arena_);
+      return ok;
+    }
+    case ArgTag::Absent: case ArgTag::Unknown: break;
+  }
+  return true;
+}
+
+bool ProgramReader::read_argument(JsonValue value, GraphData& graph, Arg* out, int depth, int nesting) {
+  int variants = 0;
+  const bool ok = json_.object_fields(value, [&](std::string_view key, JsonValue v) {
+    ++variants;
+    for (const Variant& variant : kVariants) {
+      if (variant.key != key) continue;
+      out->tag = variant.tag;
+      return read_payload(variant.tag, v, graph, out, depth, nesting);
+    }
+    out->tag = ArgTag::Unknown;
+    return json_.key_text(key, &out->text);
+  });
+  if (ok && variants != 1) return problem(fmt::format("an argument has {} variants, exactly one is allowed", variants));
+  return ok;
+}
+
+// nn_module_stack is `key,path,type;key,path,type`: the path of the last entry.
+std::string_view ProgramReader::module_path(std::string_view metadata) {
+  constexpr std::string_view kKey = "\"nn_module_stack\"";  // quotes inside of strings are escaped: this is a key
+  size_t at = metadata.find(kKey);
+  if (at == std::string_view::npos) return {};
+  at = metadata.find('"', at + kKey.size());
+  if (at == std::string_view::npos) return {};
+  const size_t end = metadata.find('"', at + 1);
+  if (end == std::string_view::npos) return {};
+  const std::string_view stack = metadata.substr(at + 1, end - at - 1);
+  if (auto known = modules_.find(stack); known != modules_.end()) return known->second;
+  std::string_view last = stack.substr(stack.rfind(';') + 1);  // npos + 1 is 0
+  const size_t begin = last.find(',');
+  std::string_view path;
+  if (begin != std::string_view::npos) {
+    // Paths may contain commas only inside of brackets; types come last.
+    const size_t close = last.rfind(',');
+    path = close > begin ? last.substr(begin + 1, close - begin - 1) : last.substr(begin + 1);
+  }
+  std::string plain;
+  constexpr std::string_view kNoise = "L['self'].";
+  if (path == "L['self']" || path == "L__self__") path = {};
+  if (path.starts_with(kNoise)) path.remove_prefix(kNoise.size());
+  return modules_.emplace(stack, path).first->second;
+}
+
+bool ProgramReader::read_node(JsonValue value, GraphData& graph, NodeData& node, int depth) {
+  auto raw_list = [&](JsonValue v, std::string_view* raw, auto body) {
+    JsonArray array;
+    if (!json_.check(v.get_array().get(array)) || !json_.check(array.raw_json().get(*raw))) return false;
+    while (!raw->empty() && raw->back() != ']') raw->remove_suffix(1);
+    if (!json_.check(array.reset().error())) return false;
+    for (auto item : array) {
+      JsonValue inner;
+      if (!json_.check(std::move(item).get(inner)) || !body(inner)) return false;
+    }
+    return true;
+  };
+  return json_.object_fields(value, [&](std::string_view key, JsonValue v) {
+    if (key == "target") return json_.text(v, &node.target);
+    if (key == "name") return json_.optional_text(v, &node.name);
+    if (key == "inputs") {
+      auto frame = named_.frame();
+      const bool ok = raw_list(v, &node.raw_inputs, [&](JsonValue item) {
+        NamedArg arg;
+        const bool fields = json_.object_fields(item, [&](std::string_view field, JsonValue inner) {
+          if (field == "name") return json_.text(inner, &arg.name);
+          return field != "arg" || read_argument(inner, graph, &arg.arg, depth, 0);
+        });
+        frame.push(arg);
+        return fields;
+      });
+      node.inputs = frame.finish(arena_);
+      return ok;
+    }
+    if (key == "outputs") {
+      auto frame = args_.frame();
+      const bool ok = raw_list(v, &node.raw_outputs, [&](JsonValue item) {
+        Arg arg;
+        const bool read = read_argument(item, graph, &arg, depth, 0);
+        frame.push(arg);
+        return read;
+      });
+      node.outputs = frame.finish(arena_);
+      return ok;
+    }
+    if (key == "metadata") {
+      if (!json_.raw(v, &node.raw_metadata)) return false;
+      while (!node.raw_metadata.empty() && node.raw_metadata.back() != '}') node.raw_metadata.remove_suffix(1);
+      node.module = module_path(node.raw_metadata);
+      return true;
+    }
+    if (key == "is_hop_single_tensor_return" && !json_.is_null(v)) {
+      bool single = false;
+      if (!json_.boolean(v, &single)) return false;
+      node.single_return = single ? 1 : 0;
+    }
+    return true;
+  });
+}
+
+bool ProgramReader::read_graph(JsonValue value, GraphData& graph, int depth) {
+  if (depth > kMaxGraphDepth) return problem(fmt::format("graphs are nested more than {} deep", kMaxGraphDepth));
+  JsonObject object;
+  if (!json_.check(value.get_object().get(object))) return false;
+  // Types first: they come after the nodes in the text.
+  constexpr std::pair<std::string_view, ValueData::Kind> kTables[] = {{"sym_int_values", ValueData::Int},
+                                                                     {"sym_bool_values", ValueData::Bool},
+                                                                     {"sym_float_values", ValueData::Float},
+                                                                     {"custom_obj_values", ValueData::Object},
+                                                                     {"tensor_values", ValueData::Tensor}};
+  bool ok = json_.fields(object, [&](std::string_view key, JsonValue v) {
+    for (auto [name, kind] : kTables) {
+      if (key != name) continue;
+      return kind == ValueData::Tensor ? read_tensor_values(v, graph) : read_sym_values(v, graph, kind);
+    }
+    return key != "is_single_tensor_return" || json_.boolean(v, &graph.single_tensor_return);
+  });
+  if (!ok || !json_.check(object.reset().error())) return false;
+  auto arguments = [&](JsonValue v, List<Arg>* out, List<std::string_view>* raws) {
+    auto frame = args_.frame();
+    auto raw_frame = texts_.frame();
+    const bool read = json_.items(v, [&](JsonValue item) {
+      JsonObject inner;
+      std::string_view raw;
+      if (!json_.check(item.get_object().get(inner)) || !json_.check(inner.raw_json().get(raw))) return false;
+      while (!raw.empty() && raw.back() != '}') raw.remove_suffix(1);
+      if (!json_.check(inner.reset().error())) return false;
+      Arg arg;
+      const bool good = read_argument(item, graph, &arg, depth, 0);
+      frame.push(arg);
+      raw_frame.push(raw);
+      return good;
+    });
+    *out = frame.finish(arena_);
+    *raws = raw_frame.finish(arena_);
+    return read;
+  };
+  return json_.fields(object, [&](std::string_view key, JsonValue v) {
+    if (key == "inputs") return arguments(v, &graph.inputs, &graph.raw_inputs);
+    if (key == "outputs") return arguments(v, &graph.outputs, &graph.raw_outputs);
+    if (key != "nodes") return true;
+    return json_.items(v, [&](JsonValue item) {
+      NodeData node;
+      const bool read = read_node(item, graph, node, depth);
+      graph.nodes.push_back(node);
+      return read;
+    });
+  });
+}
+
+bool ProgramReader::read_input_spec(JsonValue value, SourceInput* out) {
+  using Kind = SourceInput::Kind;
+  constexpr std::pair<std::string_view, Kind> kKinds[] = {
+      {"user_input", Kind::User},          {"parameter", Kind::Parameter},    {"buffer", Kind::Buffer},
+      {"tensor_constant", Kind::TensorConstant}, {"custom_obj", Kind::CustomObject}, {"token", Kind::Token},
+      {"constant_input", Kind::ConstantInput}};
+  return json_.object_fields(value, [&](std::string_view key, JsonValue v) {
+    bool known = false;
+    for (auto [name, kind] : kKinds) {
+      if (name != key) continue;
+      out->kind = kind;
+      known = true;
+    }
+    if (!known) return problem(fmt::format("the signature has an input of the unknown kind '{}'", key));
+    return json_.object_fields(v, [&](std::string_view field, JsonValue inner) {
+      if (field == "parameter_name" || field == "buffer_name" || field == "tensor_constant_name" || field == "custom_obj_name") {
+        return json_.text(inner, &out->fqn);
+      }
+      if (field == "name") return json_.text(inner, &out->name);
+      if (field == "persistent") return json_.boolean(inner, &out->persistent);
+      return true;
+    });
+  });
+}
+
+bool ProgramReader::read_output_spec(JsonValue value, SourceOutput* out) {
+  using Kind = SourceOutput::Kind;
+  constexpr std::pair<std::string_view, Kind> kKinds[] = {
+      {"user_output", Kind::User},
+      {"loss_output", Kind::Loss},
+      {"buffer_mutation", Kind::BufferMutation},
+      {"parameter_mutation", Kind::ParameterMutation},
+      {"user_input_mutation", Kind::UserInputMutation},
+      {"gradient_to_parameter", Kind::GradientToParameter},
+      {"gradient_to_user_input", Kind::GradientToUserInput},
+      {"token", Kind::Token}};
+  return json_.object_fields(value, [&](std::string_view key, JsonValue v) {
+    bool known = false;
+    for (auto [name, kind] : kKinds) {
+      if (name != key) continue;
+      out->kind = kind;
+      known = true;
+    }
+    if (!known) return problem(fmt::format("the signature has an output of the unknown kind '{}'", key));
+    return json_.object_fields(v, [&](std::string_view field, JsonValue inner) {
+      if (field == "buffer_name" || field == "parameter_name" || field == "user_input_name") return json_.text(inner, &out->target);
+      return true;
+    });
+  });
+}
+
+bool ProgramReader::read_signature(JsonValue value) {
+  auto specs = [&](JsonValue v, auto& out, auto read) {
+    return json_.items(v, [&](JsonValue item) {
+      auto& spec = out.emplace_back();
+      JsonObject object;
+      if (!json_.check(item.get_object().get(object)) || !json_.check(object.raw_json().get(spec.spec))) return false;
+      while (!spec.spec.empty() && spec.spec.back() != '}') spec.spec.remove_suffix(1);
+      return json_.check(object.reset().error()) && read(item, &spec);
+    });
+  };
+  return json_.object_fields(value, [&](std::string_view key, JsonValue v) {
+    if (key == "input_specs") return specs(v, program_.inputs, [&](JsonValue item, SourceInput* out) { return read_input_spec(item, out); });
+    if (key == "output_specs") return specs(v, program_.outputs, [&](JsonValue item, SourceOutput* out) { return read_output_spec(item, out); });
+    return true;
+  });
+}
+
+bool ProgramReader::read_module(JsonValue value) {
+  return json_.object_fields(value, [&](std::string_view key, JsonValue v) {
+    if (key == "graph") return read_graph(v, program_.graph, 0);
+    if (key == "signature") return read_signature(v);
+    if (key == "module_call_graph") return json_.raw(v, &program_.module_call_graph);
+    if (key == "metadata") return json_.raw(v, &program_.metadata);
+    if (key == "treespec_namedtuple_fields") return json_.raw(v, &program_.treespec_fields);
+    return true;
+  });
+}
+
+bool ProgramReader::read_ranges(JsonValue value) {
+  JsonObject object;
+  if (!json_.check(value.get_object().get(object)) || !json_.check(object.raw_json().get(program_.range_constraints))) return false;
+  if (!json_.check(object.reset().error())) return false;
+  return json_.fields(object, [&](std::string_view raw_key, JsonValue v) {
+    RangeData range;
+    if (!json_.key_text(raw_key, &range.symbol)) return false;
+    const bool ok = json_.object_fields(v, [&](std::string_view key, JsonValue bound) {
+      int64_t number = 0;
+      if ((key != "min_val" && key != "max_val") || json_.is_null(bound)) return true;
+      if (!json_.integer(bound, &number)) return false;
+      (key == "min_val" ? range.min : range.max) = number;
+      return true;
+    });
+    program_.ranges.push_back(range);
+    symbols_.constrain(range.symbol, range.min, range.max);
+    return ok;
+  });
+}
+
+bool ProgramReader::read() {
+  JsonObject root;
+  if (!json_.root(&root)) return false;
+  // The version decides whether the rest can be understood, and ranges are wanted before shapes: both come late.
+  bool ok = json_.fields(root, [&](std::string_view key, JsonValue v) {
+    if (key == "schema_version") {
+      return json_.object_fields(v, [&](std::string_view field, JsonValue number) {
+        if (field == "major") return json_.integer(number, &program_.schema_major);
+        return field != "minor" || json_.integer(number, &program_.schema_minor);
+      });
+    }
+    if (key == "range_constraints") return read_ranges(v);
+    if (key == "torch_version") return json_.text(v, &program_.torch_version);
+    if (key == "verifiers") return json_.raw(v, &program_.verifiers);
+    if (key == "opset_version") return json_.raw(v, &program_.opset_version);
+    return key != "guards_code" || json_.raw(v, &program_.guards_code);
+  });
+  if (!ok) return false;
+  if (program_.schema_major != 8) {
+    return problem(program_.schema_major < 0
+                       ? "the record has no schema version: it is no exported program"
+                       : fmt::format("schema {}.{} (torch {}): only major version 8 is read (torch 2.6 and later); export the model again "
+                                     "with a current torch",
+                                     program_.schema_major, program_.schema_minor, program_.torch_version));
+  }
+  if (!json_.check(root.reset().error())) return false;
+  return json_.fields(root, [&](std::string_view key, JsonValue v) { return key != "graph_module" || read_module(v); });
+}
+
+}  // namespace
+
+std::string_view arg_tag_name(ArgTag tag) {
+  if (tag == ArgTag::Absent) return "absent";
+  for (const Variant& variant : kVariants)
+    if (variant.tag == tag) return variant.key;
+  return "unknown";
+}
+
+bool Arg::is_list() const {
+  switch (tag) {
+    case ArgTag::Tensors: case ArgTag::OptionalTensors: case ArgTag::Ints: case ArgTag::SymInts: case ArgTag::Floats:
+    case ArgTag::SymFloats: case ArgTag::Bools: case ArgTag::SymBools: case ArgTag::Strings: case ArgTag::NestedTensors:
+    case ArgTag::IntLists: case ArgTag::FloatLists:
+      return true;
+    default: return false;
+  }
+}
+
+Result<std::unique_ptr<ProgramData>> read_program(Blob text, Arena& arena, SymbolReader& symbols, std::string_view what) {
+  auto program = std::make_unique<ProgramData>();
+  program->text = padded_text(text);
+  Json json(program->text, arena, what);
+  ProgramReader reader(*program, json, arena, symbols);
+  const bool ok = reader.read();
+  if (!reader.semantic_error().empty()) return Error("pt2.program", reader.semantic_error());
+  if (!ok || json.failed()) return json.error();
+  if (program->graph.inputs.size() != program->inputs.size() || program->graph.outputs.size() != program->outputs.size()) {
+    return Error("pt2.signature", fmt::format("the graph has {} inputs and {} outputs, the signature {} and {}", program->graph.inputs.size(),
+                                              program->graph.outputs.size(), program->inputs.size(), program->outputs.size()));
+  }
+  for (size_t i = 0; i < program->inputs.size(); ++i) {
+    SourceInput& input = program->inputs[i];
+    input.argument = program->graph.raw_inputs[i];
+    if (input.kind != SourceInput::ConstantInput) input.name = program->graph.inputs[i].text;
+  }
+  for (size_t i = 0; i < program->outputs.size(); ++i) program->outputs[i].argument = program->graph.raw_outputs[i];
+  return program;
+}
+
+Result<DenseMeta> read_dense_meta(std::string_view raw) {
+  DenseMeta meta;
+  Arena arena;
+  const Blob text = Blob::copy_of(std::as_bytes(std::span(raw)));
+  Json json(text, arena, "TensorMeta");
+  auto number = [&](JsonValue value, int64_t* out) {
+    bool found = false;
+    return json.object_fields(value, [&](std::string_view key, JsonValue v) { return key != "as_int" || (found = json.integer(v, out)); }) && found;
+  };
+  auto numbers = [&](JsonValue value, std::vector<int64_t>& out) {
+    return json.items(value, [&](JsonValue item) { return number(item, &out.emplace_back()); });
+  };
+  JsonObject root;
+  const bool ok = json.root(&root) && json.fields(root, [&](std::string_view key, JsonValue v) {
+    if (key == "sizes") return numbers(v, meta.sizes);
+    if (key == "strides") return numbers(v, meta.strides);
+    return key != "storage_offset" || number(v, &meta.offset);
+  });
+  if (!ok) return Error("pt2.meta", "sizes or strides are symbolic or missing");
+  return meta;
+}
+
+}  // namespace zp::pt2
