@@ -165,7 +165,7 @@ Status eval_softshrink(EvalArgs& args) {
   return map_float(args, [=](auto x) {
     using T = decltype(x);
     const T b = static_cast<T>(bound);
-    return x > b ? x - b : x < -b ? x + b : x * 0;  // NaN and the sign of 0 stay
+    return x > b ? x - b : x < -b ? x + b : x == x ? T(0) : x;
   });
 }
 

@@ -35,6 +35,7 @@ struct RecordedTensor {
 struct RecordedOperand {
   enum Kind { Input, Literal, None } kind = Input;
   RecordedTensor value;
+  std::string quant = {};  // the quantization of its type
 };
 
 struct RecordedResult {
@@ -125,6 +126,7 @@ std::vector<RecordedOp> read_file(const std::filesystem::path& path) {
     }
     if (word == "attr") now.attrs.emplace_back(first, second);
     if (word == "in") now.operands.push_back({RecordedOperand::Input, parse_tensor(first, second)});
+    if (word == "as") now.operands.back().quant = first + " " + second;
     if (word == "lit") now.operands.push_back({RecordedOperand::Literal, parse_literal(first, second)});
     if (word == "none") now.operands.push_back({RecordedOperand::None, {}});
     if (word == "tol") tolerance = first + (second.empty() ? "" : " " + second);
@@ -152,6 +154,44 @@ List<T> list_of(Context& context, const std::string& text, F one) {
   return context.arena().copy(items);
 }
 
+// key=value words, see README.md.
+const QuantType* to_quant(Context& context, const std::string& text) {
+  QuantType q;
+  std::istringstream words(text);
+  for (std::string word; words >> word;) {
+    const size_t equal = word.find('=');
+    const std::string key = word.substr(0, equal), value = equal == std::string::npos ? "" : word.substr(equal + 1);
+    const auto ints = [&] { return list_of<int64_t>(context, value, to_int); };
+    const auto constant = [&](DType dtype, bool floats) {
+      const std::vector<std::string> items = split_list(value);
+      Tensor t = std::move(*Tensor::make(dtype, {static_cast<int64_t>(items.size())}));
+      for (size_t i = 0; i < items.size(); ++i) {
+        if (floats) t.set_double(static_cast<int64_t>(i), to_double(items[i]));
+        else t.set_int(static_cast<int64_t>(i), to_int(items[i]));
+      }
+      return context.make_constant(key, dtype, t.shape(), t.blob());
+    };
+    if (key == "storage") {
+      q.storage = *dtype_from_name(value);
+      if (is_integer(q.storage)) q.qmin = int_min(q.storage), q.qmax = int_max(q.storage);
+    } else if (key == "expressed") q.expressed = *dtype_from_name(value);
+    else if (key == "scale_dtype") q.scale_dtype = *dtype_from_name(value);
+    else if (key == "qmin") q.qmin = to_int(value);
+    else if (key == "qmax") q.qmax = to_int(value);
+    else if (key == "axis") q.axis = static_cast<int32_t>(to_int(value));
+    else if (key == "block") q.block = ints();
+    else if (key == "dynamic") q.dynamic = true;
+    else if (key == "float") q.domain = ZeroPointDomain::Float;
+    else if (key == "scale") q.scale = to_double(value);
+    else if (key == "zero_point") q.zero_point = to_double(value);
+    else if (key == "scales") q.scales = constant(q.scale_dtype, true);
+    else if (key == "zero_points") q.zero_points = constant(q.domain == ZeroPointDomain::Float ? DType::F32 : DType::I64,
+                                                            q.domain == ZeroPointDomain::Float);
+    else ADD_FAILURE() << "no key " << key << " of a quantization";
+  }
+  return context.quant(q);
+}
+
 void set_attr(Context& context, void* attrs, const AttrField& field, const std::string& text) {
   const auto dims = [&] { return list_of<Dim>(context, text, [](const std::string& s) { return Dim(to_int(s)); }); };
   const auto floats = [&] { return list_of<double>(context, text, to_double); };
@@ -177,7 +217,7 @@ void set_attr(Context& context, void* attrs, const AttrField& field, const std::
     case AttrKind::OptDim: attr_ref<std::optional<Dim>>(attrs, field) = Dim(to_int(text)); break;
     case AttrKind::OptDims: attr_ref<std::optional<List<Dim>>>(attrs, field) = dims(); break;
     case AttrKind::OptFloats: attr_ref<std::optional<List<double>>>(attrs, field) = floats(); break;
-    case AttrKind::Quant: FAIL() << "attributes of quantization types are not in this format";
+    case AttrKind::Quant: attr_ref<const QuantType*>(attrs, field) = to_quant(context, text); break;
   }
 }
 
@@ -255,7 +295,9 @@ void build(const OpDef& op, const RecordedCase& recorded, bool unknown_extents, 
     } else {
       std::vector<Dim> shape(operand.value.shape.begin(), operand.value.shape.end());
       if (unknown_extents) std::fill(shape.begin(), shape.end(), Dim::unknown());
-      operands.push_back(graph.add_input("x", context.tensor(operand.value.dtype, shape)));
+      const Type* type = context.tensor(operand.value.dtype, shape);
+      if (!operand.quant.empty()) type = context.quantized(*to_quant(context, operand.quant), shape);
+      operands.push_back(graph.add_input("x", type));
     }
   }
   NodeSpec spec;
