@@ -125,7 +125,7 @@ void dequantize_all(const Tensor& q, const QuantParams& params, Tensor& out) {
   for_each_run(q.shape(), params, [&](int64_t begin, int64_t end, int64_t index) {
     const Cell cell = cell_of(params, index);
     const T scale = static_cast<T>(cell.scale);
-    if (float_domain) {
+    if (float_domain || std::is_floating_point_v<Q>) {
       const T zero_point = static_cast<T>(cell.float_zero_point);
       for (int64_t i = begin; i < end; ++i) dst[i] = (static_cast<T>(src[i]) - zero_point) * scale;
     } else if constexpr (sizeof(Q) <= 2) {

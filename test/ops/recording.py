@@ -13,6 +13,22 @@ NAMES = {
 }
 
 
+class Quant:
+    """A quantization: Quant(storage="u8", scale=0.5, zero_point=3, axis=0, scales=[...], dynamic=True, ...)."""
+
+    def __init__(self, **keys):
+        self.keys = keys
+
+    def __str__(self):
+        words = []
+        for key, value in self.keys.items():
+            if value is True:
+                words.append(key)
+            elif value is not None and value is not False:
+                words.append(f"{key}={text(value)}")
+        return " ".join(words)
+
+
 def text(value):
     if isinstance(value, torch.dtype):
         return NAMES[value]
@@ -54,6 +70,8 @@ class Recorder:
                 self.lines.append("none")
             elif isinstance(o, torch.Tensor):
                 self.lines.append("in " + tensor(o))
+            elif isinstance(o, tuple):  # a tensor and the quantization of its type
+                self.lines += ["in " + tensor(o[0]), f"as {o[1]}"]
             elif isinstance(o, bool):
                 self.lines.append("lit bool " + text(o))
             elif isinstance(o, int):
@@ -65,7 +83,8 @@ class Recorder:
         """`call` gets the operands; `tol` is one text, or a list with one for each result."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            results = call(*[o.clone() if isinstance(o, torch.Tensor) else o for o in operands])
+            plain = [o[0] if isinstance(o, tuple) else o for o in operands]
+            results = call(*[o.clone() if isinstance(o, torch.Tensor) else o for o in plain])
         results = list(results) if isinstance(results, (list, tuple)) else [results]
         tols = [tol] * len(results) if isinstance(tol, str) else tol
         self._begin(name, operands, attrs or {})
