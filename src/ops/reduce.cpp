@@ -240,6 +240,15 @@ Status infer_diff(Context& context, Node& node) {
   return set_result(node, 0, *dtype, shape);
 }
 
+Status infer_bucketize(Context&, Node& node) {
+  ZP_CHECK(check_operands(node));
+  const Type& bounds = node.operand(1)->type();
+  if (bounds.ranked && bounds.rank() != 1) return failed(node, "c1", fmt::format("boundaries have rank {}, 1 is needed", bounds.rank()));
+  return set_result_like(node, 0, node.attrs<BucketizeAttrs>().out_int32 ? DType::I32 : DType::I64, node.operand(0)->type());
+}
+
+constexpr OperandDef kBucketize[] = {{"self"}, {"boundaries"}};
+constexpr std::string_view kBucketizeChecks[] = {"c1: boundaries have rank 1"};
 constexpr OperandDef kDiff[] = {{"self"}, {"prepend", Role::Data, true}, {"append", Role::Data, true}};
 constexpr std::string_view kValuesIndices[] = {"values", "indices"};
 constexpr std::string_view kVarMean[] = {"var", "mean"};
@@ -298,5 +307,7 @@ ZP_REDUCE(topk, TopkAttrs, kSelfOperand, kValuesIndices, infer_topk, FloatOnly, 
 ZP_REDUCE(sort, SortAttrs, kSelfOperand, kValuesIndices, infer_sort, FloatOnly, 0, kDimsChecks, "Elements in order along dim and their indices; equal ones by index, NaN counts as largest");
 ZP_REDUCE1(argsort, SortAttrs, infer_argsort, Never, 0, kDimsChecks, "Indices that sort along dim; equal ones by index, NaN counts as largest");
 ZP_REDUCE(diff, DiffAttrs, kDiff, kOneResult, infer_diff, FloatOnly, 0, kDiffChecks, "Differences of neighbours along dim, n times; of bools: not equal");
+ZP_REDUCE(bucketize, BucketizeAttrs, kBucketize, kOneResult, infer_bucketize, Never, 0, kBucketizeChecks,
+          "Number of the (ascending) boundaries below x, or with `right` not above x; NaN is beyond all");
 
 }  // namespace zp::ops

@@ -83,4 +83,10 @@ struct DiffAttrs {  // operands self, prepend?, append?
   ZP_ATTRS(DiffAttrs, n, dim)
 };
 
+struct BucketizeAttrs {  // operands self, boundaries
+  bool out_int32 = false;
+  bool right = false;
+  ZP_ATTRS(BucketizeAttrs, out_int32, right)
+};
+
 }  // namespace zp::ops

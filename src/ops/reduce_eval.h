@@ -45,5 +45,6 @@ Status eval_topk(EvalArgs& args);
 Status eval_sort(EvalArgs& args);
 Status eval_argsort(EvalArgs& args);
 Status eval_diff(EvalArgs& args);
+Status eval_bucketize(EvalArgs& args);
 
 }  // namespace zp::ops

@@ -189,4 +189,24 @@ Status sort_all(EvalArgs& args, bool values) {
 Status eval_sort(EvalArgs& args) { return sort_all(args, true); }
 Status eval_argsort(EvalArgs& args) { return sort_all(args, false); }
 
+Status eval_bucketize(EvalArgs& args) {
+  const bool right = args.node.attrs<BucketizeAttrs>().right;
+  if (args.in[1]->rank() != 1) return failed(args.node, "c1", "boundaries have another rank than 1");
+  // Integers are compared exactly, mixed types as f64.
+  const bool integers = !is_float(args.in[0]->dtype()) && !is_float(args.in[1]->dtype());
+  return with_computation(integers ? DType::I64 : DType::F64, [&](auto tag) -> Status {
+    using T = decltype(tag);
+    ZP_TRY(const Tensor x, widen_to(*args.in[0], kDTypeOf<T>));
+    ZP_TRY(const Tensor bounds, widen_to(*args.in[1], kDTypeOf<T>));
+    ZP_TRY(Tensor out, Tensor::make(DType::I64, x.shape()));
+    const T *first = bounds.data<T>(), *last = first + bounds.elements();
+    map_elements<T, int64_t>(x, out, [=](T v) {
+      return right ? std::partition_point(first, last, [=](T b) { return !(b > v); }) - first
+                   : std::partition_point(first, last, [=](T b) { return !(b >= v); }) - first;
+    });
+    ZP_TRY(args.out[0], narrow_integer(out, result_dtype(args)));
+    return {};
+  });
+}
+
 }  // namespace zp::ops
