@@ -641,7 +641,7 @@ class RandomModel {
 };
 
 TEST(TextProperty, RandomModelsReadBackEqual) {
-  for (uint32_t seed = 0; seed < 1500; ++seed) {
+  for (uint32_t seed = 0; seed < 600; ++seed) {
     const std::unique_ptr<Model> m = RandomModel(seed).make();
     const std::string once = print(*m);
     const auto again = parse_model(once, test::table());
