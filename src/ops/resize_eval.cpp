@@ -1,5 +1,5 @@
 // Evaluators of interpolation. Positions are computed in the computation type (f32 for narrower inputs) as at the source,
-// so that the choice of neighbours agrees; nearest positions are always f32.
+// so that the choice of neighbours agrees.
 #include "ops/resize_eval.h"
 
 #include <algorithm>
@@ -57,10 +57,9 @@ T ratio(const Axis& a) {
   return a.scale > 0 ? static_cast<T>(1.0 / a.scale) : static_cast<T>(a.in) / static_cast<T>(a.out);
 }
 
+template <typename T>
 int64_t nearest(const Axis& a, int64_t i, bool exact) {
-  if (!exact && a.out == a.in) return i;
-  if (!exact && a.out == 2 * a.in) return i / 2;
-  const float position = exact ? (static_cast<float>(i) + 0.5f) * ratio<float>(a) : static_cast<float>(i) * ratio<float>(a);
+  const T position = (static_cast<T>(i) + (exact ? T(0.5) : T(0))) * ratio<T>(a);
   return std::min(static_cast<int64_t>(std::floor(position)), a.in - 1);
 }
 
@@ -151,11 +150,12 @@ std::vector<Cubic<T>> cubic_positions(const Axis& a, bool align_corners) {
 Status eval_upsample_nearest(EvalArgs& args) {
   const auto& attrs = args.node.attrs<UpsampleNearestAttrs>();
   const bool exact = args.node.op().name.find("exact") != std::string_view::npos;
+  const Tensor& x = *args.in[0];
   ZP_TRY(const Resize r, resize_of(args, attrs.output_size, attrs.scale_factors));
   std::array<std::vector<int64_t>, kMaxSpatial> from;
   for (size_t d = 0; d < kMaxSpatial; ++d)
-    for (int64_t i = 0; i < r.axis[d].out; ++i) from[d].push_back(nearest(r.axis[d], i, exact));
-  const Tensor& x = *args.in[0];
+    for (int64_t i = 0; i < r.axis[d].out; ++i)
+      from[d].push_back(x.dtype() == DType::F64 ? nearest<double>(r.axis[d], i, exact) : nearest<float>(r.axis[d], i, exact));
   ZP_TRY(Tensor * out, make_result(args, 0, x.dtype(), r.shape));
   switch (byte_size(x.dtype())) {
     case 1: copy_nearest<uint8_t>(x, r, from, *out); break;
