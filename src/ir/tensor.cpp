@@ -90,7 +90,8 @@ double Tensor::get_double(int64_t i) const {
     case DType::F8E5M2: return f8e5m2_to_float(data<uint8_t>()[i]);
     case DType::F8E8M0: return f8e8m0_to_float(data<uint8_t>()[i]);
     case DType::U64: return static_cast<double>(data<uint64_t>()[i]);
-    default: return static_cast<double>(get_int(i));
+    // Formats without a conversion here (complex, the f8 variants without infinities) read as NaN.
+    default: return is_integer(dtype_) ? static_cast<double>(get_int(i)) : std::nan("");
   }
 }
 
@@ -121,7 +122,9 @@ void Tensor::set_double(int64_t i, double value) {
     case DType::F64: mutable_data<double>()[i] = value; return;
     case DType::F8E4M3: mutable_data<uint8_t>()[i] = float_to_f8e4m3(static_cast<float>(value)); return;
     case DType::F8E5M2: mutable_data<uint8_t>()[i] = float_to_f8e5m2(static_cast<float>(value)); return;
-    default: set_int(i, saturate_to_int(round_half_even(value), int_min(dtype_), int_max(dtype_))); return;
+    default:
+      if (is_integer(dtype_)) set_int(i, saturate_to_int(round_half_even(value), int_min(dtype_), int_max(dtype_)));
+      return;
   }
 }
 
