@@ -10,7 +10,7 @@ torch.manual_seed(5)
 aten = torch.ops.aten
 INF, NAN = math.inf, math.nan
 rec = Recorder("pool")
-line, image, volume = torch.randn(2, 3, 11), torch.randn(2, 2, 9, 7), torch.randn(1, 2, 5, 6, 5)
+line, image, volume = torch.randn(2, 2, 9), torch.randn(1, 2, 7, 6), torch.randn(1, 1, 5, 5, 4)
 SUMS = "abs 1e-6 rel 1e-6"
 
 
@@ -71,7 +71,7 @@ for rank in (1, 2, 3):
     rec.case("f64", lambda t: f(t, 2), [x.double()], {"kernel_size": [2]}, "abs 1e-15 rel 1e-14")
     if rank < 3:
         rec.case("bf16", lambda t: f(t, 2), [x.bfloat16()], {"kernel_size": [2]}, "abs 1e-2 rel 1.6e-2")
-    rec.case("large_window", lambda t: f(t, 5), [x], {"kernel_size": [5]}, SUMS)
+    rec.case("large_window", lambda t: f(t, 4), [x], {"kernel_size": [4]}, SUMS)
     rec.error("padding", [x], {"kernel_size": [2], "padding": [2]}, "c3")
     if rank > 1:
         rec.error("divisor", [x], {"kernel_size": [2], "divisor_override": 0}, "c6")
@@ -86,7 +86,7 @@ for rank in (1, 2, 3):
     x = by_rank(rank)
     rec.op(f"adaptive_avg_pool{rank}d")
     f = {1: F.adaptive_avg_pool1d, 2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d}[rank]
-    for size in (1, 2, 3, 4, 13):
+    for size in (1, 2, 3, 4, 7):
         rec.case(f"{size}", lambda t: f(t, size), [x], {"output_size": [size]}, SUMS)
     rec.case("list", lambda t: f(t, [3, 2, 4][:rank]), [x], {"output_size": [3, 2, 4][:rank]}, SUMS)
     rec.case("unbatched", lambda t: f(t, 2), [x[0]], {"output_size": [2]}, SUMS)
@@ -97,7 +97,7 @@ for rank in (1, 2, 3):
     rec.error("negative", [x], {"output_size": [-1]}, "c3")
     rec.op(f"adaptive_max_pool{rank}d")
     g = {1: F.adaptive_max_pool1d, 2: F.adaptive_max_pool2d, 3: F.adaptive_max_pool3d}[rank]
-    for size in (1, 2, 3, 4, 13):
+    for size in (1, 2, 3, 4, 7):
         rec.case(f"{size}", lambda t: g(t, size, True), [x], {"output_size": [size]})
     rec.case("list", lambda t: g(t, [3, 2, 4][:rank], True), [x], {"output_size": [3, 2, 4][:rank]})
     rec.case("unbatched", lambda t: g(t, 2, True), [x[0]], {"output_size": [2]})
@@ -115,8 +115,8 @@ rec.case("unbatched", lambda t: aten.im2col(t, [2, 2], [1, 1], [0, 0], [2, 2]), 
 rec.case("f16", lambda t: aten.im2col(t, [2, 2], [1, 1], [0, 0], [2, 2]), [image.half()], {"kernel_size": [2, 2], "dilation": [1, 1], "padding": [0, 0], "stride": [2, 2]})
 rec.op("col2im")
 for k, d, p, s in COLUMNS:
-    attrs = {"output_size": [9, 7], "kernel_size": k, "dilation": d, "padding": p, "stride": s}
-    rec.case(f"{k[0]}{k[1]}_{d[0]}{p[0]}{s[0]}", lambda t: aten.col2im(t, [9, 7], k, d, p, s), [aten.im2col(image, k, d, p, s)], attrs, SUMS)
+    attrs = {"output_size": [7, 6], "kernel_size": k, "dilation": d, "padding": p, "stride": s}
+    rec.case(f"{k[0]}{k[1]}_{d[0]}{p[0]}{s[0]}", lambda t: aten.col2im(t, [7, 6], k, d, p, s), [aten.im2col(image, k, d, p, s)], attrs, SUMS)
 rec.error("columns", [torch.randn(1, 8, 5)], {"output_size": [4, 4], "kernel_size": [2, 2], "stride": [2, 2]}, "c4")
 rec.error("rows", [torch.randn(1, 7, 4)], {"output_size": [4, 4], "kernel_size": [2, 2], "stride": [2, 2]}, "c4")
 rec.write()
