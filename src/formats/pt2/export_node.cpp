@@ -280,7 +280,7 @@ Result<std::optional<std::string>> NodeWriter::operand_json(const Overload& row,
   return std::optional(std::move(json));
 }
 
-// Symbolic extents that torch finds by itself are written as -1: no node has to compute them.
+// Symbolic extents that torch finds by itself, as -1: for those that no node can compute.
 std::vector<Dim> NodeWriter::without_symbols(std::span<const Dim> dims, std::string_view attr) const {
   std::vector<Dim> out(dims.begin(), dims.end());
   if (attr != "shape") return out;
@@ -313,8 +313,7 @@ Result<std::optional<std::string>> NodeWriter::attribute_json(const ArgSpec& arg
     ZP_TRY(const std::string json, graph_.sym_int(d));
     return std::optional(variant("as_sym_int", json));
   };
-  const auto list = [&](std::span<const Dim> listed) -> Result<std::optional<std::string>> {
-    const std::vector<Dim> dims = without_symbols(listed, arg.attr);
+  const auto list = [&](std::span<const Dim> dims) -> Result<std::optional<std::string>> {
     if (arg.optional && dims.empty()) return std::optional(kNone);
     if (dims.empty() && arg.has_default && arg.fixed_size > 0) return std::optional(literal_json(arg, arg.default_text));
     if (!arg.list) {
@@ -323,7 +322,9 @@ Result<std::optional<std::string>> NodeWriter::attribute_json(const ArgSpec& arg
       return no;
     }
     const size_t count = text_.args.size();
-    ZP_CHECK(this->dims(arg.name, dims));
+    if (Status written = this->dims(arg.name, dims); !written.ok()) {
+      if (!this->dims(arg.name, without_symbols(dims, arg.attr)).ok()) return std::move(written).error();
+    }
     std::string json = std::move(text_.args.back().json);
     text_.args.resize(count);
     return std::optional(std::move(json));

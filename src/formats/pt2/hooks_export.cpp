@@ -64,11 +64,12 @@ struct Quantizer {
   void out_dtype() {
     if (!quantizes && quant.expressed != DType::F32) w.dtype("out_dtype", quant.expressed, true);
   }
-  Status zero_points(std::string_view arg, int64_t cells, bool may_be_none) {
+  // `exact`: the operator subtracts in the promoted type of values and zero points, narrow integers would wrap.
+  Status zero_points(std::string_view arg, int64_t cells, bool may_be_none, bool exact = false) {
     if (quant.dynamic) {
       if (zero_point() != nullptr || may_be_none) return w.tensor(arg, zero_point());
     } else if (quant.zero_points != nullptr) {
-      const bool narrow = quant.domain == ZeroPointDomain::Integer && byte_size(quant.zero_points->dtype) < 4;
+      const bool narrow = exact && quant.domain == ZeroPointDomain::Integer && byte_size(quant.zero_points->dtype) < 4;
       ZP_TRY(const std::string name, narrow ? zero_points_as(graph(), *quant.zero_points, DType::I64) : graph().placeholder(*quant.zero_points));
       w.raw(arg, tensor_json(name));
       return {};
@@ -146,7 +147,7 @@ Status Quantizer::per_channel() {
   ZP_CHECK(scales("scales"));
   const int64_t channels = extent(static_cast<size_t>(quant.axis));
   if (quantizes && quant.zero_points == nullptr && channels < 0) return cannot(node(), "the number of channels is not known");
-  ZP_CHECK(zero_points("zero_points", channels, !quantizes));
+  ZP_CHECK(zero_points("zero_points", channels, !quantizes, !quantizes));
   w.integer("axis", quant.axis);
   range();
   out_dtype();
