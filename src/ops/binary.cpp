@@ -111,9 +111,13 @@ Status infer_prelu(Context&, Node& node) {
   const Type& w = node.operand(1)->type();
   if (!is_float(x.real_dtype())) return failed(node, "c1", fmt::format("elements are {}, a float type is needed", dtype_name(x.real_dtype())));
   if (x.ranked && w.ranked && w.elements() != 1) {
-    if (w.rank() != 1) return failed(node, "c2", fmt::format("the weight has rank {}, one number or one a channel is needed", w.rank()));
-    if (x.rank() >= 2 && x.shape[1].is_known() && w.shape[0].is_known() && !(x.shape[1] == w.shape[0])) {
-      return failed(node, "c2", fmt::format("the weight has {} entries, the input {} channels", w.shape[0].value(), x.shape[1].value()));
+    // One entry a channel, as a vector or already lying along dim 1.
+    const size_t along = w.rank() == 1 ? 0 : 1;
+    bool vector = w.rank() == 1 || w.rank() == x.rank();
+    for (size_t d = 0; vector && d < w.shape.size(); ++d) vector = d == along || !w.shape[d].is_known() || w.shape[d].value() == 1;
+    if (!vector) return failed(node, "c2", fmt::format("the weight has shape {}, one number or one a channel is needed", shape_text(w.shape)));
+    if (x.rank() >= 2 && x.shape[1].is_known() && w.shape[along].is_known() && !(x.shape[1] == w.shape[along])) {
+      return failed(node, "c2", fmt::format("the weight has {} entries, the input {} channels", w.shape[along].value(), x.shape[1].value()));
     }
   }
   return set_result_like(node, 0, x.real_dtype(), x);

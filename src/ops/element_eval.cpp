@@ -89,7 +89,8 @@ Result<Tensor> narrow_integer(const Tensor& x, DType dtype) {
 
 Result<Tensor> cast_tensor(const Tensor& x, DType dtype) {
   if (x.dtype() == dtype) return x;
-  if (is_complex(dtype) || is_complex(x.dtype())) {
+  const bool writable = !is_complex(dtype) && dtype != DType::F8E4M3FNUZ && dtype != DType::F8E5M2FNUZ && dtype != DType::F8E8M0;
+  if (!writable || is_complex(x.dtype())) {
     return Error("run.dtype", fmt::format("no conversion from {} to {}", dtype_name(x.dtype()), dtype_name(dtype)));
   }
   const bool from_float = is_float(x.dtype());
