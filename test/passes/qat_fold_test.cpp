@@ -229,7 +229,7 @@ TEST(FoldQatBatchNorm, TinyUnitsMakeWeightsCoarser) {
   // gamma of 1e-9 leaves units in which the bias does not fit int32: saturating would lose it.
   ChainText t{.body = "  %g = const @g\n  %out = batch_norm(%y, %g, %beta, %mean, %var)\n", .constants = "@g = f32[4] [1e-9,1e-9,1e-9,1.0]\n"};
   const Folded folded = expect_fold(t);
-  EXPECT_NE(folded.records.rewrites[0].note.find("weights of 3 channels coarser"), std::string::npos) << folded.records.rewrites[0].note;
+  EXPECT_NE(folded.records.rewrites[0].note.find("coarser weights so that the bias fits int32: 3"), std::string::npos) << folded.records.rewrites[0].note;
   EXPECT_TRUE(folded.records.warnings.empty());
 }
 
@@ -243,6 +243,15 @@ TEST(FoldQatBatchNorm, OtherConvolutions) {
   expect_fold({.body = norm, .convolution = "linear", .conv_attrs = "", .weight_shape = "[4,6]", .input_shape = "[5,6]"});
   expect_fold({.body = norm, .weight = "i8<-127:127>(axis 0: @ws)"});
   expect_fold({.body = norm, .weight = "i8<-127:127>(axis 1: @ws)", .convolution = "conv_transpose2d", .conv_attrs = "", .weight_shape = "[3,4,3,3]"});
+}
+
+TEST(FoldQatBatchNorm, GroupsOfTransposedConvolutions) {
+  // Both groups share the weight's channel dim; a scale of their own makes them blocks.
+  const Folded folded = expect_fold({.body = "  %out = batch_norm(%y, %gamma, %beta, %mean, %var)\n", .convolution = "conv_transpose2d",
+                                     .conv_attrs = "{groups: 2, stride: [2,2]}", .weight_shape = "[6,2,3,3]", .input_shape = "[2,6,4,4]"});
+  const QuantType* type = weight_type(*folded.model, ops::conv_transpose2d);
+  ASSERT_TRUE(type->per_block());
+  EXPECT_EQ(type->block.vec(), (std::vector<int64_t>{3, 1, 0, 0}));
 }
 
 TEST(FoldQatBatchNorm, DecomposedLinear) {

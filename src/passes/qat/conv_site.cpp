@@ -1,5 +1,6 @@
 #include "passes/qat/conv_site.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -40,6 +41,17 @@ bool has_activation(const Node& node) {
   return attrs.act_min || attrs.act_max;
 }
 
+// Blocks that are exactly the channels: of a grouped transposed convolution, whose groups share the weight's channel dim.
+bool blocks_are_channels(const ConvSite& site, const QuantType& quant, std::span<const int64_t> shape) {
+  if (!quant.per_block() || !is_transposed(*site.node) || quant.block.size() != shape.size()) return false;
+  const int64_t groups = site.node->attrs<ops::ConvAttrs>().groups;
+  for (size_t d = 0; d < shape.size(); ++d) {
+    const int64_t extent = quant.block[d] == 0 ? shape[d] : quant.block[d];
+    if (extent != (d == 0 ? shape[0] / groups : d == 1 ? 1 : shape[d])) return false;
+  }
+  return true;
+}
+
 Node* dequantize_of(const Value* value) {
   Node* def = value ? value->def() : nullptr;
   return def != nullptr && def->is(ops::dequantize) ? def : nullptr;
@@ -63,7 +75,9 @@ struct WeightData {
   int64_t inputs_per_group = 0;  // of a transposed convolution, else 0
   int64_t run = 0;
 
-  int64_t zero_point(int64_t entry) const { return params.zero_points[params.zero_points.size() == 1 ? 0 : static_cast<size_t>(entry)]; }
+  int64_t zero_point(size_t channel, int64_t entry) const {
+    return params.zero_points[params.zero_points.size() == 1 ? 0 : params.type->per_block() ? channel : static_cast<size_t>(entry)];
+  }
 
   // Calls visit(element, channel, entry of the channel dim) for every element, in order.
   template <typename Visit>
@@ -179,16 +193,17 @@ Answer<std::vector<double>> weight_scales(const ConvSite& site) {
   if (quant == nullptr) {
     return Why{site.node, "quantized-weight", "a dequantized weight", "a float weight", fmt::format("the weight of '{}' is not quantized", name)};
   }
-  if (!has_integer_grid(*quant) || quant->per_block() || (quant->per_axis() && quant->axis != site.weight_axis)) {
+  const std::vector<int64_t> shape = ops::known_shape(site.weight_dequantize->operand(0)->type().shape);
+  const bool blocks = blocks_are_channels(site, *quant, shape);
+  if (!has_integer_grid(*quant) || (quant->per_block() && !blocks) || (quant->per_axis() && quant->axis != site.weight_axis)) {
     const std::string wanted = fmt::format("one scale, or one along axis {}", site.weight_axis);
     return Why{site.node, "weight-axis", wanted, granularity(*quant), fmt::format("the weight of '{}' has {}, {} is wanted", name, granularity(*quant), wanted)};
   }
-  const std::vector<int64_t> shape = ops::known_shape(site.weight_dequantize->operand(0)->type().shape);
   Result<QuantParams> params = quant_params(site.node->context(), *quant, shape);
   if (!params.ok()) return Why{site.node, "weight-scales", "valid scales", params.error().first().text, params.error().first().text};
   std::vector<double> scales(static_cast<size_t>(site.channels));
   for (int64_t c = 0; c < site.channels; ++c) {
-    scales[static_cast<size_t>(c)] = params->scales[params->scales.size() == 1 ? 0 : static_cast<size_t>(c % site.channels_per_scale_run)];
+    scales[static_cast<size_t>(c)] = params->scales[params->scales.size() == 1 ? 0 : static_cast<size_t>(blocks ? c : c % site.channels_per_scale_run)];
   }
   return scales;
 }
@@ -302,7 +317,7 @@ Answer<WeightReach> weight_reach(const ConvSite& site, ConstantValues& values) {
     high = static_cast<double>(input->qmax) - input->zero_point;
   }
   data->for_each([&](int64_t at, size_t channel, int64_t entry) {
-    const auto w = static_cast<double>(data->integers.get_int(at) - data->zero_point(entry));
+    const auto w = static_cast<double>(data->integers.get_int(at) - data->zero_point(channel, entry));
     if (w == 0) return;
     reach.zero[channel] = false;
     reach.absolute[channel] += std::abs(w);
@@ -318,19 +333,22 @@ constexpr double kSmallestScale = 0x1p-120;  // below it a channel adds nothing 
 constexpr double kLargestScale = 0x1p120;
 constexpr double kUniform = 0x1p-22;
 
-// What happens to each entry of the weight's channel dim; grouped transposed convolutions share entries.
-struct EntryPlan {
-  std::vector<double> scale;    // new scale of each entry
-  std::vector<int> sign;        // 1, -1, or 0: cleared; by channel
-  std::vector<double> shrink;   // by channel
+// What happens to each channel.
+struct ChannelPlan {
+  std::vector<double> scale;
+  std::vector<int> sign;        // 1, -1, or 0: cleared
+  std::vector<double> shrink;
   bool integers_change = false;
   bool uniform = true;          // one scale would do
+  bool groups_agree = true;     // channels that share an entry of the weight's channel dim need one scale
 };
 
-Answer<EntryPlan> plan_entries(const ConvSite& site, const WeightChange& change, const std::vector<double>& scales) {
-  EntryPlan plan;
+bool about_equal(double a, double b) { return std::abs(a - b) <= kUniform * b; }
+
+Answer<ChannelPlan> plan_channels(const ConvSite& site, const WeightChange& change, const std::vector<double>& scales) {
+  ChannelPlan plan;
   const auto run = static_cast<size_t>(site.channels_per_scale_run);
-  plan.scale.assign(run, 0);
+  double first = 0;
   for (size_t c = 0; c < change.factor.size(); ++c) {
     const double shrink = change.shrink.empty() ? 1.0 : change.shrink[c];
     const double factor = change.factor[c];
@@ -345,35 +363,27 @@ Answer<EntryPlan> plan_entries(const ConvSite& site, const WeightChange& change,
     }
     plan.sign.push_back(sign);
     plan.shrink.push_back(shrink);
+    plan.scale.push_back(scale);
     plan.integers_change |= sign != 1 || shrink != 1.0;
-    double& entry = plan.scale[c % run];
-    if (entry != 0 && std::abs(entry - scale) > kUniform * entry) {
-      return Why{site.node, "groups", "equal factors in all groups", fmt::format("{} and {}", entry, scale),
-                 fmt::format("the groups of '{}' share weight scales but need {} and {}", source_name(*site.node), entry, scale)};
-    }
-    if (entry == 0) entry = scale;
+    plan.groups_agree &= about_equal(scale, plan.scale[c % run]);
+    // A cleared channel takes any scale, so it does not force one scale a channel.
+    if (sign == 0 && shrink == 1.0) continue;
+    if (first == 0) first = scale;
+    plan.uniform &= about_equal(scale, first);
   }
-  // A cleared entry takes any scale, so it does not force one scale a channel.
-  double first = 0;
-  for (size_t c = 0; c < plan.sign.size(); ++c) {
-    if (plan.sign[c] == 0 && plan.shrink[c] == 1.0) continue;
-    if (first == 0) first = plan.scale[c % run];
-    plan.uniform &= std::abs(plan.scale[c % run] - first) <= kUniform * first;
-  }
-  if (plan.uniform && first != 0)
-    for (double& s : plan.scale) s = first;
+  if (plan.uniform && first != 0) plan.scale.assign(plan.scale.size(), first);
   return plan;
 }
 
 // The changed integers; refuses if a sign does not fit into the declared range.
-Answer<Tensor> changed_integers(const ConvSite& site, const EntryPlan& plan, const WeightData& data) {
+Answer<Tensor> changed_integers(const ConvSite& site, const ChannelPlan& plan, const WeightData& data) {
   const QuantType& quant = *site.weight_type();
   Result<Tensor> made = Tensor::make(data.integers.dtype(), data.integers.shape());
   if (!made.ok()) return Why{site.node, "memory", "memory for the weight", made.error().first().text, made.error().first().text};
   std::optional<int64_t> outside;
   size_t outside_channel = 0;
   data.for_each([&](int64_t at, size_t channel, int64_t entry) {
-    const int64_t zero = data.zero_point(entry);
+    const int64_t zero = data.zero_point(channel, entry);
     const int64_t w = data.integers.get_int(at) - zero;
     int64_t q = zero + plan.sign[channel] * w;
     if (plan.shrink[channel] != 1.0 && plan.sign[channel] != 0) {
@@ -396,7 +406,7 @@ Answer<Tensor> changed_integers(const ConvSite& site, const EntryPlan& plan, con
 }
 
 // The new QuantType: still one scale if that is enough, else one a channel.
-Answer<QuantType> changed_type(const ConvSite& site, const EntryPlan& plan, const WeightData& data, const Backend* backend) {
+Answer<QuantType> changed_type(const ConvSite& site, const ChannelPlan& plan, const WeightData& data, const Backend* backend) {
   Context& context = site.node->context();
   const QuantType& old = *site.weight_type();
   QuantType quant = old;
@@ -405,26 +415,41 @@ Answer<QuantType> changed_type(const ConvSite& site, const EntryPlan& plan, cons
     return quant;
   }
   const std::string stem(site.node->name());
-  const int64_t shape[] = {site.channels_per_scale_run};
-  const std::vector<float> scales(plan.scale.begin(), plan.scale.end());
-  quant.axis = site.weight_axis;
-  quant.block = {};
+  const bool blocks = old.per_block() || !(plan.groups_agree || plan.uniform);
+  const std::vector<int64_t> extents = data.integers.shape();
+  std::vector<int64_t> shape{blocks ? site.channels : site.channels_per_scale_run};
+  if (blocks) {
+    std::vector<int64_t> block(extents.size(), 0);
+    block[0] = data.inputs_per_group;
+    block[1] = 1;
+    quant.axis = -1;
+    quant.block = context.ints(block);
+    shape.assign(extents.size(), 1);
+    shape[0] = site.channels / site.channels_per_scale_run;
+    shape[1] = site.channels_per_scale_run;
+  } else {
+    quant.axis = site.weight_axis;
+    quant.block = {};
+  }
+  const auto cells = static_cast<size_t>(blocks ? site.channels : site.channels_per_scale_run);
+  const std::vector<float> scales(plan.scale.begin(), plan.scale.begin() + static_cast<ptrdiff_t>(cells));
   quant.scale = 1.0;
   quant.zero_point = 0;
   quant.scale_dtype = DType::F32;
-  quant.zero_points = old.zero_points;
-  if (old.per_tensor() && data.params.zero_points[0] != 0) {
-    const std::vector<int64_t> zeros(static_cast<size_t>(shape[0]), data.params.zero_points[0]);
-    quant.zero_points = context.make_constant(stem + "_weight_zero_point", DType::I64, shape, zeros);
-  }
+  std::vector<int64_t> zeros(cells);
+  for (size_t k = 0; k < cells; ++k) zeros[k] = data.zero_point(k, static_cast<int64_t>(k) % site.channels_per_scale_run);
+  const bool kept = old.per_block() == blocks && !old.per_tensor();
+  const bool any = std::any_of(zeros.begin(), zeros.end(), [](int64_t z) { return z != 0; });
+  quant.zero_points = kept ? old.zero_points : any ? context.make_constant(stem + "_weight_zero_point", DType::I64, shape, zeros) : nullptr;
   quant.scales = context.make_constant(stem + "_weight_scale", DType::F32, shape, scales);
-  if (backend != nullptr && old.per_tensor()) {
+  if (backend != nullptr && (old.per_tensor() || blocks != old.per_block())) {
     const Shape weight_shape = site.weight_dequantize->operand(0)->type().shape;
     const backend::WeightAnswer now = backend->takes_weight_quant(site.node->op(), site.weight_operand, old, weight_shape);
     const backend::WeightAnswer then = backend->takes_weight_quant(site.node->op(), site.weight_operand, quant, weight_shape);
     if (now.ok && !then.ok) {
-      return Why{site.node, "backend.weight", then.wanted, "one scale a channel",
-                 fmt::format("'{}' would need one weight scale a channel; backend {} takes {}", source_name(*site.node), backend->name(), then.wanted)};
+      const std::string_view found = blocks ? "one scale a channel of each group" : "one scale a channel";
+      return Why{site.node, "backend.weight", then.wanted, std::string(found),
+                 fmt::format("the weight of '{}' would need {}; backend {} takes {}", source_name(*site.node), found, backend->name(), then.wanted)};
     }
   }
   return quant;
@@ -435,7 +460,7 @@ Answer<QuantType> changed_type(const ConvSite& site, const EntryPlan& plan, cons
 Answer<Value*> change_weight(const ConvSite& site, const WeightChange& change, const Backend* backend, ConstantValues& values) {
   const Answer<std::vector<double>> scales = weight_scales(site);
   if (!scales) return scales.why();
-  Answer<EntryPlan> plan = plan_entries(site, change, *scales);
+  Answer<ChannelPlan> plan = plan_channels(site, change, *scales);
   if (!plan) return plan.why();
   Answer<WeightData> data = read_weight(site, values);
   if (!data) return data.why();

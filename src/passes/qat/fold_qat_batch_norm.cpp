@@ -34,6 +34,7 @@ constexpr double kBiasLimit = 0x1p31 - 1;
 struct Plan {
   std::vector<double> factor;  // of the weights; 1 where they stay
   std::vector<double> shrink;  // empty: none
+  std::vector<size_t> weightless;  // channels whose weights are all zero and whose a is not 1
   std::vector<double> bias;
   bool integer_bias = false;
   bool weights_change = false;
@@ -60,8 +61,10 @@ class BatchNormFold {
  private:
   bool may_end_written_out(const Node& node) {
     if (!is_affine_step(node, constants_.flow())) return false;
-    const Node* user = node.result()->only_user();
-    return user == nullptr || (!user->is(ops::batch_norm) && !is_affine_step(*user, constants_.flow()));
+    // What goes on, even on one of several branches, is no end: half a chain is never folded.
+    for (const Use& use : node.result()->uses())
+      if (use.user()->is(ops::batch_norm) || is_affine_step(*use.user(), constants_.flow())) return false;
+    return true;
   }
 
   Status fold_batch_norm(Node& node) {
@@ -133,7 +136,10 @@ std::optional<Why> BatchNormFold::plan_factors(const Chain& chain, const AffineM
         if (!read) return read.why();
         reach = std::move(*read);
       }
-      if (reach->zero[c]) a = 1;
+      if (reach->zero[c]) {
+        a = 1;
+        plan->weightless.push_back(c);
+      }
     }
     if (!std::isfinite(a)) {
       return Why{chain.end, "finite", "finite constants", fmt::format("{}", a), fmt::format("channel {} of '{}' is multiplied by {}", c, source_name(*chain.end), a)};
@@ -212,7 +218,7 @@ double BatchNormFold::predicted_change(const Chain& chain, const ChainMap& map, 
   double bound = 0;
   for (size_t c = 0; c < plan.factor.size(); ++c) {
     const Scaled slope = map.whole.a[c];
-    if (!slope.is_ordinary()) continue;  // 0 / 0 in the archive
+    if (!slope.is_ordinary() || std::binary_search(plan.weightless.begin(), plan.weightless.end(), c)) continue;  // 0 / 0 in the archive
     const double unit = (*scales)[c] * input_scale;
     const double reach = products * static_cast<double>(weight.qmax - weight.qmin) * input_reach * unit;
     const double a = std::abs(slope.standard());
@@ -302,9 +308,10 @@ void BatchNormFold::record(const Chain& chain, const Plan& plan, const std::vect
   note = plan.weights_change ? fmt::format("weights changed, max |a - 1| {:.3g}", plan.largest_deviation)
                              : fmt::format("weights kept, max |a - 1| {:.3g}", plan.largest_deviation);
   note += plan.integer_bias ? ", int32 bias" : ", float bias";
-  if (plan.cleared > 0) note += fmt::format(", {} channels without weight", plan.cleared);
-  if (plan.shrunk > 0) note += fmt::format(", weights of {} channels coarser so that the bias fits int32", plan.shrunk);
-  if (saturated > 0) note += fmt::format(", bias of {} channels saturated", saturated);
+  if (!plan.weightless.empty()) note += fmt::format(", channels without weight: {}", plan.weightless.size());
+  if (plan.cleared > 0) note += fmt::format(", channels whose weights became zero: {}", plan.cleared);
+  if (plan.shrunk > 0) note += fmt::format(", channels with coarser weights so that the bias fits int32: {}", plan.shrunk);
+  if (saturated > 0) note += fmt::format(", channels with a saturated bias: {}", saturated);
   if (drop_pair) {
     const QuantType& quant = *chain.quantize->result()->type().quant;
     note += fmt::format(", quantizer of scale {:.6g} and zero point {} in front of the batch norm dropped ({:.2g} % clipped, {})", quant.scale, quant.zero_point,
