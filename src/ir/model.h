@@ -17,10 +17,12 @@ struct InputInfo {
   enum Kind : uint8_t { User, State, Token } kind = User;
   const Constant* initial = nullptr;  // State
   std::string user_name;              // path in the user's arguments, for messages; may be empty
+  int64_t source = -1;                // its number when it was imported, kept while others are removed
 };
 struct OutputInfo {
   enum Kind : uint8_t { User, StateUpdate, InputMutation, Token } kind = User;
   int64_t target = -1;  // index of the input that receives the value (StateUpdate, InputMutation)
+  int64_t source = -1;  // its number when it was imported, kept while others are removed
 };
 
 // Kept by an importer for the exporter of the same format.

@@ -55,6 +55,20 @@ bool GraphWriter::source_uses(std::string_view name_space) const {
   return false;
 }
 
+std::optional<size_t> GraphWriter::input_index(const SourceInput& input) const {
+  if (input.model_input < 0) return std::nullopt;
+  for (size_t i = 0; i < model_.inputs.size(); ++i)
+    if (model_.inputs[i].source == input.model_input) return i;
+  return std::nullopt;
+}
+
+std::optional<size_t> GraphWriter::output_index(const SourceOutput& output) const {
+  if (output.model_output < 0) return std::nullopt;
+  for (size_t i = 0; i < model_.outputs.size(); ++i)
+    if (model_.outputs[i].source == output.model_output) return i;
+  return std::nullopt;
+}
+
 void GraphWriter::name_inputs() {
   const std::span<Value* const> inputs = model_.graph->inputs();
   if (source_ != nullptr) {
@@ -62,9 +76,8 @@ void GraphWriter::name_inputs() {
       if (!input.fqn.empty()) paths_.take(input.fqn);
       if (!input.name.empty()) names_.take(input.name);
       if (input.constant != nullptr && input.model_input < 0) source_constants_.emplace(input.constant, &input);
-      if (input.model_input >= 0 && static_cast<size_t>(input.model_input) < inputs.size() && !input.name.empty()) {
-        value_names_.emplace(inputs[static_cast<size_t>(input.model_input)], std::string(input.name));
-      }
+      const std::optional<size_t> index = input_index(input);
+      if (index && *index < inputs.size() && !input.name.empty()) value_names_.emplace(inputs[*index], std::string(input.name));
     }
   }
   for (size_t i = 0; i < inputs.size(); ++i) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <set>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -65,6 +66,9 @@ class GraphWriter {
   // A new name with the type of a tensor.
   std::string declare_tensor(std::string_view wish, const Type& type);
   std::string unique(std::string_view wish) { return names_.unique(wish); }
+  // Where an input or output of the source stands in the model now; nothing if it was removed.
+  std::optional<size_t> input_index(const SourceInput& input) const;
+  std::optional<size_t> output_index(const SourceOutput& output) const;
   // A copy of a tensor as a node of its own: where an output must not alias a state that is written.
   Result<std::string> clone_of(const Value* value);
   // A constant that no node of the model holds, e.g. zero points where an operator insists on them. Asked for again by

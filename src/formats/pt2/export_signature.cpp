@@ -90,9 +90,8 @@ Status SignatureWriter::write_new_constants() {
 
 // `live`: the placeholder of a constant that the graph uses; null where it is dead, or no constant.
 Status SignatureWriter::write_source_input(const SourceInput& input, const Placeholder* live) {
-  if (input.model_input >= 0 && static_cast<size_t>(input.model_input) < model_.inputs.size() &&
-      model_.inputs[static_cast<size_t>(input.model_input)].kind == InputInfo::State) {
-    return write_state(static_cast<size_t>(input.model_input));
+  if (const auto index = graph_.input_index(input); index && model_.inputs[*index].kind == InputInfo::State) {
+    return write_state(*index);
   }
   switch (input.kind) {
     case SourceInput::Parameter: case SourceInput::Buffer: case SourceInput::TensorConstant:
@@ -203,8 +202,9 @@ Status SignatureWriter::write_source_output(const SourceOutput& output) {
     text_.output_specs.emplace_back(output.spec);
     return {};
   }
-  const size_t index = static_cast<size_t>(output.model_output);
-  if (index >= model_.graph->output_count()) return Error("export.output", "the graph lost an output", ErrorKind::Internal);
+  const std::optional<size_t> now = graph_.output_index(output);
+  if (!now) return {};  // removed: the update of a state that nothing reads
+  const size_t index = *now;
   const Value* value = model_.graph->output(index);
   switch (output.kind) {
     case SourceOutput::User: return write_user_output(value);
@@ -231,12 +231,12 @@ Status SignatureWriter::write_outputs() {
   }
   if (source_ != nullptr) {
     for (const SourceInput& input : source_->inputs)
-      if (input.model_input >= 0) states_[static_cast<size_t>(input.model_input)] = {std::string(input.fqn), input.kind == SourceInput::Parameter};
+      if (const auto index = graph_.input_index(input)) states_[*index] = {std::string(input.fqn), input.kind == SourceInput::Parameter};
   }
   std::vector<bool> listed(model_.outputs.size(), false);
   if (source_ != nullptr) {
     for (const SourceOutput& output : source_->outputs)
-      if (output.model_output >= 0 && static_cast<size_t>(output.model_output) < listed.size()) listed[static_cast<size_t>(output.model_output)] = true;
+      if (const auto index = graph_.output_index(output)) listed[*index] = true;
   }
   // Writes that the source made in place are outputs of their own here, in front of all others.
   for (size_t i = 0; i < model_.outputs.size(); ++i) {

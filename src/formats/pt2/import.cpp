@@ -267,6 +267,8 @@ Result<std::unique_ptr<Model>> Import::run() {
   add_outputs(reader);
   find_unreferenced();
   if (!state_->errors.empty()) return Error(std::move(state_->errors));
+  for (size_t i = 0; i < model_->inputs.size(); ++i) model_->inputs[i].source = static_cast<int64_t>(i);
+  for (size_t i = 0; i < model_->outputs.size(); ++i) model_->outputs[i].source = static_cast<int64_t>(i);
   model_->source = source_;
   return std::move(model_);
 }
