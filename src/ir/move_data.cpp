@@ -351,6 +351,22 @@ Result<Blob> dense_blob(const StridedView& view) {
   return dense.storage.slice(at(dense.offset * dense.width), at(dense.elements() * dense.width));
 }
 
+Blob pack_elements(DType dtype, std::span<const std::byte> elements) {
+  const int bits = bits_of(dtype);
+  const size_t per_byte = static_cast<size_t>(8 / bits);
+  const auto mask = static_cast<uint8_t>((1 << bits) - 1);
+  std::byte* to = nullptr;
+  Blob packed = Blob::allocate((elements.size() + per_byte - 1) / per_byte, &to);
+  for (size_t i = 0; i < packed.size(); ++i) {
+    unsigned byte = 0;
+    for (size_t k = 0; k < per_byte && i * per_byte + k < elements.size(); ++k) {
+      byte |= (static_cast<unsigned>(elements[i * per_byte + k]) & mask) << (static_cast<int>(k) * bits);
+    }
+    to[i] = static_cast<std::byte>(byte);
+  }
+  return packed;
+}
+
 Result<StridedView> move_view(StridedView view, std::span<const MapStep> steps, const std::byte* fill) {
   for (const MapStep& step : steps) {
     ZP_TRY(IntShape shape, step_shape(step, view.shape));

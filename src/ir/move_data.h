@@ -32,6 +32,9 @@ void copy_strided(const StridedView& from, std::byte* to);
 // The view as dense bytes: a slice of its storage where it is one already.
 Result<Blob> dense_blob(const StridedView& view);
 
+// Elements of one byte each as a constant of a type below 8 bits stores them: packed, the first one lowest.
+Blob pack_elements(DType dtype, std::span<const std::byte> elements);
+
 // Applies steps. `fill` (width bytes, null: zeros) is what padding becomes.
 Result<StridedView> move_view(StridedView view, std::span<const MapStep> steps, const std::byte* fill = nullptr);
 // Joins views of one width along a dim into a dense one.
