@@ -123,7 +123,7 @@ ExprValue slot_field(const Node& root, const BoundSlot& slot, std::string_view f
   if (q.dynamic) return ExprValue::unknown(fmt::format("the {} of {} is known only at run time", field, slot.name.name));
   std::vector<double> scales = rewrite::scales_of(context, q);
   if (scales.empty()) return ExprValue::unknown(fmt::format("the scales of {} cannot be read", slot.name.name));
-  const bool single = q.scales == nullptr;
+  const bool single = q.per_tensor();
   if (field == "scale") return single ? ExprValue::of(scales.front()) : ExprValue::of(std::move(scales));
   if (field == "zero_point") {
     std::vector<double> zeros = rewrite::zero_points_of(context, q, scales.size());
@@ -232,11 +232,11 @@ Mismatch check_granularity(const Elem& e, const QuantType& q, std::span<const Di
     return text;
   };
   switch (g.kind) {
-    case Granularity::Any: return {4, ""};
+    case Granularity::Any: return {5, ""};
     case Granularity::PerTensor:
-      return grid.per_tensor ? Mismatch{4, ""} : Mismatch{3, "it has more than one scale"};
+      return grid.per_tensor ? Mismatch{5, ""} : Mismatch{3, "it has more than one scale"};
     case Granularity::PerToken:
-      return grid.per_token ? Mismatch{4, ""} : Mismatch{3, "it has not one scale a row"};
+      return grid.per_token ? Mismatch{5, ""} : Mismatch{3, "it has not one scale a row"};
     case Granularity::PerAxis: {
       if (grid.per_tensor) return {3, "it has one scale for the whole tensor"};
       if (grid.axis < 0) return {3, "it has not one scale an index of an axis"};
@@ -246,16 +246,16 @@ Mismatch check_granularity(const Elem& e, const QuantType& q, std::span<const Di
                              ? grid.axis
                              : static_cast<int>(g.axis < 0 ? g.axis + static_cast<int64_t>(shape.size()) : g.axis);
       if (grid.axis != wanted) {
-        return {3, axis_text(grid.axis) + (g.axis_kind == Granularity::Out ? ", not along the output channels" : "")};
+        return {4, axis_text(grid.axis) + (g.axis_kind == Granularity::Out ? ", not along the output channels" : "")};
       }
-      return {4, ""};
+      return {5, ""};
     }
     case Granularity::PerGroup: {
       const int wanted = axes.in >= 0 ? axes.in : static_cast<int>(shape.size()) - 1;
       if (grid.group_axis < 0) return {3, grid.per_tensor ? "it has one scale for the whole tensor" : "it has no groups along one axis"};
-      if (grid.group_axis != wanted) return {3, fmt::format("its groups run along axis {}, not {}", grid.group_axis, wanted)};
-      if (g.group != 0 && grid.group != g.group) return {3, fmt::format("its groups have {} elements", grid.group)};
-      return {4, ""};
+      if (grid.group_axis != wanted) return {4, fmt::format("its groups run along axis {}, not {}", grid.group_axis, wanted)};
+      if (g.group != 0 && grid.group != g.group) return {4, fmt::format("its groups have {} elements", grid.group)};
+      return {5, ""};
     }
     case Granularity::Block: break;
   }
@@ -264,40 +264,40 @@ Mismatch check_granularity(const Elem& e, const QuantType& q, std::span<const Di
     const bool whole = q.block[d] == 0 || (shape[d].is_known() && q.block[d] >= shape[d].value());
     same = g.block[d] < 0 || (g.block[d] == 0 ? whole : q.block[d] == g.block[d]);
   }
-  return same ? Mismatch{4, ""} : Mismatch{3, "its blocks have other extents"};
+  return same ? Mismatch{5, ""} : Mismatch{3, "its blocks have other extents"};
 }
 
 Mismatch check_scheme(Context& context, const Elem& e, const QuantType& q) {
   if (e.scheme == Scheme::FloatZero) {
-    return q.domain == ZeroPointDomain::Float ? Mismatch{5, ""} : Mismatch{4, "its zero points are no floats"};
+    return q.domain == ZeroPointDomain::Float ? Mismatch{6, ""} : Mismatch{5, "its zero points are no floats"};
   }
-  if (q.domain == ZeroPointDomain::Float) return {4, "its zero points are floats"};
+  if (q.domain == ZeroPointDomain::Float) return {5, "its zero points are floats"};
   if (e.scheme == Scheme::Symmetric && !q.dynamic && !rewrite::is_symmetric(context, q)) {
-    return {4, is_signed(q.storage) ? "its zero point is not 0" : "its zero point is not the middle of its range"};
+    return {5, is_signed(q.storage) ? "its zero point is not 0" : "its zero point is not the middle of its range"};
   }
-  return {5, ""};
+  return {6, ""};
 }
 
 Mismatch check_parameters(Context& context, const Elem& e, const QuantType& q) {
-  if (e.dynamic != q.dynamic) return {5, q.dynamic ? "its parameters are dynamic" : "its parameters are static"};
-  if (q.dynamic || (!e.fixed && e.bounds.empty())) return {6, ""};
+  if (e.dynamic != q.dynamic) return {6, q.dynamic ? "its parameters are dynamic" : "its parameters are static"};
+  if (q.dynamic || (!e.fixed && e.bounds.empty())) return {7, ""};
   const std::vector<double> scales = rewrite::scales_of(context, q);
-  if (scales.empty()) return {5, "its scales cannot be read"};
+  if (scales.empty()) return {6, "its scales cannot be read"};
   for (const Bound& b : e.bounds) {
     for (double s : scales) {
       if (b.at_least ? s >= b.value : s <= b.value) continue;
-      return {5, fmt::format("a scale is {}", shortest(s))};
+      return {6, fmt::format("a scale is {}", shortest(s))};
     }
   }
   if (e.fixed) {
     const auto wanted = static_cast<float>(e.fixed->scale);
     const std::vector<double> zeros = rewrite::zero_points_of(context, q, scales.size());
     const bool scale_ok = std::all_of(scales.begin(), scales.end(), [&](double s) { return static_cast<float>(s) == wanted; });
-    if (!scale_ok) return {5, fmt::format("its scale is {}", shortest(scales.front()))};
+    if (!scale_ok) return {6, fmt::format("its scale is {}", shortest(scales.front()))};
     const bool zero_ok = std::all_of(zeros.begin(), zeros.end(), [&](double z) { return z == e.fixed->zero_point; });
-    if (!zero_ok) return {5, fmt::format("its zero point is {}", shortest(zeros.front()))};
+    if (!zero_ok) return {6, fmt::format("its zero point is {}", shortest(zeros.front()))};
   }
-  return {6, ""};
+  return {7, ""};
 }
 
 Mismatch check_quant(Context& context, const Elem& e, const QuantType& q, std::span<const Dim> shape, const WeightAxes& axes) {
@@ -314,26 +314,26 @@ Mismatch check_derived(Context& context, const Elem& e, const QuantType& q, cons
   const ExprValue scale = rewrite::evaluate(*e.derived->scale, scope);
   const ExprValue zero = rewrite::evaluate(*e.derived->zero_point, scope);
   if (scale.kind != ExprValue::Number && scale.kind != ExprValue::List) {
-    return {6, fmt::format("{} cannot be computed: {}", print_expr(*e.derived->scale), scale.str())};
+    return {7, fmt::format("{} cannot be computed: {}", print_expr(*e.derived->scale), scale.str())};
   }
   const std::vector<double> scales = rewrite::scales_of(context, q);
   const std::vector<double> zeros = rewrite::zero_points_of(context, q, scales.size());
   const size_t count = scale.kind == ExprValue::List ? std::max(scale.list.size(), scales.size()) : scales.size();
   if (scale.kind == ExprValue::List && scales.size() > 1 && scale.list.size() != scales.size()) {
-    return {6, fmt::format("it has {} scales where {} gives {}", scales.size(), print_expr(*e.derived->scale), scale.list.size())};
+    return {7, fmt::format("it has {} scales where {} gives {}", scales.size(), print_expr(*e.derived->scale), scale.list.size())};
   }
   for (size_t i = 0; i < count; ++i) {
     const double wanted = scale.kind == ExprValue::List ? scale.list[i] : scale.number;
     const double found = scales[scales.size() == 1 ? 0 : i];
     if (!(std::fabs(found - wanted) <= kDerivedTolerance * std::fabs(wanted))) {
-      return {6, fmt::format("its scale is {} where {} = {}", shortest(found), print_expr(*e.derived->scale), shortest(wanted))};
+      return {7, fmt::format("its scale is {} where {} = {}", shortest(found), print_expr(*e.derived->scale), shortest(wanted))};
     }
   }
   for (size_t i = 0; i < zeros.size(); ++i) {
     const double wanted = zero.kind == ExprValue::List ? (i < zero.list.size() ? zero.list[i] : 0) : zero.number;
-    if (zeros[i] != wanted) return {6, fmt::format("its zero point is {}, not {}", shortest(zeros[i]), shortest(wanted))};
+    if (zeros[i] != wanted) return {7, fmt::format("its zero point is {}, not {}", shortest(zeros[i]), shortest(wanted))};
   }
-  return {7, ""};
+  return {8, ""};
 }
 
 std::string plain_reason(const SlotReading& r) {
@@ -354,10 +354,10 @@ Mismatch check_one(Context& context, const Elem& e, const SlotReading& r, Role r
   if (e.none) return r.present ? Mismatch{0, "it must be absent"} : Mismatch{9, ""};
   if (!r.present) return {0, "it is absent"};
   if (!r.value->type().is_tensor()) return {0, "it is no tensor"};
-  if (e.constant && !r.constant) return {1, "it is not a constant"};
+  const bool computed = e.constant && !r.constant;
   if (e.any) {
     *as_quantized = r.quant != nullptr;
-    return {9, ""};
+    return computed ? Mismatch{1, "it is not a constant"} : Mismatch{9, ""};
   }
   const Type& type = r.value->type();
   const bool integers = is_integer(e.dtype);
@@ -367,10 +367,12 @@ Mismatch check_one(Context& context, const Elem& e, const SlotReading& r, Role r
     const bool float_storage = r.quant != nullptr && is_float(r.quant->storage) && r.quant->storage == e.dtype;
     if (!float_storage) {
       if (type.is_quantized()) return {0, "it is quantized"};
-      return type.dtype == e.dtype ? Mismatch{9, ""} : Mismatch{0, fmt::format("it is {}", dtype_name(type.dtype))};
+      if (type.dtype != e.dtype) return {0, fmt::format("it is {}", dtype_name(type.dtype))};
+      return computed ? Mismatch{0, "it is not a constant"} : Mismatch{9, ""};
     }
   }
   if (r.quant == nullptr) return {0, "it is float: " + plain_reason(r)};
+  if (computed) return {1, "it is not a constant"};
   Mismatch m = check_quant(context, e, *r.quant, r.quantized->type().shape, axes);
   if (m.ok() && e.derived && scope != nullptr) m = check_derived(context, e, *r.quant, *scope);
   *as_quantized = m.ok();

@@ -44,7 +44,7 @@ std::string print_granularity(const Granularity& g) {
   std::string text = " block [";
   for (size_t i = 0; i < g.block.size(); ++i) {
     text += i > 0 ? ", " : "";
-    text += g.block[i] == 0 ? "_" : g.block[i] < 0 ? "any" : std::to_string(g.block[i]);
+    text += g.block[i] == 0 ? "*" : g.block[i] < 0 ? "any" : std::to_string(g.block[i]);
   }
   return text + "]";
 }

@@ -10,7 +10,7 @@
 //             | "pattern" name (chain | graph | legacy) clause*
 //   elem     := "any" | "none" | type | dtype [ "[" lo ":" hi "]" ] word*
 //               words: const symmetric affine float-zero per-tensor per-axis (out | in | any | N) per-group [N] per-token
-//               block [N, _, ...] dynamic fixed(scale, zero) derived(expression, expression) scale >= N  eps >= N
+//               block [N, *, ...] dynamic fixed(scale, zero) derived(expression, expression) scale >= N  eps >= N
 #include "backend/reader.h"
 
 #include <fmt/format.h>
@@ -357,13 +357,13 @@ class FileReader {
     g->kind = Granularity::Block;
     ZP_CHECK(cursor_.expect("["));
     do {
-      if (cursor_.accept("_")) {
+      if (cursor_.accept("*")) {
         g->block.push_back(0);
       } else if (cursor_.accept("any")) {
         g->block.push_back(-1);
       } else {
         const TextCursor::Place at = cursor_.place();
-        ZP_TRY(const int64_t extent, cursor_.integer("an extent, '_' for the full one, or 'any'"));
+        ZP_TRY(const int64_t extent, cursor_.integer("an extent, '*' for the full one, or 'any'"));
         if (extent < 1) return cursor_.error_at(at, fmt::format("a block extent of {}", extent), "zpb03");
         g->block.push_back(extent);
       }

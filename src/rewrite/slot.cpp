@@ -216,7 +216,7 @@ std::string describe(Context& context, const QuantType& quant, std::span<const D
   else {
     text += " block [";
     for (size_t d = 0; d < quant.block.size(); ++d) {
-      text += (d > 0 ? ", " : "") + (quant.block[d] == 0 ? std::string("_") : std::to_string(quant.block[d]));
+      text += (d > 0 ? ", " : "") + (quant.block[d] == 0 ? std::string("*") : std::to_string(quant.block[d]));
     }
     text += "]";
   }
