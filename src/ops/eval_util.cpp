@@ -122,6 +122,10 @@ Result<Tensor> round_to(const Tensor& x, DType dtype) {
   if (x.dtype() == dtype) return x;
   if (dtype == DType::F64) return to_double(x);
   ZP_TRY(Tensor out, Tensor::make(dtype, x.shape()));
+  if (x.dtype() == DType::F32 && (dtype == DType::F16 || dtype == DType::BF16)) {
+    convert<uint16_t, float>(x, out, dtype == DType::F16 ? float_to_half : float_to_bfloat16);
+    return out;
+  }
   parallel_for(x.elements(), kConvertGrain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) out.set_double(i, x.get_double(i));
   });
