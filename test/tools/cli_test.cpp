@@ -148,7 +148,9 @@ TEST_F(Cli, CompileIsDeterministicAndLeavesNoTemporaries) {
   // The root folder is named after the file; everything else must be equal.
   for (size_t i = 0; i < a.items.size(); ++i) {
     EXPECT_EQ(a.items[i].first.substr(1), b.items[i].first.substr(1));
-    if (a.items[i].first.find("serialization_id") == std::string::npos) EXPECT_EQ(a.items[i].second, b.items[i].second) << a.items[i].first;
+    if (a.items[i].first.find("serialization_id") == std::string::npos) {
+      EXPECT_EQ(a.items[i].second, b.items[i].second) << a.items[i].first;
+    }
   }
   for (const auto& entry : fs::directory_iterator(folder_)) EXPECT_NE(entry.path().extension(), ".tmp");
 }
