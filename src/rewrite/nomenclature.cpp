@@ -17,7 +17,12 @@ char granularity_letter(const QuantType& quant, const Grid& grid, char role, int
     if (grid.per_token || quant.per_axis()) return 'c';
     return grid.group_axis >= 0 ? 'g' : 'b';
   }
-  if (quant.per_axis()) return grid.axis == out_axis ? 'c' : 'k';
+  if (quant.per_axis()) {
+    // One group a row, declared as a column of scales, is still group-wise.
+    const bool column = quant.scales != nullptr && quant.scales->shape.size() > 1 && grid.group_axis == in_axis;
+    if (column && bits < 8) return 'g';
+    return grid.axis == out_axis ? 'c' : 'k';
+  }
   if (grid.group_axis >= 0 && grid.group_axis == in_axis) {
     return grid.whole && grid.axis == out_axis && bits >= 8 ? 'c' : 'g';
   }

@@ -125,6 +125,12 @@ Grid grid_of(const QuantType& quant, std::span<const Dim> shape) {
   if (quant.per_axis()) {
     g.axis = quant.axis;
     g.per_token = rank == 2 && quant.axis == 0;
+    if (rank == 2) {  // the other axis is one group
+      g.group_axis = 1 - quant.axis;
+      g.whole = true;
+      const Dim dim = shape[static_cast<size_t>(g.group_axis)];
+      g.group = dim.is_known() ? dim.value() : 0;
+    }
     return g;
   }
   if (static_cast<int>(quant.block.size()) != rank) return g;

@@ -138,6 +138,28 @@ Result<Value*> Applier::transposed(Value* weight) {
   return value;
 }
 
+// The operator moves the integers of its input; its dequantize, which fed it before, now follows it.
+Result<Node*> Applier::apply_bytes(const rewrite::Match& match, std::span<Value* const> operands, std::span<Node* const> stands_for,
+                                   std::vector<std::string>* replaced) {
+  *replaced = rewrite::source_names_of(stands_for);
+  Node* root = match.root();
+  Node* moved = graph_.create({.op = &root->op(), .operands = operands, .attrs = root->attrs_data(), .name = fmt::format("{}_q", root->name())}, root);
+  for (const Node* node : stands_for) moved->add_origins_of(*node);
+  Status status = moved->infer();
+  if (!status.ok()) {
+    moved->erase();
+    return std::move(status).error();
+  }
+  Value* const integers[] = {moved->result()};
+  const std::string name(root->name());
+  Node* dequantize = graph_.create({.op = &ops::dequantize, .operands = integers, .name = fmt::format("{}_dq", name)}, root);
+  ZP_CHECK(dequantize->infer());
+  root->result()->replace_all_uses_with(dequantize->result());
+  erase_unused(root);
+  dequantize->set_name(name);
+  return moved;
+}
+
 Result<Node*> Applier::apply(const rewrite::Match& match, const Plan& plan, std::vector<std::string>* replaced) {
   Context& context = graph_.context();
   std::vector<Value*> operands = plan.operands;
@@ -158,6 +180,7 @@ Result<Node*> Applier::apply(const rewrite::Match& match, const Plan& plan, std:
     }
   }
   std::vector<Node*> quantizers;
+  if (plan.requantized) return apply_bytes(match, operands, stands_for, replaced);
   if (plan.result_quantized && plan.result->converter != nullptr) {
     quantizers.push_back(plan.result->converter);
     quantizers.insert(quantizers.end(), plan.result->more.begin(), plan.result->more.end());

@@ -15,6 +15,8 @@ class Applier {
   Result<Node*> apply(const rewrite::Match& match, const Plan& plan, std::vector<std::string>* replaced);
 
  private:
+  Result<Node*> apply_bytes(const rewrite::Match& match, std::span<Value* const> operands, std::span<Node* const> stands_for,
+                            std::vector<std::string>* replaced);
   Result<Value*> transposed(Value* weight);
   // A constant with the same elements, so that a matrix transposed there and back stays one constant.
   const Constant* equal_constant(const Constant& wanted);

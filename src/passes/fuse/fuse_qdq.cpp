@@ -42,7 +42,11 @@ struct Attempt {
 
 class Fusion {
  public:
-  Fusion(PassContext& context, const Backend& backend) : context_(context), backend_(backend) {}
+  Fusion(PassContext& context, const Backend& backend) : context_(context), backend_(backend) {
+    for (const RewriteRecord& r : context.records.rewrites) {
+      if (r.pass != kPass) moved_.insert(r.nodes.begin(), r.nodes.end());
+    }
+  }
 
   Status run(Graph& graph) {
     // The list grows while it is walked: regions of regions follow.
@@ -149,6 +153,9 @@ class Fusion {
     if (refusal) return note(match.nodes, match.root(), *verdict.pattern, std::move(*refusal), match.variant->length());
     if (plan.unchanged) {
       fused_.insert(match.last());
+      if (plan.op->trait == Trait::ShapeOnly && moved_.contains(rewrite::source_name(*match.root()))) {
+        record(*match.root(), verdict, source_names(*match.root()), " (moved onto integers before)");
+      }
       return;
     }
     std::vector<std::string> replaced;
@@ -162,13 +169,18 @@ class Fusion {
       return note(match.nodes, match.root(), *verdict.pattern, std::move(r), match.variant->length());
     }
     fused_.insert(*fused);
+    record(**fused, verdict, std::move(replaced), "");
+  }
+
+  void record(const Node& fused, const Verdict& verdict, std::vector<std::string> nodes, std::string_view remark) {
     RewriteRecord record;
     record.pass = kPass;
-    record.pattern = rewrite::derived_name(**fused);
-    record.nodes = std::move(replaced);
-    record.into = std::string((*fused)->name());
+    record.pattern = rewrite::derived_name(fused);
+    record.nodes = std::move(nodes);
+    record.into = std::string(fused.name());
     record.note = fmt::format("pattern {} of backend {}", verdict.pattern->pattern.name, backend_.name());
     if (verdict.types != nullptr) record.note += fmt::format(", types {}", verdict.types->name);
+    record.note += remark;
     context_.records.rewrites.push_back(std::move(record));
   }
 
@@ -216,6 +228,7 @@ class Fusion {
   const Backend& backend_;
   std::unordered_map<const Node*, Attempt> attempts_;
   std::unordered_set<const Node*> fused_;
+  std::unordered_set<std::string> moved_;  // nodes that earlier passes of this run rewrote
 };
 
 Status run_fuse_qdq(PassContext& context) {

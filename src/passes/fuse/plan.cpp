@@ -189,8 +189,8 @@ class Planner {
     return refuse("a quantized operand", "none", "none of its operands is quantized");
   }
 
-  // Bytes only move: all quantized inputs and the result share their parameters.
-  std::optional<Refusal> same_parameters() const {
+  // Bytes only move: all quantized inputs share their parameters.
+  std::optional<Refusal> same_parameters() {
     const QuantType* first = nullptr;
     for (const Value* v : plan_.operands) {
       if (v == nullptr || (!v->type().is_quantized() && !is_float(v->type().dtype))) continue;
@@ -200,8 +200,11 @@ class Planner {
       }
       first = quant;
     }
-    if (first != nullptr && plan_.result_quantized && plan_.result->quant == first) return std::nullopt;
-    return refuse("the quantization of its inputs", "another", fmt::format("{} moves bytes, its result has other parameters than its input", plan_.op->name));
+    if (first == nullptr || !plan_.result_quantized) {
+      return refuse("quantized input and result", "a float", fmt::format("{} moves bytes, not both its sides are integers", plan_.op->name));
+    }
+    plan_.requantized = plan_.result->quant != first;
+    return std::nullopt;
   }
 
   bool same_operands() const {

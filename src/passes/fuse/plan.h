@@ -22,6 +22,9 @@ struct Plan {
   const rewrite::SlotReading* result = nullptr;
   bool result_quantized = false;
   bool unchanged = false;  // the match is the fused operator already
+  // Bytes move and the result has other parameters: the operator runs on the integers of its input, dequantize and
+  // quantize behind it are the requantization.
+  bool requantized = false;
 };
 
 std::variant<Plan, backend::Refusal> plan_match(const rewrite::Match& match, const backend::Verdict& verdict);
