@@ -28,15 +28,8 @@ std::string program_text(GraphWriter& graph, const SignatureText& signature) {
   const Pt2Source* source = graph.source();
   JsonWriter json;
   json.begin_object().key("graph_module").begin_object().key("graph").begin_object();
-  write_list(json, "inputs", signature.inputs);
-  write_list(json, "outputs", signature.outputs);
-  write_list(json, "nodes", graph.nodes());
-  json.key("tensor_values").raw(graph.tensor_values());
-  json.key("sym_int_values").raw(graph.number_values(TypeKind::Int));
-  json.key("sym_bool_values").raw(graph.number_values(TypeKind::Bool));
-  json.field("is_single_tensor_return", source != nullptr && source->single_tensor_return);
-  json.key("custom_obj_values").raw(source != nullptr ? or_else(source->custom_obj_values, "{}") : "{}");
-  json.key("sym_float_values").raw(graph.number_values(TypeKind::Float));
+  graph.write_fields(json, signature.inputs, signature.outputs, source != nullptr && source->single_tensor_return,
+                     source != nullptr ? or_else(source->custom_obj_values, "{}") : "{}");
   json.end_object().key("signature").begin_object();
   write_list(json, "input_specs", signature.input_specs);
   write_list(json, "output_specs", signature.output_specs);

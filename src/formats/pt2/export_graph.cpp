@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "formats/pt2/export_node.h"
 #include "formats/pt2/export_payload.h"
 #include "ops/ops.h"
@@ -43,8 +45,18 @@ const SourceNode* source_node(const Node& node, const Pt2Source* source) {
 }
 
 GraphWriter::GraphWriter(const Model& model, const Pt2Source* source)
-    : model_(model), source_(source), context_(*model.context), dims_(context_.dims(), source != nullptr) {
+    : model_(model), graph_(*model.graph), source_(source), context_(*model.context), root_(*this) {
+  dims_ = &own_dims_.emplace(context_.dims(), source != nullptr);
+  for (size_t i = 0; i < model.inputs.size(); ++i) input_places_.emplace(model.inputs[i].source, i);
+  for (size_t i = 0; i < model.outputs.size(); ++i) output_places_.emplace(model.outputs[i].source, i);
   name_inputs();
+  name_results();
+}
+
+GraphWriter::GraphWriter(GraphWriter& parent, const Graph& region, Captures& captures)
+    : model_(parent.model_), graph_(region), source_(parent.source_), context_(parent.context_), root_(parent.root_), parent_(&parent),
+      captures_(&captures), dims_(parent.dims_) {
+  name_region_inputs();
   name_results();
 }
 
@@ -56,21 +68,17 @@ bool GraphWriter::source_uses(std::string_view name_space) const {
 }
 
 std::optional<size_t> GraphWriter::input_index(const SourceInput& input) const {
-  if (input.model_input < 0) return std::nullopt;
-  for (size_t i = 0; i < model_.inputs.size(); ++i)
-    if (model_.inputs[i].source == input.model_input) return i;
-  return std::nullopt;
+  const auto found = input_places_.find(input.model_input);
+  return input.model_input < 0 || found == input_places_.end() ? std::nullopt : std::optional(found->second);
 }
 
 std::optional<size_t> GraphWriter::output_index(const SourceOutput& output) const {
-  if (output.model_output < 0) return std::nullopt;
-  for (size_t i = 0; i < model_.outputs.size(); ++i)
-    if (model_.outputs[i].source == output.model_output) return i;
-  return std::nullopt;
+  const auto found = output_places_.find(output.model_output);
+  return output.model_output < 0 || found == output_places_.end() ? std::nullopt : std::optional(found->second);
 }
 
 void GraphWriter::name_inputs() {
-  const std::span<Value* const> inputs = model_.graph->inputs();
+  const std::span<Value* const> inputs = graph_.inputs();
   if (source_ != nullptr) {
     for (const SourceInput& input : source_->inputs) {
       if (!input.fqn.empty()) paths_.take(input.fqn);
@@ -86,7 +94,14 @@ void GraphWriter::name_inputs() {
       const bool state = i < model_.inputs.size() && model_.inputs[i].kind == InputInfo::State;
       value_names_.emplace(value, names_.unique(state ? "b_" + std::string(value->name()) : std::string(value->name())));
     }
-    if (value->type().kind == TypeKind::Int) dims_.declare_number(value->type().value);
+    if (value->type().kind == TypeKind::Int) dims_->declare_number(value->type().value);
+    declare_value(value_names_.at(value), *value);
+  }
+}
+
+void GraphWriter::name_region_inputs() {
+  for (const Value* value : graph_.inputs()) {
+    value_names_.emplace(value, names_.unique(value->name()));
     declare_value(value_names_.at(value), *value);
   }
 }
@@ -94,15 +109,18 @@ void GraphWriter::name_inputs() {
 // Names that are Python names already are taken first, so that a repaired name never pushes one aside.
 void GraphWriter::name_results() {
   std::vector<std::pair<const Value*, std::string>> later;
-  for (const Node* node : model_.graph->nodes()) {
+  for (const Node* node : graph_.nodes()) {
     if (node->is(kConstOp) || node->is(ops::storage_cast)) continue;
-    const bool several = node->result_count() != 1;
-    if (several) node_names_.emplace(node, names_.unique(node->name()));
+    const SourceNode* from = source_node(*node, source_);
+    // A tuple, be it of one: the node and its results have names of their own.
+    bool several = node->result_count() != 1 || !node->regions().empty();
     std::vector<std::string> wishes;
-    if (const SourceNode* from = source_node(*node, source_); several && from != nullptr) {
+    if (from != nullptr && from->op == &node->op()) {
       wishes = output_names(from->outputs);
-      if (wishes.size() != node->result_count()) wishes.clear();
+      several |= wishes.size() > 1 || from->single_return == 0;
+      if (!several || wishes.size() < node->result_count()) wishes.clear();
     }
+    if (several) node_names_.emplace(node, names_.unique(node->name()));
     for (size_t i = 0; i < node->result_count(); ++i) {
       const Value* value = node->result(i);
       std::string wish(value->name());
@@ -115,7 +133,15 @@ void GraphWriter::name_results() {
   for (auto& [value, wish] : later) value_names_.emplace(value, names_.unique(wish));
 }
 
+// A constant in a region: its name there. The node that holds the region gets it as an operand.
+std::string GraphWriter::capture(const Constant& constant) {
+  if (auto found = captured_names_.find(&constant); found != captured_names_.end()) return found->second;
+  if (std::find(captures_->begin(), captures_->end(), &constant) == captures_->end()) captures_->push_back(&constant);
+  return captured_names_.emplace(&constant, names_.unique(fmt::format("c_{}", constant.name))).first->second;
+}
+
 Result<std::string> GraphWriter::placeholder(const Constant& constant) {
+  if (parent_ != nullptr) return capture(constant);
   if (auto found = placeholder_index_.find(&constant); found != placeholder_index_.end()) {
     return placeholders_[found->second].name;
   }
@@ -145,7 +171,7 @@ Result<std::string> GraphWriter::placeholder(const Constant& constant) {
 
 Result<std::string> GraphWriter::helper_constant(std::string_view name, DType dtype, std::span<const int64_t> shape,
                                                  Blob bytes) {
-  auto [at, added] = helpers_.try_emplace(std::string(name));
+  auto [at, added] = root_.helpers_.try_emplace(std::string(name));
   Helper& h = at->second;
   if (!added) return placeholder(h.constant);
   h.shape.assign(shape.begin(), shape.end());
@@ -293,7 +319,7 @@ Result<std::string> GraphWriter::clone_of(const Value* value) {
 void GraphWriter::emit(const NodeText& node) {
   constexpr std::string_view kPrefix = "torch.ops.";
   if (node.target.starts_with(kPrefix)) {
-    namespaces_.insert(node.target.substr(kPrefix.size(), node.target.find('.', kPrefix.size()) - kPrefix.size()));
+    root_.namespaces_.insert(node.target.substr(kPrefix.size(), node.target.find('.', kPrefix.size()) - kPrefix.size()));
   }
   JsonWriter json;
   json.begin_object().field("target", node.target).key("inputs").begin_array();
@@ -308,11 +334,20 @@ void GraphWriter::emit(const NodeText& node) {
   nodes_.push_back(json.take());
 }
 
+// What the source says of a value of this name and type: its strides are those that torch saw.
+std::string_view GraphWriter::source_meta(std::string_view name, const Type& type) const {
+  if (parent_ != nullptr || source_ == nullptr) return {};
+  const auto found = source_->tensor_metas.find(name);
+  if (found == source_->tensor_metas.end() || !type.ranked) return {};
+  const SourceMeta& meta = found->second;
+  return meta.dtype == stored_dtype(type.dtype) && meta.sizes == type.shape ? meta.raw : std::string_view();
+}
+
 void GraphWriter::write_meta(JsonWriter& json, const Type& type, bool of_input) {
   DimContext& dims = context_.dims();
   json.begin_object().field("dtype", serialized_dtype(stored_dtype(type.dtype)));
   json.key("sizes").begin_array();
-  for (const Dim d : type.shape) dims_.write(json, d, of_input);
+  for (const Dim d : type.shape) dims_->write(json, d, of_input);
   json.end_array().field("requires_grad", false).key("device").begin_object();
   json.field("type", device()).key("index").null().end_object();
   std::vector<Dim> strides(type.shape.size(), Dim(1));
@@ -324,7 +359,7 @@ void GraphWriter::write_meta(JsonWriter& json, const Type& type, bool of_input) 
   json.key("strides").begin_array();
   for (const Dim d : strides) {
     if (d.is_unknown()) json.begin_object().field("as_int", 1).end_object();  // a fact of tracing that nobody reads
-    else dims_.write(json, d, of_input);
+    else dims_->write(json, d, of_input);
   }
   json.end_array().key("storage_offset").begin_object().field("as_int", 0).end_object();
   json.field("layout", 7).end_object();
@@ -333,6 +368,12 @@ void GraphWriter::write_meta(JsonWriter& json, const Type& type, bool of_input) 
 std::string GraphWriter::tensor_values() {
   JsonWriter json;
   json.begin_object();
+  if (captures_ != nullptr) {
+    for (const Constant* constant : *captures_) {
+      json.key(capture(*constant));
+      write_payload_meta(json, *constant, device());
+    }
+  }
   for (const Placeholder& p : placeholders_) {
     json.key(p.name);
     write_payload_meta(json, *p.constant, device());
@@ -340,7 +381,8 @@ std::string GraphWriter::tensor_values() {
   for (const Declared& d : declared_) {
     if (!d.type->is_tensor()) continue;
     json.key(d.name);
-    write_meta(json, *d.type, d.of_input);
+    if (const std::string_view meta = source_meta(d.name, *d.type); !meta.empty()) json.raw(meta);
+    else write_meta(json, *d.type, d.of_input);
   }
   return json.end_object().take();
 }
@@ -348,17 +390,48 @@ std::string GraphWriter::tensor_values() {
 std::string GraphWriter::number_values(TypeKind kind) {
   JsonWriter json;
   json.begin_object();
+  size_t floats = 0;
   for (const Declared& d : declared_) {
     if (d.type->kind != kind) continue;
     json.key(d.name);
-    dims_.write(json, d.type->value, d.of_input);
+    if (kind == TypeKind::Int) dims_->write(json, d.type->value, d.of_input);
+    else if (kind == TypeKind::Bool) json.begin_object().field("as_bool", true).end_object();  // a fact of tracing
+    else json.begin_object().key("as_expr").begin_object().field("expr_str", fmt::format("Symbol('zuf{}')", floats++)).key("hint").null().end_object().end_object();
   }
+  return json.end_object().take();
+}
+
+void GraphWriter::write_fields(JsonWriter& json, const std::vector<std::string>& inputs, const std::vector<std::string>& outputs,
+                               bool single_return, std::string_view objects) {
+  const auto list = [&](std::string_view key, const std::vector<std::string>& items) {
+    json.key(key).begin_array();
+    for (const std::string& item : items) json.raw(item);
+    json.end_array();
+  };
+  list("inputs", inputs);
+  list("outputs", outputs);
+  list("nodes", nodes_);
+  json.key("tensor_values").raw(tensor_values()).key("sym_int_values").raw(number_values(TypeKind::Int));
+  json.key("sym_bool_values").raw(number_values(TypeKind::Bool)).field("is_single_tensor_return", single_return);
+  json.key("custom_obj_values").raw(objects).key("sym_float_values").raw(number_values(TypeKind::Float));
+}
+
+Result<std::string> GraphWriter::region_text(bool single_return) {
+  std::vector<std::string> inputs;
+  for (const Value* value : graph_.inputs()) {
+    ZP_TRY(std::string json, argument(value));
+    inputs.push_back(std::move(json));
+  }
+  for (const Constant* constant : *captures_) inputs.push_back(tensor_argument(capture(*constant)));
+  JsonWriter json;
+  json.begin_object();
+  write_fields(json, inputs, region_outputs_, single_return, "{}");
   return json.end_object().take();
 }
 
 Status GraphWriter::write_nodes() {
   std::vector<Diagnostic> problems;
-  for (const Node* node : model_.graph->nodes()) {
+  for (const Node* node : graph_.nodes()) {
     if (node->is(kConstOp) || node->is(ops::storage_cast)) continue;
     if (Status status = write_node(*node); !status.ok()) {
       const Origin* origin = node->origin();
@@ -368,6 +441,11 @@ Status GraphWriter::write_nodes() {
     }
   }
   if (!problems.empty()) return Error(std::move(problems));
+  for (size_t i = 0; parent_ != nullptr && i < graph_.output_count(); ++i) {
+    if (graph_.output(i) == nullptr) return Error("export.region", fmt::format("result {} of a region is absent", i));
+    ZP_TRY(std::string json, argument(graph_.output(i)));
+    region_outputs_.push_back(std::move(json));
+  }
   return {};
 }
 

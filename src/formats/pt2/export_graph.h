@@ -1,10 +1,11 @@
 // The graph of an exported program: nodes, names and types as JSON. Constants become placeholders when a node first
 // asks for them, so that dead ones (the float originals of quantized weights) never reach the archive. Symbolic numbers
-// become sym_size and arithmetic nodes where an argument needs one. One pass in order, linear in the graph.
+// become sym_size and arithmetic nodes where an argument needs one. One pass in order, linear in the graph. The regions of
+// a node are graphs of their own with their own names; a constant that a region reads becomes an operand of the node.
 #pragma once
 
-#include <set>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -46,9 +47,15 @@ struct NodeText {
   std::string name;
 };
 
+// Constants that the regions of one node read: further operands of the node and inputs of each region.
+using Captures = std::vector<const Constant*>;
+
 class GraphWriter {
  public:
   GraphWriter(const Model& model, const Pt2Source* source);
+  GraphWriter(GraphWriter& parent, const Graph& region, Captures& captures);
+  GraphWriter(const GraphWriter&) = delete;
+  GraphWriter& operator=(const GraphWriter&) = delete;
 
   // Names and writes all nodes. Problems of all nodes are collected into one error.
   Status write_nodes();
@@ -63,6 +70,11 @@ class GraphWriter {
 
   // Adds a node; its results must be declared with declare_*. Counts the operator's namespace.
   void emit(const NodeText& node);
+  // A region as JSON, after write_nodes() of all regions of its node.
+  Result<std::string> region_text(bool single_return);
+  // Graph.inputs to Graph.sym_float_values of an open JSON object.
+  void write_fields(JsonWriter& json, const std::vector<std::string>& inputs, const std::vector<std::string>& outputs, bool single_return,
+                    std::string_view objects);
   // A new name with the type of a tensor.
   std::string declare_tensor(std::string_view wish, const Type& type);
   std::string unique(std::string_view wish) { return names_.unique(wish); }
@@ -78,36 +90,46 @@ class GraphWriter {
   Context& context() const { return context_; }
   const Model& model() const { return model_; }
   const Pt2Source* source() const { return source_; }
-  DimWriter& dims() { return dims_; }
+  DimWriter& dims() { return *dims_; }
   PathScope& paths() { return paths_; }
   bool source_uses(std::string_view name_space) const;
   std::string_view device() const { return source_ != nullptr && !source_->device.empty() ? source_->device : "cpu"; }
 
   const std::vector<std::string>& nodes() const { return nodes_; }
-  const std::set<std::string>& namespaces() const { return namespaces_; }
+  const std::set<std::string>& namespaces() const { return root_.namespaces_; }
   const std::vector<Placeholder>& placeholders() const { return placeholders_; }
-  // tensor_values and sym_*_values as JSON objects; placeholders included.
-  std::string tensor_values();
-  std::string number_values(TypeKind kind);
-  void write_meta(JsonWriter& json, const Type& type, bool of_input);
 
  private:
   void name_inputs();
+  void name_region_inputs();
   void name_results();
   void declare_value(const std::string& name, const Value& value);
   void note_dims(const Value* value);
   Status write_node(const Node& node);
+  std::string tensor_values();  // placeholders included
+  std::string number_values(TypeKind kind);
+  void write_meta(JsonWriter& json, const Type& type, bool of_input);
+  std::string_view source_meta(std::string_view name, const Type& type) const;
+  std::string capture(const Constant& constant);
   Result<std::string> compute(const DimExpr* expr);
   Result<std::string> arithmetic(const DimExpr* expr);
   std::string declare_number(std::string_view wish, Dim dim);
 
   friend class NodeWriter;
   const Model& model_;
+  const Graph& graph_;
   const Pt2Source* source_;
   Context& context_;
-  DimWriter dims_;
+  GraphWriter& root_;
+  GraphWriter* parent_ = nullptr;   // of a region
+  Captures* captures_ = nullptr;
+  std::unordered_map<const Constant*, std::string> captured_names_;
+  std::vector<std::string> region_outputs_;
+  std::optional<DimWriter> own_dims_;
+  DimWriter* dims_;
   NameScope names_;
   PathScope paths_;
+  std::unordered_map<int64_t, size_t> input_places_, output_places_;  // by number when imported
   std::unordered_map<const Value*, std::string> value_names_;
   std::unordered_map<const Node*, std::string> node_names_;  // of nodes with several results
   std::unordered_map<const Constant*, const SourceInput*> source_constants_;

@@ -203,9 +203,12 @@ Status NodeWriter::finish(int results, bool list) {
   outputs.begin_array();
   if (list) outputs.begin_object().key("as_tensors").begin_array();
   const size_t count = node_.result_count();
-  const bool several = count != 1 || results > 1 || list;
-  text_.name = count == 1 ? graph_.value_names_.at(node_.result()) : graph_.node_names_.at(&node_);
-  if (several && count == 1) text_.name = graph_.unique(std::string(node_.name()) + "_node");
+  if (auto own = graph_.node_names_.find(&node_); own != graph_.node_names_.end()) {
+    text_.name = own->second;
+  } else {
+    const bool several = results > 1 || list;
+    text_.name = several ? graph_.unique(std::string(node_.name()) + "_node") : graph_.value_names_.at(node_.result());
+  }
   for (size_t i = 0; i < count; ++i) {
     const Value* value = node_.result(i);
     const std::string& name = graph_.value_names_.at(value);
@@ -350,6 +353,7 @@ Result<std::optional<std::string>> NodeWriter::attribute_json(const ArgSpec& arg
     case AttrKind::DType: return std::optional(dtype_json(attr_ref<DType>(attrs, *field)));
     case AttrKind::Number: {
       const Number& n = attr_ref<Number>(attrs, *field);
+      if (arg.kind == ArgKind::Float && arg.optional && attr_equal(*field, attrs, def->defaults)) return std::optional(kNone);
       return std::optional(arg.kind == ArgKind::Float ? float_json(n.as_double()) : number_json(n));
     }
     case AttrKind::Dim: return sym(attr_ref<Dim>(attrs, *field));

@@ -33,6 +33,7 @@ class NodeWriter {
   void integers(std::string_view arg, std::span<const int64_t> values);
   Status dims(std::string_view arg, std::span<const Dim> values, bool keyword = false);
   void dtype(std::string_view arg, DType dtype, bool keyword = false);
+  void tuple() { text_.single_return = 0; }  // higher-order operators say whether they return a tuple
   // Writes the node; `results` is what the schema returns, surplus ones get names that nobody uses.
   Status finish(int results = 1, bool list = false);
 

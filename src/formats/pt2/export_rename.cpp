@@ -49,6 +49,7 @@ class Rewriter {
  private:
   // The value of a key: the variants that name values get the new names, subgraphs have names of their own.
   Status named(std::string_view key, element e, int depth) {
+    if (inside_graph_) return value(e, depth);
     if (key == "as_tensor" && e.is_object()) return tensor(e);
     if (key == "as_tensors" && e.is_array()) {
       out_.begin_array();
@@ -70,8 +71,10 @@ class Rewriter {
       return {};
     }
     if (key == "as_graph") {
-      out_.raw(simdjson::minify(e));
-      return {};
+      inside_graph_ = true;
+      Status status = value(e, depth);
+      inside_graph_ = false;
+      return status;
     }
     return value(e, depth);
   }
@@ -94,6 +97,7 @@ class Rewriter {
 
   JsonWriter& out_;
   Renamer& renamer_;
+  bool inside_graph_ = false;
 };
 
 Result<element> parse(simdjson::dom::parser& parser, std::string_view json) {

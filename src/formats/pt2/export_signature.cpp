@@ -197,6 +197,12 @@ Status SignatureWriter::write_user_output(const Value* value) {
 }
 
 Status SignatureWriter::write_source_output(const SourceOutput& output) {
+  if (output.model_output < 0 && output.dim.is_symbolic()) {
+    ZP_TRY(const std::string number, graph_.sym_int(output.dim));
+    text_.outputs.push_back(fmt::format("{{\"as_sym_int\": {}}}", number));
+    text_.output_specs.push_back(fmt::format("{{\"user_output\": {{\"arg\": {}}}}}", text_.outputs.back()));
+    return {};
+  }
   if (output.model_output < 0) {  // a literal
     text_.outputs.emplace_back(output.argument);
     text_.output_specs.emplace_back(output.spec);

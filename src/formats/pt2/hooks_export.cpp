@@ -8,6 +8,7 @@
 
 #include "formats/pt2/export_node.h"
 #include "ir/tensor.h"
+#include "ops/control.h"
 #include "ops/ops.h"
 #include "ops/pad.h"
 #include "ops/quant.h"
@@ -350,19 +351,24 @@ Status write_choose_qparams(NodeWriter& w) {
 Status write_as_strided(NodeWriter& w) {
   const Node& node = w.node();
   const auto& attrs = node.attrs<ops::AsStridedAttrs>();
-  NodeText dense;
-  dense.target = "torch.ops.aten.contiguous.default";
   ZP_TRY(std::string operand, w.graph().argument(node.operand(0)));
-  dense.args = {{"self", std::move(operand), false}};
-  dense.name = w.graph().declare_tensor("contiguous", node.operand(0)->type());
-  dense.outputs = "[" + tensor_json(dense.name) + "]";
-  w.graph().emit(dense);
+  if (node.operand(0)->def() != nullptr && !node.operand(0)->def()->is(kConstOp)) {
+    NodeText dense;
+    dense.target = "torch.ops.aten.contiguous.default";
+    dense.args = {{"self", std::move(operand), false}};
+    dense.name = w.graph().declare_tensor("contiguous", node.operand(0)->type());
+    operand = tensor_json(dense.name);
+    dense.outputs = "[" + operand + "]";
+    w.graph().emit(dense);
+  }
   w.target("aten.as_strided.default");
-  w.raw("self", tensor_json(dense.name));
+  w.raw("self", operand);
   ZP_CHECK(w.dims("size", attrs.size));
   ZP_CHECK(w.dims("stride", attrs.stride));
-  ZP_TRY(const std::string offset, w.graph().sym_int(attrs.storage_offset.value_or(Dim(0))));
-  w.raw("storage_offset", attrs.storage_offset && attrs.storage_offset->is_symbolic() ? fmt::format("{{\"as_sym_int\": {}}}", offset) : offset);
+  if (attrs.storage_offset) {
+    ZP_TRY(const std::string offset, w.graph().sym_int(*attrs.storage_offset));
+    w.raw("storage_offset", attrs.storage_offset->is_symbolic() ? fmt::format("{{\"as_sym_int\": {}}}", offset) : offset);
+  }
   return w.finish();
 }
 
@@ -393,13 +399,53 @@ Status write_quantized_pad(NodeWriter& w) {
   return w.finish();
 }
 
+// cond(predicate, graph, graph, operands) and while_loop(graph, graph, carried, additional).
+Status write_control(NodeWriter& w) {
+  const Node& node = w.node();
+  const bool is_cond = node.is(ops::cond);
+  if (node.regions().size() != 2 || (is_cond && node.operand(0) == nullptr)) return Error("export.region", fmt::format("{} lacks a region or its predicate", node.op().name));
+  Captures captures;
+  GraphWriter first(w.graph(), *node.regions()[0], captures), second(w.graph(), *node.regions()[1], captures);
+  ZP_CHECK(first.write_nodes());
+  ZP_CHECK(second.write_nodes());
+  const auto graph_argument = [&](GraphWriter& region, std::string_view wish, bool single) -> Status {
+    ZP_TRY(const std::string text, region.region_text(single));
+    w.raw("", fmt::format("{{\"as_graph\": {{\"name\": \"{}\", \"graph\": {}}}}}", w.graph().unique(wish), text));
+    return {};
+  };
+  w.target(is_cond ? "higher_order.cond" : "higher_order.while_loop");
+  if (is_cond) ZP_CHECK(w.tensor("", node.operand(0)));
+  ZP_CHECK(graph_argument(first, is_cond ? "true_graph_0" : "while_loop_cond_graph_0", !is_cond));
+  ZP_CHECK(graph_argument(second, is_cond ? "false_graph_0" : "while_loop_body_graph_0", false));
+  std::vector<std::string> carried, additional;
+  const size_t split = is_cond ? node.operand_count() : static_cast<size_t>(node.attrs<ops::WhileLoopAttrs>().carried);
+  for (size_t i = is_cond ? 1 : 0; i < node.operand_count(); ++i) {
+    if (node.operand(i) == nullptr) return Error("export.region", fmt::format("operand {} is absent", i));
+    ZP_TRY(std::string name, w.graph().name_of(node.operand(i)));
+    (i < split ? carried : additional).push_back(std::move(name));
+  }
+  for (const Constant* constant : captures) {
+    ZP_TRY(std::string name, w.graph().placeholder(*constant));
+    (is_cond ? carried : additional).push_back(std::move(name));
+  }
+  const auto list = [&](const std::vector<std::string>& names) {
+    std::string json;
+    for (const std::string& name : names) json += fmt::format("{}{{\"name\": \"{}\"}}", json.empty() ? "" : ", ", name);
+    w.raw("", fmt::format("{{\"as_tensors\": [{}]}}", json));
+  };
+  list(carried);
+  if (!is_cond) list(additional);
+  w.tuple();
+  return w.finish(static_cast<int>(node.result_count()));
+}
+
 struct HookRow {
   std::string_view op;
   ExportHook hook;
 };
 constexpr HookRow kHooks[] = {
     {"quantize", write_quantize},           {"dequantize", write_dequantize}, {"fake_quantize", write_fake_quantize},
-    {"choose_qparams", write_choose_qparams}, {"as_strided", write_as_strided},
+    {"choose_qparams", write_choose_qparams}, {"as_strided", write_as_strided}, {"cond", write_control}, {"while_loop", write_control},
 };
 
 }  // namespace

@@ -264,6 +264,9 @@ Result<std::unique_ptr<Model>> Import::run() {
   GraphReader reader(*state_, program_->graph, *model_->graph);
   add_inputs(reader);
   reader.read_nodes();
+  for (const ValueData& value : program_->graph.values) {
+    if (value.kind == ValueData::Tensor && !value.meta.empty()) source_->tensor_metas.emplace(value.name, SourceMeta{value.meta, value.dtype, value.sizes});
+  }
   add_outputs(reader);
   find_unreferenced();
   if (!state_->errors.empty()) return Error(std::move(state_->errors));

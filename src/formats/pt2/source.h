@@ -56,6 +56,13 @@ struct SourceOutput {
   Dim dim;                    // a symbolic number that is a result; no value of the graph stands for it
 };
 
+// What the file says of a tensor of the main graph.
+struct SourceMeta {
+  std::string_view raw;  // the JSON of its TensorMeta
+  DType dtype = DType::Unknown;
+  List<Dim> sizes;
+};
+
 struct Pt2Source : FormatSource {
   std::shared_ptr<const Archive> archive;
   Blob text;                    // the JSON that the views point into
@@ -84,6 +91,7 @@ struct Pt2Source : FormatSource {
   // Names of symbolic values in the file and what they are: where the exporter needs a node for a Dim it may
   // reuse these names.
   std::unordered_map<std::string_view, Dim> symbol_values;
+  std::unordered_map<std::string_view, SourceMeta> tensor_metas;  // by the name of the value
   std::string_view device = "cpu";  // of the first tensor
   // Operator namespaces of the file (aten, torchao, quantized_decomposed): the exporter adds none where it can.
   std::vector<std::string> namespaces;
