@@ -81,7 +81,7 @@ Blob padded_text(const Blob& text) {
 Json::Json(const Blob& text, Arena& arena, std::string_view what) : arena_(arena), text_(text), what_(what) {
   const simdjson::padded_string_view view(reinterpret_cast<const char*>(text.data()), text.size(),
                                           text.size() + simdjson::SIMDJSON_PADDING);
-  check(text.empty() ? simdjson::EMPTY : parser_.iterate(view).get(document_));
+  opened_ = check(text.empty() ? simdjson::EMPTY : parser_.iterate(view).get(document_));
 }
 
 bool Json::root(JsonObject* object) { return !failed_ && check(document_.get_object().get(*object)); }
@@ -91,7 +91,7 @@ bool Json::fail(std::string_view why) {
   failed_ = true;
   why_ = why;
   const char* at = nullptr;
-  if (document_.current_location().get(at) == simdjson::SUCCESS) {
+  if (opened_ && document_.current_location().get(at) == simdjson::SUCCESS) {
     where_ = static_cast<uint64_t>(at - reinterpret_cast<const char*>(text_.data()));
   }
   return false;

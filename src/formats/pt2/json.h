@@ -79,6 +79,7 @@ class Json {
   Arena& arena_;
   Blob text_;
   std::string what_;
+  bool opened_ = false;  // the document may be asked where it stands
   bool failed_ = false;
   std::string why_;
   uint64_t where_ = 0;
