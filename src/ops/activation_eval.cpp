@@ -193,7 +193,7 @@ Status eval_glu(EvalArgs& args) {
     using T = decltype(tag);
     ZP_TRY(const Tensor x, widen_to(*args.in[0], kDTypeOf<T>));
     ZP_TRY(Tensor out, Tensor::make(kDTypeOf<T>, shape));
-    const int64_t run = product(shape, d, shape.size());
+    const int64_t run = out.elements() == 0 ? 1 : product(shape, d, shape.size());
     for (int64_t i = 0; i < out.elements(); ++i) {
       const int64_t at = i / run * 2 * run + i % run;
       const auto gate = static_cast<double>(x.data<T>()[at + run]);

@@ -50,6 +50,7 @@ Status bits(EvalArgs& args, const F& f) {
 // Elements of any type are moved by their size: out[i] = mask[i] ? yes[i] : no[i], all of them of one dtype.
 template <typename Element>
 void select_elements(const Tensor& mask, const Tensor& yes, const Tensor& no, Tensor& out) {
+  if (out.elements() == 0) return;
   const std::array<std::vector<int64_t>, 3> strides{broadcast_strides(mask.shape(), out.shape()), broadcast_strides(yes.shape(), out.shape()),
                                                     broadcast_strides(no.shape(), out.shape())};
   const auto* m = mask.data<uint8_t>();

@@ -69,6 +69,7 @@ void map_elements(const Tensor& x, Tensor& out, const F& f) {
 // out[i] = f(a[i], b[i], ...), operands broadcast to the shape of out.
 template <typename T, typename Out, size_t N, typename F>
 void map_broadcast(const std::array<const Tensor*, N>& in, Tensor& out, const F& f) {
+  if (out.elements() == 0) return;
   std::array<std::vector<int64_t>, N> strides;
   std::array<const T*, N> data;
   for (size_t k = 0; k < N; ++k) {

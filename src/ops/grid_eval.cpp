@@ -146,6 +146,7 @@ Status eval_grid_sampler(EvalArgs& args) {
     Sampler<T> sampler;
     sampler.padding = attrs.padding_mode;
     sampler.align_corners = attrs.align_corners;
+    if (out.elements() == 0 || x.elements() == 0) return finish<T>(args, dtype, out);
     const size_t spatial = rank - 2;
     for (size_t d = 0; d < spatial; ++d) sampler.size[kDims - spatial + d] = in[d + 2];
     const int64_t points = product(shape, 2, shape.size()), image = product(in, 2, in.size());

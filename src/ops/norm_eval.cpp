@@ -54,6 +54,7 @@ Result<DimView> channel_view(const EvalArgs& args) {
 // x * a[c] + b[c] for each channel.
 template <typename T>
 void scale_channels(const Tensor& x, const DimView& view, const std::vector<T>& a, const std::vector<T>& b, Tensor& out) {
+  if (x.elements() == 0) return;
   parallel_for(view.outer * view.extent, 1, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const auto c = static_cast<size_t>(row % view.extent);
@@ -128,22 +129,22 @@ Status batch_norm_in(EvalArgs& args, DType dtype) {
   ZP_TRY(const Tensor x, widen_to(*args.in[0], kDTypeOf<T>));
   ZP_TRY(const std::vector<T> weight, vector_of<T>(args, 1, view.extent));
   ZP_TRY(const std::vector<T> bias, vector_of<T>(args, 2, view.extent));
-  std::vector<Moments<T>> m(static_cast<size_t>(view.extent));
+  std::vector<Moments<T>> m;
   if (attrs.training) {
-    if (view.outer * view.inner < 2) return args.node.error("run.batch", "statistics of a batch need more than one value a channel");
+    if (view.slices() < 2) return args.node.error("run.batch", "statistics of a batch need more than one value a channel");
     m = batch_moments<T>(x, view);
   } else {
     if (operand(args, 3) == nullptr || operand(args, 4) == nullptr) return failed(args.node, "c4", "running statistics are missing");
     ZP_TRY(const std::vector<T> mean, vector_of<T>(args, 3, view.extent));
     ZP_TRY(const std::vector<T> variance, vector_of<T>(args, 4, view.extent));
-    for (size_t c = 0; c < m.size(); ++c) m[c] = {mean[c], variance[c]};
+    for (size_t c = 0; c < mean.size(); ++c) m.push_back({mean[c], variance[c]});
   }
   std::vector<T> a, b;
   affine_of(m, weight, bias, attrs.eps, a, b);
   ZP_TRY(Tensor out, Tensor::make(kDTypeOf<T>, x.shape()));
   scale_channels(x, view, a, b, out);
   ZP_CHECK(finish<T>(args, dtype, out));
-  return batch_statistics(args, m, view.outer * view.inner);
+  return batch_statistics(args, m, view.slices());
 }
 
 }  // namespace
@@ -180,7 +181,7 @@ Status normalize_rows(EvalArgs& args, const Tensor& x, const RowNorm<T>& norm, c
   ZP_TRY(Tensor out, Tensor::make(kDTypeOf<T>, x.shape()));
   ZP_TRY(Tensor means, Tensor::make(kDTypeOf<T>, statistics_shape));
   ZP_TRY(Tensor rstds, Tensor::make(kDTypeOf<T>, statistics_shape));
-  parallel_for(norm.length == 0 ? 0 : norm.rows, 1, [&](int64_t begin, int64_t end) {
+  parallel_for(x.elements() == 0 ? 0 : norm.rows, 1, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const T* from = x.data<T>() + row * norm.length;
       T* to = out.mutable_data<T>() + row * norm.length;
@@ -223,8 +224,9 @@ Status normalize_last(EvalArgs& args, List<int64_t> normalized, std::optional<do
     using T = decltype(tag);
     ZP_TRY(const Tensor x, widen_to(*args.in[0], kDTypeOf<T>));
     RowNorm<T> norm;
-    norm.length = product(shape, shape.size() - count, shape.size());
-    norm.rows = product(shape, 0, shape.size() - count);
+    const DimView view(shape, static_cast<int64_t>(shape.size() - count));
+    norm.length = saturating_product(view.extent, view.inner);
+    norm.rows = view.outer;
     norm.eps = eps.value_or(std::numeric_limits<T>::epsilon());
     norm.centered = centered;
     ZP_TRY(norm.weight, vector_of<T>(args, 1, norm.length));
@@ -245,8 +247,8 @@ Status normalize_groups(EvalArgs& args, int64_t groups, double eps) {
     using T = decltype(tag);
     ZP_TRY(const Tensor x, widen_to(*args.in[0], kDTypeOf<T>));
     RowNorm<T> norm;
-    norm.length = view.extent / groups * view.inner;
-    norm.rows = view.outer * groups;
+    norm.length = saturating_product(view.extent / groups, view.inner);
+    norm.rows = saturating_product(view.outer, groups);
     norm.eps = eps;
     ZP_TRY(norm.weight, vector_of<T>(args, 1, view.extent));
     ZP_TRY(norm.bias, vector_of<T>(args, 2, view.extent));

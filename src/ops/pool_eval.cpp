@@ -8,6 +8,7 @@
 #include "ops/pool.h"
 #include "ops/pool_eval.h"
 #include "ops/pool_shape.h"
+#include "ops/slices.h"
 
 namespace zp::ops {
 
@@ -26,7 +27,7 @@ struct Planes {
 Planes planes_of(std::span<const int64_t> in, std::span<const int64_t> out, int spatial) {
   Planes p;
   const auto s = static_cast<size_t>(spatial);
-  for (size_t d = 0; d < in.size() - s; ++d) p.count *= in[d];
+  for (size_t d = 0; d < in.size() - s; ++d) p.count = saturating_product(p.count, in[d]);
   for (size_t d = 0; d < s; ++d) {
     p.in[kMaxSpatial - s + d] = in[in.size() - s + d];
     p.out[kMaxSpatial - s + d] = out[out.size() - s + d];
@@ -107,7 +108,7 @@ Status max_of_windows(EvalArgs& args, std::vector<int64_t> shape, const Planes& 
     ZP_TRY(Tensor index, Tensor::make(DType::I64, std::move(shape)));
     T* const best_of = out.mutable_data<T>();
     int64_t* const place_of = index.mutable_data<int64_t>();
-    for_each_output(p, [&](int64_t plane, int64_t at, const Extents& position) {
+    if (out.elements() > 0) for_each_output(p, [&](int64_t plane, int64_t at, const Extents& position) {
       const T* from = x.data<T>() + plane * p.in_size();
       T best = std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::lowest();
       int64_t place = -1;
@@ -133,7 +134,7 @@ Status mean_of_windows(EvalArgs& args, std::vector<int64_t> shape, const Planes&
     ZP_TRY(const Tensor x, widen_to(*args.in[0], kDTypeOf<T>));
     ZP_TRY(Tensor out, Tensor::make(kDTypeOf<T>, std::move(shape)));
     T* const mean_of = out.mutable_data<T>();
-    for_each_output(p, [&](int64_t plane, int64_t at, const Extents& position) {
+    if (out.elements() > 0) for_each_output(p, [&](int64_t plane, int64_t at, const Extents& position) {
       const T* from = x.data<T>() + plane * p.in_size();
       const Window w = window_of(position);
       if (w.empty()) return;
@@ -211,6 +212,12 @@ Status eval_adaptive_avg_pool(EvalArgs& args) {
 
 namespace {
 
+int64_t extent_of(const std::vector<int64_t>& shape, size_t first) {
+  int64_t count = 1;
+  for (size_t d = first; d < shape.size(); ++d) count = saturating_product(count, shape[d]);
+  return count;
+}
+
 // Visits the cells of im2col: row (channel and place in the window), column (window), and the offset in the image or -1
 // for padding.
 template <typename F>
@@ -245,8 +252,8 @@ Status eval_im2col(EvalArgs& args) {
     ZP_TRY(const Tensor x, widen_to(*args.in[0], kDTypeOf<T>));
     ZP_TRY(Tensor out, Tensor::make(kDTypeOf<T>, shape));
     const size_t r = in.size();
-    const int64_t image = in[r - 3] * in[r - 2] * in[r - 1], matrix = shape[shape.size() - 2] * shape.back();
-    for (int64_t n = 0; n < (image == 0 ? 0 : x.elements() / image); ++n) {
+    const int64_t image = extent_of(in, r - 3), matrix = extent_of(shape, shape.size() - 2);
+    for (int64_t n = 0; n < (x.elements() == 0 ? 0 : x.elements() / image); ++n) {
       for_each_column_cell(g, in[r - 3], in[r - 2], in[r - 1], [&](int64_t at, int64_t from) {
         if (from >= 0) out.mutable_data<T>()[n * matrix + at] = x.data<T>()[n * image + from];
       });
@@ -268,8 +275,8 @@ Status eval_col2im(EvalArgs& args) {
     ZP_TRY(const Tensor x, widen_to(*args.in[0], kDTypeOf<T>));
     ZP_TRY(Tensor out, Tensor::make(kDTypeOf<T>, shape));
     const size_t r = shape.size();
-    const int64_t image = shape[r - 3] * size[0] * size[1], matrix = in[in.size() - 2] * in.back();
-    for (int64_t n = 0; n < (matrix == 0 ? 0 : x.elements() / matrix); ++n) {
+    const int64_t image = extent_of(shape, r - 3), matrix = extent_of(in, in.size() - 2);
+    for (int64_t n = 0; n < (x.elements() == 0 ? 0 : x.elements() / matrix); ++n) {
       for_each_column_cell(g, shape[r - 3], size[0], size[1], [&](int64_t at, int64_t to) {
         if (to >= 0) out.mutable_data<T>()[n * image + to] += x.data<T>()[n * matrix + at];
       });

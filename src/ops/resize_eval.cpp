@@ -10,6 +10,7 @@
 #include "ops/infer_util.h"
 #include "ops/pool_shape.h"
 #include "ops/resize.h"
+#include "ops/slices.h"
 
 namespace zp::ops {
 
@@ -43,7 +44,7 @@ Result<Resize> resize_of(const EvalArgs& args, const std::optional<List<Dim>>& s
     ZP_TRY(const int64_t extent, args.dim(d));
     r.shape.push_back(extent);
   }
-  r.planes = in[0] * in[1];
+  r.planes = saturating_product(in[0], in[1]);
   const size_t spatial = in.size() - 2;
   for (size_t d = 0; d < spatial; ++d) {
     r.axis[kMaxSpatial - spatial + d] = {in[d + 2], r.shape[d + 2], scales ? (*scales)[d] : 0.0};
@@ -152,11 +153,12 @@ Status eval_upsample_nearest(EvalArgs& args) {
   const bool exact = args.node.op().name.find("exact") != std::string_view::npos;
   const Tensor& x = *args.in[0];
   ZP_TRY(const Resize r, resize_of(args, attrs.output_size, attrs.scale_factors));
+  ZP_TRY(Tensor * out, make_result(args, 0, x.dtype(), r.shape));
+  if (out->elements() == 0) return {};
   std::array<std::vector<int64_t>, kMaxSpatial> from;
   for (size_t d = 0; d < kMaxSpatial; ++d)
     for (int64_t i = 0; i < r.axis[d].out; ++i)
       from[d].push_back(x.dtype() == DType::F64 ? nearest<double>(r.axis[d], i, exact) : nearest<float>(r.axis[d], i, exact));
-  ZP_TRY(Tensor * out, make_result(args, 0, x.dtype(), r.shape));
   switch (byte_size(x.dtype())) {
     case 1: copy_nearest<uint8_t>(x, r, from, *out); break;
     case 2: copy_nearest<uint16_t>(x, r, from, *out); break;
@@ -176,6 +178,7 @@ Status eval_upsample_linear(EvalArgs& args) {
     using T = decltype(tag);
     ZP_TRY(const Tensor x, widen_to(*args.in[0], kDTypeOf<T>));
     ZP_TRY(Tensor out, Tensor::make(kDTypeOf<T>, r.shape));
+    if (out.elements() == 0) return finish<T>(args, dtype, out);
     const auto zs = linear_weights<T>(r.axis[0], attrs.align_corners), ys = linear_weights<T>(r.axis[1], attrs.align_corners),
                xs = linear_weights<T>(r.axis[2], attrs.align_corners);
     const int64_t width = r.axis[2].in, slice = width * r.axis[1].in;
@@ -206,6 +209,7 @@ Status eval_upsample_bicubic(EvalArgs& args) {
     using T = decltype(tag);
     ZP_TRY(const Tensor x, widen_to(*args.in[0], kDTypeOf<T>));
     ZP_TRY(Tensor out, Tensor::make(kDTypeOf<T>, r.shape));
+    if (out.elements() == 0) return finish<T>(args, dtype, out);
     const auto ys = cubic_positions<T>(r.axis[1], attrs.align_corners), xs = cubic_positions<T>(r.axis[2], attrs.align_corners);
     parallel_for(r.planes, 1, [&](int64_t begin, int64_t end) {
       for (int64_t plane = begin; plane < end; ++plane) {

@@ -11,23 +11,31 @@
 
 namespace zp::ops {
 
+// Product of non-negative extents that neither overflows nor forgets a zero: shapes of empty tensors may hold any number.
+inline int64_t saturating_product(int64_t a, int64_t b) {
+  int64_t out = 0;
+  return __builtin_mul_overflow(a, b, &out) ? INT64_MAX : out;
+}
+
 // A tensor as outer x extent x inner around one dim; a 0-d tensor is 1 x 1 x 1.
 struct DimView {
   int64_t outer = 1, extent = 1, inner = 1;
   DimView() = default;
   DimView(std::span<const int64_t> shape, int64_t dim) {
     for (size_t d = 0; d < shape.size(); ++d) {
-      (static_cast<int64_t>(d) < dim ? outer : static_cast<int64_t>(d) == dim ? extent : inner) *= shape[d];
+      int64_t& part = static_cast<int64_t>(d) < dim ? outer : static_cast<int64_t>(d) == dim ? extent : inner;
+      part = saturating_product(part, shape[d]);
     }
   }
-  int64_t slices() const { return outer * inner; }
+  int64_t slices() const { return saturating_product(outer, inner); }
   // Offset of the first element of a slice in a tensor whose extent along the dim is `length`.
   int64_t first(int64_t slice, int64_t length) const { return slice / inner * inner * length + slice % inner; }
 };
 
-// Calls body(slice) for all slices in parallel.
+// Calls body(slice) for all slices in parallel; not for empty ones, of which there may be any number.
 template <typename F>
 void for_each_slice(const DimView& view, const F& body) {
+  if (view.extent == 0) return;
   const int64_t grain = std::max<int64_t>(1, (int64_t{1} << 14) / std::max<int64_t>(1, view.extent));
   parallel_for(view.slices(), grain, [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) body(s);
@@ -42,12 +50,13 @@ struct ReductionPlan {
 
   ReductionPlan(std::span<const int64_t> shape, std::span<const int64_t> reduced, bool keepdim) {
     std::vector<int64_t> stride(shape.size(), 1);
-    for (size_t d = shape.size(); d-- > 1;) stride[d - 1] = stride[d] * std::max<int64_t>(shape[d], 1);
+    for (size_t d = shape.size(); d-- > 1;) stride[d - 1] = saturating_product(stride[d], std::max<int64_t>(shape[d], 1));
     for (size_t d = 0; d < shape.size(); ++d) {
       const bool gone = std::find(reduced.begin(), reduced.end(), static_cast<int64_t>(d)) != reduced.end();
       (gone ? reduced_shape : kept_shape).push_back(shape[d]);
       (gone ? reduced_stride : kept_stride).push_back(stride[d]);
-      (gone ? terms : outputs) *= shape[d];
+      int64_t& count = gone ? terms : outputs;
+      count = saturating_product(count, shape[d]);
       if (!gone || keepdim) out_shape.push_back(gone ? 1 : shape[d]);
     }
     contiguous = true;
