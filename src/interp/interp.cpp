@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <mutex>
 
 #include "interp/node_eval.h"
 #include "ops/ops.h"
@@ -14,13 +13,7 @@
 namespace zp {
 namespace {
 
-using interp::operand_source;
-using interp::OperandSource;
-
-// Dense copies of strided constants are made on first use and kept by the context; runs may share it.
 Result<Tensor> read_constant(const Node& node) {
-  static std::mutex lock;
-  const std::lock_guard guard(lock);
   auto tensor = constant_tensor(node.context(), *node.constant());
   if (!tensor.ok()) return interp::in_node(node, std::move(tensor).error());
   return tensor;
@@ -36,8 +29,6 @@ class Frame {
 
  private:
   bool keeps_all() const { return options_ != nullptr && (options_->trace || options_->replace || options_->values != nullptr); }
-  template <typename F>
-  void for_each_read(const Node& node, const F& f) const;
   void count_reads();
   Status define(const Value& value, Tensor tensor);
   Result<const Tensor*> read(const Value& value);
@@ -47,20 +38,11 @@ class Frame {
   const Graph& graph_;
   DimBinding& dims_;
   const RunOptions* options_;  // null inside regions
+  interp::OperandSources sources_{interp::Reading::ThroughDequantize};
   std::unordered_map<const Value*, Tensor> values_;
   std::unordered_map<const Value*, int64_t> reads_;
   std::unordered_map<const Value*, Tensor> constants_;  // of the node that is running
 };
-
-// The values a node reads when it runs, those behind a dequantize included.
-template <typename F>
-void Frame::for_each_read(const Node& node, const F& f) const {
-  for (size_t i = 0; i < node.operand_count(); ++i) {
-    const OperandSource source = operand_source(node, i);
-    for (const Value* value : {source.data, source.scale, source.zero_point})
-      if (value != nullptr) f(*value);
-  }
-}
 
 void Frame::count_reads() {
   const auto count = [&](const Value& value) { ++reads_[&value]; };
@@ -69,7 +51,7 @@ void Frame::count_reads() {
   for (const Node* node = graph_.output_node()->prev(); node != nullptr; node = node->prev()) {
     bool needed = node->op().has(kEffect) || (keeps_all() && node->has_uses());
     for (size_t i = 0; i < node->result_count(); ++i) needed |= reads_.contains(node->result(i));
-    if (needed) for_each_read(*node, count);
+    if (needed) sources_.for_each_read(*node, count);
   }
 }
 
@@ -95,7 +77,7 @@ Result<const Tensor*> Frame::read(const Value& value) {
 
 void Frame::release(const Node& node) {
   constants_.clear();
-  for_each_read(node, [&](const Value& value) {
+  sources_.for_each_read(node, [&](const Value& value) {
     const auto found = reads_.find(&value);
     if (found == reads_.end() || --found->second > 0) return;
     values_.erase(&value);
@@ -108,7 +90,7 @@ Status Frame::run_one(const Node& node) {
     DimBinding inner = dims_;
     return Frame(graph, inner, nullptr).run(std::move(inputs));
   };
-  ZP_TRY(std::vector<Tensor> results, interp::run_node(node, lookup, dims_, region));
+  ZP_TRY(std::vector<Tensor> results, interp::run_node(node, lookup, dims_, region, sources_));
   for (size_t i = 0; i < results.size(); ++i) {
     const Value& value = *node.result(i);
     if (value.type().kind == TypeKind::None || value.type().kind == TypeKind::Token) continue;
@@ -215,7 +197,8 @@ Result<std::vector<Tensor>> evaluate_node(const Node& node, std::span<const Tens
     DimBinding inner = bound;
     return Frame(graph, inner, nullptr).run(std::move(inputs));
   };
-  ZP_TRY(std::vector<Tensor> results, interp::run_node(node, lookup, bound, region, interp::Reading::AsGiven));
+  interp::OperandSources sources(interp::Reading::AsGiven);
+  ZP_TRY(std::vector<Tensor> results, interp::run_node(node, lookup, bound, region, sources));
   for (size_t i = 0; i < results.size(); ++i) ZP_CHECK(interp::accept_result(*node.result(i), results[i], &bound));
   return results;
 }
@@ -251,12 +234,13 @@ Result<Tensor> evaluate(const Value& value, size_t max_nodes) {
   const auto region = [](const Graph&, std::vector<Tensor>) -> Result<std::vector<Tensor>> {
     return Error("run.constant", "regions are not folded");
   };
+  interp::OperandSources sources(interp::Reading::ThroughDequantize);
   for (const Node* node : order) {
     if (node->constant() != nullptr) {
       ZP_TRY(values[node->result()], read_constant(*node));
       continue;
     }
-    ZP_TRY(std::vector<Tensor> results, interp::run_node(*node, lookup, dims, region));
+    ZP_TRY(std::vector<Tensor> results, interp::run_node(*node, lookup, dims, region, sources));
     for (size_t i = 0; i < results.size(); ++i) {
       ZP_CHECK(interp::accept_result(*node->result(i), results[i], &dims));
       values[node->result(i)] = std::move(results[i]);

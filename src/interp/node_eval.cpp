@@ -9,27 +9,16 @@
 
 #include <cstring>
 #include <memory>
+#include <unordered_map>
 
 #include "ops/eval_util.h"
 #include "ops/ops.h"
 #include "ops/quant_eval.h"
+#include "ops/rearrange_util.h"
 #include "support/parallel.h"
 
 namespace zp::interp {
 namespace {
-
-// The quantize whose scale and zero point a value of a dynamic type has; bytes moved by shape ops keep them only if one
-// scale serves the whole tensor.
-const Node* dynamic_quantizer(const Value* value) {
-  for (int steps = 0; steps < 64 && value != nullptr && value->def() != nullptr; ++steps) {
-    const Node& def = *value->def();
-    if (def.is(ops::quantize)) return &def;
-    const bool moved = def.op().trait == Trait::ShapeOnly && value->type().quant != nullptr && value->type().quant->per_tensor();
-    if (!moved) return nullptr;
-    value = def.operand(0);
-  }
-  return nullptr;
-}
 
 bool is_quantized_node(const Node& node) {
   for (size_t i = 0; i < node.operand_count(); ++i)
@@ -115,10 +104,45 @@ Handling handling_of(const Node& node) {
   }
 }
 
-Result<Argument> argument_of(const Node& node, size_t index, Handling handling, const Lookup& lookup, Reading reading) {
+// Runs the shape ops of a chain on integers.
+Result<Tensor> move_integers(const MovedIntegers& moved, const DimBinding& dims, const Lookup& lookup) {
+  std::unordered_map<const Value*, Tensor> made;
+  for (const Node* node : moved.nodes) {
+    std::vector<const Tensor*> in(node->operand_count());
+    for (size_t i = 0; i < in.size(); ++i) {
+      const Value* operand = node->operand(i);
+      if (operand == nullptr) continue;
+      if (const auto found = made.find(operand); found != made.end()) {
+        in[i] = &found->second;
+        continue;
+      }
+      const bool dequantized = operand->def() != nullptr && operand->def()->is(ops::dequantize) && operand->type().is_tensor() &&
+                               is_float(operand->type().dtype);
+      ZP_TRY(in[i], lookup(dequantized ? *operand->def()->operand(0) : *operand));
+    }
+    std::vector<Tensor> out(node->result_count());
+    std::vector<const QuantType*> quants(out.size());
+    for (size_t r = 0; r < out.size(); ++r) {
+      const auto padded = moved.padded.find(node->result(r));
+      if (padded != moved.padded.end()) quants[r] = padded->second;
+    }
+    EvalArgs args{.node = *node, .in = in, .out = out, .dims = &dims};
+    if (Status status = ops::eval_moved_as(args, quants); !status.ok()) return in_node(*node, std::move(status).error());
+    for (size_t r = 0; r < out.size(); ++r) made[node->result(r)] = std::move(out[r]);
+  }
+  return std::move(made[moved.value]);
+}
+
+Result<Argument> argument_of(const Node& node, Handling handling, const OperandSource& source, const DimBinding& dims,
+                             const Lookup& lookup) {
   Argument a;
-  const OperandSource source = operand_source(node, index, reading);
-  if (source.data == nullptr) return a;
+  if (source.absent()) return a;
+  if (source.moved != nullptr) {
+    ZP_TRY(a.own, move_integers(*source.moved, dims, lookup));
+    ZP_TRY(QuantParams params, quant_params(node.context(), *source.quant, a.own.shape()));
+    a.quant = std::make_unique<QuantParams>(std::move(params));
+    return a;
+  }
   ZP_TRY(a.tensor, lookup(*source.data));
   if (source.quant == nullptr || handling == Handling::Raw) return a;
   ZP_TRY(QuantParams params, source_params(node, source, *a.tensor, lookup));
@@ -149,28 +173,6 @@ Status complete(const Node& node, Handling handling, std::span<const Tensor* con
 }
 
 }  // namespace
-
-OperandSource operand_source(const Node& node, size_t index, Reading reading) {
-  OperandSource s;
-  s.data = node.operand(index);
-  if (s.data == nullptr) return s;
-  const Node* def = s.data->def();
-  if (reading == Reading::ThroughDequantize && node.op().trait == Trait::Affine && def != nullptr && def->is(ops::dequantize)) {
-    s.data = def->operand(0);
-    s.quant = s.data->type().quant;
-    s.scale = def->operand(1);
-    s.zero_point = def->operand(2);
-    return s;
-  }
-  s.quant = s.data->type().quant;
-  if (s.quant != nullptr && s.quant->dynamic && handling_of(node) != Handling::Raw) {
-    if (const Node* quantizer = dynamic_quantizer(s.data)) {
-      s.scale = quantizer->operand(1);
-      s.zero_point = quantizer->operand(2);
-    }
-  }
-  return s;
-}
 
 Error in_node(const Node& node, Error error) {
   const Origin* origin = node.origin();
@@ -220,7 +222,7 @@ Result<Tensors> run_control_flow(const Node& node, const Lookup& lookup, const R
 }  // namespace
 
 Result<std::vector<Tensor>> run_node(const Node& node, const Lookup& lookup, const DimBinding& dims, const RunRegion& region,
-                                     Reading reading) {
+                                     OperandSources& sources) {
   const OpDef& op = node.op();
   if (node.is(ops::cond) || node.is(ops::while_loop)) return run_control_flow(node, lookup, region);
   if (node.is(kOpaqueOp)) {
@@ -235,7 +237,7 @@ Result<std::vector<Tensor>> run_node(const Node& node, const Lookup& lookup, con
   std::vector<const Tensor*> in(arguments.size());
   std::vector<const QuantParams*> quant(arguments.size());
   for (size_t i = 0; i < arguments.size(); ++i) {
-    auto argument = argument_of(node, i, handling, lookup, reading);
+    auto argument = argument_of(node, handling, sources.of(node, i), dims, lookup);
     if (!argument.ok()) return in_node(node, std::move(argument).error());
     arguments[i] = std::move(argument).value();
     in[i] = arguments[i].own.dtype() != DType::Unknown ? &arguments[i].own : arguments[i].tensor;

@@ -6,21 +6,11 @@
 #include <span>
 #include <vector>
 
+#include "interp/operands.h"
 #include "ir/graph.h"
 #include "ir/tensor.h"
 
 namespace zp::interp {
-
-// Where the value of one operand comes from. An affine op reads through dequantize: `data` is then the dequantize's operand.
-// Parameters of a dynamic type are the values `scale` and `zero_point`.
-struct OperandSource {
-  const Value* data = nullptr;   // null: the operand is absent
-  const QuantType* quant = nullptr;  // null: real or plain numbers
-  const Value* scale = nullptr;
-  const Value* zero_point = nullptr;
-};
-enum class Reading { ThroughDequantize, AsGiven };
-OperandSource operand_source(const Node& node, size_t index, Reading reading = Reading::ThroughDequantize);
 
 // Gives the tensor of a value that has been computed; the pointer stays valid while the node runs.
 using Lookup = std::function<Result<const Tensor*>(const Value& value)>;
@@ -28,7 +18,7 @@ using Lookup = std::function<Result<const Tensor*>(const Value& value)>;
 using RunRegion = std::function<Result<std::vector<Tensor>>(const Graph& region, std::vector<Tensor> inputs)>;
 
 Result<std::vector<Tensor>> run_node(const Node& node, const Lookup& lookup, const DimBinding& dims, const RunRegion& region,
-                                     Reading reading = Reading::ThroughDequantize);
+                                     OperandSources& sources);
 
 // Whether a node can be computed from its operands alone: no input, no effect, no randomness.
 bool is_function_of_operands(const Node& node);

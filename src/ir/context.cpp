@@ -2,6 +2,7 @@
 #include <bit>
 #include <cassert>
 #include <cstring>
+#include <mutex>
 #include <unordered_set>
 
 #include "ir/graph.h"
@@ -189,6 +190,9 @@ Result<Blob> Context::dense_bytes(const Constant& constant) {
     const auto begin = static_cast<size_t>(storage_bytes(constant.dtype, constant.offset));
     return constant.storage.slice(begin, static_cast<size_t>(storage_bytes(constant.dtype, count)));
   }
+  // Runs of one model may ask at the same time.
+  static std::mutex lock;
+  const std::lock_guard guard(lock);
   if (auto found = dense_.find(&constant); found != dense_.end()) return found->second;
   if (count > max_tensor_bytes() / byte_size(constant.dtype)) {
     return Error("constant.size", "'" + std::string(constant.name) + "' has " + std::to_string(count) + " elements, more than fit in memory");

@@ -47,10 +47,10 @@ Result<Tensor> padding_mask(const MapResult& result, std::span<const Tensor* con
   return tensor_of(DType::U8, mask);
 }
 
-Status eval_result(EvalArgs& args, const MapResult& result, std::span<const StridedView> operands, size_t index) {
+Status eval_result(EvalArgs& args, const MapResult& result, std::span<const StridedView> operands, size_t index,
+                   const QuantType* quant) {
   const DType dtype = args.in[result.parts.front().operand]->dtype();
-  const Type& type = args.node.result(index)->type();
-  const bool quantized = type.is_quantized();
+  const bool quantized = quant != nullptr;
   const bool pads = result.pads();
   std::vector<std::byte> fill;
   if (pads && !quantized) {
@@ -64,7 +64,7 @@ Status eval_result(EvalArgs& args, const MapResult& result, std::span<const Stri
   ZP_TRY(const Tensor mask, padding_mask(result, args.in));
   ZP_TRY(Tensor out, Tensor::make(dtype, moved.shape));
   if (out.elements() > 0) copy_strided(moved, out.mutable_data<std::byte>());
-  ZP_CHECK(fill_padding(args.context(), *type.quant, out.shape(), {mask.data<uint8_t>(), static_cast<size_t>(mask.elements())},
+  ZP_CHECK(fill_padding(args.context(), *quant, out.shape(), {mask.data<uint8_t>(), static_cast<size_t>(mask.elements())},
                         std::span(&result.fill, 1), out.mutable_data<std::byte>()));
   args.out[index] = std::move(out);
   return {};
@@ -73,6 +73,12 @@ Status eval_result(EvalArgs& args, const MapResult& result, std::span<const Stri
 }  // namespace
 
 Status eval_moved(EvalArgs& args) {
+  std::vector<const QuantType*> quants;
+  for (size_t r = 0; r < args.out.size(); ++r) quants.push_back(args.node.result(r)->type().quant);
+  return eval_moved_as(args, quants);
+}
+
+Status eval_moved_as(EvalArgs& args, std::span<const QuantType* const> quants) {
   const MapEnv env(args.node, args.in, args.dims);
   ZP_TRY(const ShapeMap map, shape_map_of(env));
   if (map.results.size() != args.out.size()) {
@@ -81,7 +87,7 @@ Status eval_moved(EvalArgs& args) {
   std::vector<StridedView> operands(args.in.size());
   for (size_t i = 0; i < args.in.size(); ++i)
     if (args.in[i] != nullptr) operands[i] = view_of(*args.in[i]);
-  for (size_t r = 0; r < map.results.size(); ++r) ZP_CHECK(eval_result(args, map.results[r], operands, r));
+  for (size_t r = 0; r < map.results.size(); ++r) ZP_CHECK(eval_result(args, map.results[r], operands, r, quants[r]));
   return {};
 }
 

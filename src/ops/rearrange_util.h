@@ -12,9 +12,8 @@
 namespace zp::ops {
 
 // Sets the type of result `index`. Plain operands: their element. Quantized operands: the parameters carried by the op's
-// map; an error `<op>.quant` with the numbers where they cannot be written for the result. `may_pad`: the op may add
-// elements that the operands do not have.
-Status set_moved_result(Node& node, size_t index, std::span<const Dim> shape, bool may_pad = false);
+// map; an error `<op>.quant` with the numbers where they cannot be written for the result.
+Status set_moved_result(Node& node, size_t index, std::span<const Dim> shape);
 // All data operands agree in element: all quantized, or all plain of one dtype. `<op>.elements` otherwise.
 Status check_same_elements(const Node& node);
 // For operands without known rank: the results are unranked too.
@@ -46,5 +45,8 @@ inline constexpr std::string_view kOutResult[] = {"out"};
 
 // The evaluator of every op that is described by its map: moves bytes as the map says.
 Status eval_moved(EvalArgs& args);
+// The same with quantizations of the results given instead of those of their types (null: plain): the interpreter moves the
+// integers of values that the graph has dequantized already.
+Status eval_moved_as(EvalArgs& args, std::span<const QuantType* const> quants);
 
 }  // namespace zp::ops
