@@ -228,7 +228,17 @@ void GraphWriter::note_dims(const Value* value) {
   if (type.kind == TypeKind::Int && type.value.is_symbolic()) dim_names_.emplace(type.value.expr(), value_names_.at(value));
   if (!type.is_tensor() || !type.ranked) return;
   for (size_t d = 0; d < type.shape.size(); ++d) {
-    if (type.shape[d].is_symbolic()) dim_places_.emplace(type.shape[d].expr(), DimPlace{value, d});
+    if (!type.shape[d].is_symbolic()) continue;
+    const DimExpr* expr = type.shape[d].expr();
+    if (!dim_places_.emplace(expr, DimPlace{value, d}).second) continue;
+    // Where only 2*s is a size, s is that size halved.
+    const DimExpr* whole[] = {expr};
+    const auto terms = expr->op == DimOp::Add ? std::span<const DimExpr* const>(expr->args.data(), expr->args.size()) : std::span<const DimExpr* const>(whole);
+    for (const DimExpr* term : terms) {
+      const bool scaled = term->op == DimOp::Mul && term->args.size() == 2 && term->args[0]->op == DimOp::Constant;
+      const DimExpr* symbol = scaled ? term->args[1] : term;
+      if (symbol->op == DimOp::Symbol && symbol != expr) solvable_.emplace(symbol, Solvable{expr, scaled ? term->args[0]->value : 1});
+    }
   }
 }
 
@@ -254,11 +264,40 @@ Result<std::string> GraphWriter::compute(const DimExpr* expr) {
     dim_names_.emplace(expr, node.name);
     return node.name;
   }
+  if (auto found = solvable_.find(expr); found != solvable_.end()) {
+    const Solvable from = found->second;
+    solvable_.erase(found);  // so that two symbols of one size are not looked for in each other
+    ZP_TRY(const std::string name, solve(expr, from));
+    dim_names_.emplace(expr, name);
+    return name;
+  }
   if (expr->args.empty()) {
     return Error("export.dim", fmt::format("the size {} cannot be read from any value before its use", Dim(expr).str()));
   }
   ZP_TRY(std::string name, arithmetic(expr));
   dim_names_.emplace(expr, name);
+  return name;
+}
+
+// symbol = (size - rest) / factor, where size = factor * symbol + rest.
+Result<std::string> GraphWriter::solve(const DimExpr* symbol, const Solvable& from) {
+  DimContext& dims = context_.dims();
+  const Dim scaled = dims.mul(Dim(symbol), from.factor), rest = dims.sub(Dim(from.size), scaled);
+  ZP_TRY(std::string name, compute(from.size));
+  const auto step = [&](std::string_view target, const std::string& right, Dim value) {
+    NodeText node;
+    node.target = target;
+    node.args = {{"a", fmt::format("{{\"as_sym_int\": {{\"as_name\": \"{}\"}}}}", name), false}, {"b", right, false}};
+    node.name = declare_number(target.substr(target.find('.') + 1), value);
+    node.outputs = fmt::format("[{{\"as_sym_int\": {{\"as_name\": \"{}\"}}}}]", node.name);
+    emit(node);
+    name = node.name;
+  };
+  if (!rest.is_known() || rest.value() != 0) {
+    ZP_TRY(const std::string right, sym_int(rest));
+    step("_operator.sub", rest.is_known() ? right : fmt::format("{{\"as_sym_int\": {}}}", right), scaled);
+  }
+  if (from.factor != 1) step("_operator.floordiv", fmt::format("{{\"as_int\": {}}}", from.factor), Dim(symbol));
   return name;
 }
 

@@ -113,6 +113,11 @@ class GraphWriter {
   std::string capture(const Constant& constant);
   Result<std::string> compute(const DimExpr* expr);
   Result<std::string> arithmetic(const DimExpr* expr);
+  struct Solvable {
+    const DimExpr* size;
+    int64_t factor;
+  };
+  Result<std::string> solve(const DimExpr* symbol, const Solvable& from);
   std::string declare_number(std::string_view wish, Dim dim);
 
   friend class NodeWriter;
@@ -146,6 +151,7 @@ class GraphWriter {
   };
   std::unordered_map<const DimExpr*, DimPlace> dim_places_;
   std::unordered_map<const DimExpr*, std::string> dim_names_;
+  std::unordered_map<const DimExpr*, Solvable> solvable_;  // symbols that are no size themselves
   std::vector<std::string> nodes_;
   std::set<std::string> namespaces_;
   struct Declared {
