@@ -71,13 +71,13 @@ struct Wide16 {
   uint64_t a, b;
 };
 
-// One line whose source is strided: to[i] = from[i * step].
+// One line element by element: to[i * to_step] = from[i * from_step].
 template <typename T>
-void gather_line(const std::byte* from, int64_t step, std::byte* to, int64_t count) {
+void copy_line(const std::byte* from, int64_t from_step, std::byte* to, int64_t to_step, int64_t count) {
   T v;
   for (int64_t i = 0; i < count; ++i) {
-    std::memcpy(&v, from + i * step, sizeof(T));
-    std::memcpy(to + i * static_cast<int64_t>(sizeof(T)), &v, sizeof(T));
+    std::memcpy(&v, from + i * from_step, sizeof(T));
+    std::memcpy(to + i * to_step, &v, sizeof(T));
   }
 }
 
@@ -132,7 +132,7 @@ void copy_lines(const std::byte* from, std::byte* to, std::span<const CopyDim> d
   const std::span<const CopyDim> outer = dims.empty() ? dims : dims.first(dims.size() - 1);
   int64_t lines = 1;
   for (const CopyDim& d : outer) lines *= d.extent;
-  const bool run = line.from == kWidth;
+  const bool run = line.from == kWidth && line.to == kWidth;
   if (run && lines == 1) {  // one run of bytes: cut it for the threads
     parallel_for(line.extent * kWidth, int64_t{1} << 22, [&](int64_t begin, int64_t end) {
       std::memcpy(to + begin, from + begin, at(end - begin));
@@ -145,7 +145,7 @@ void copy_lines(const std::byte* from, std::byte* to, std::span<const CopyDim> d
       if (run && line.extent * kWidth >= 32) {
         std::memcpy(to + place.to, from + place.from, at(line.extent * kWidth));
       } else {
-        gather_line<T>(from + place.from, line.from, to + place.to, line.extent);
+        copy_line<T>(from + place.from, line.from, to + place.to, line.to, line.extent);
       }
     }
   });
@@ -154,7 +154,7 @@ void copy_lines(const std::byte* from, std::byte* to, std::span<const CopyDim> d
 template <typename T>
 void copy_typed(const std::byte* from, std::byte* to, const std::vector<CopyDim>& dims) {
   constexpr int64_t kWidth = sizeof(T);
-  if (dims.size() > 1 && dims.back().from != kWidth) {
+  if (dims.size() > 1 && dims.back().from != kWidth && dims.back().to == kWidth) {
     for (size_t d = 0; d + 1 < dims.size(); ++d) {
       if (dims[d].from == kWidth && dims[d].extent >= 4 && dims.back().extent >= 4) return copy_transposed<T>(from, to, dims, d);
     }
@@ -162,7 +162,6 @@ void copy_typed(const std::byte* from, std::byte* to, const std::vector<CopyDim>
   copy_lines<T>(from, to, dims);
 }
 
-// To a destination whose last dim is contiguous.
 void copy_view(const StridedView& view, std::byte* to, const std::vector<int64_t>& to_strides) {
   if (view.elements() == 0) return;
   const std::vector<CopyDim> dims = copy_dims(view, to_strides);

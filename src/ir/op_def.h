@@ -53,6 +53,7 @@ enum OpFlags : uint32_t {
   kDataShape = 1 << 5,    // result shape depends on values
   kIntegerForm = 1 << 6,  // accepts quantized operands and result: a fused integer operator
   kVariadicResults = 1 << 7,
+  kAddsElements = 1 << 8, // a shape op that puts real values of its own among the moved ones: padding, masked zeros
 };
 
 // Fills the types of the results from operands and attributes, and checks the numbered constraints.

@@ -549,7 +549,7 @@ Result<const QuantType*> carry_symbolic(const Node& node, size_t index) {
 
 }  // namespace
 
-Result<const QuantType*> carry_node(const Node& node, size_t index, bool may_pad) {
+Result<const QuantType*> carry_node(const Node& node, size_t index) {
   const QuantType* common = nullptr;
   bool one = true, any = false;
   const List<OperandDef>& defs = node.op().operands;
@@ -561,7 +561,7 @@ Result<const QuantType*> carry_node(const Node& node, size_t index, bool may_pad
     common = quant;
     any = true;
   }
-  if (any && one && common->per_tensor() && !may_pad) return common;
+  if (any && one && common->per_tensor() && !node.op().has(kAddsElements)) return common;  // whatever moves where
   auto carried = is_static(node) ? carry_map(node, index, MapEnv(node)) : carry_symbolic(node, index);
   if (carried.ok()) return carried;
   return node.error(fmt::format("{}.quant", node.op().name), carried.error().first().text);

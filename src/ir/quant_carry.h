@@ -75,8 +75,7 @@ Status fill_padding(Context& context, const QuantType& quant, const IntShape& sh
 
 // The quantization of result `index` of a node whose data operands are quantized. New lists of scales become
 // constants of the Context with deterministic names. Error `<op>.quant` where the parameters cannot be written.
-// `may_pad`: the op may add elements of its own, so even one common per tensor quantization needs a look.
-Result<const QuantType*> carry_node(const Node& node, size_t index, bool may_pad = false);
+Result<const QuantType*> carry_node(const Node& node, size_t index);
 
 // Two static quantizations that mean the same numbers for a tensor of that shape, whatever their form and constants.
 Result<bool> same_parameters(Context& context, const QuantType& a, const QuantType& b, const IntShape& shape);

@@ -50,7 +50,7 @@ Status infer_pad(Context& context, Node& node) {
     }
     extent = dims.add(extent, dims.add(before, after));
   }
-  return set_moved_result(node, 0, shape, attrs.mode == "constant");
+  return set_moved_result(node, 0, shape);
 }
 
 // Coordinate of the input for place j (which may lie outside) of a dim.
@@ -90,7 +90,7 @@ Status map_pad(const Node& node, ShapeMap* map) {
 }  // namespace
 
 constinit const OpDef pad = {.name = "pad", .doc = "Adds coordinates around dims: a constant, or elements of the tensor (reflect, replicate, circular).",
-                             .operands = kSelfOperand, .results = kOutResult, .attrs = &attrs_of<PadAttrs>, .trait = Trait::ShapeOnly,
+                             .operands = kSelfOperand, .results = kOutResult, .attrs = &attrs_of<PadAttrs>, .trait = Trait::ShapeOnly, .flags = kAddsElements,
                              .infer = infer_pad, .eval = eval_moved, .shape_map = map_pad, .checks = kPadChecks};
 
 }  // namespace zp::ops

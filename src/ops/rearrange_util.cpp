@@ -39,7 +39,7 @@ Status check_same_elements(const Node& node) {
   return {};
 }
 
-Status set_moved_result(Node& node, size_t index, std::span<const Dim> shape, bool may_pad) {
+Status set_moved_result(Node& node, size_t index, std::span<const Dim> shape) {
   if (index >= node.result_count()) {
     return failed(node, "results", fmt::format("{} results, at least {} are needed", node.result_count(), index + 1));
   }
@@ -50,7 +50,7 @@ Status set_moved_result(Node& node, size_t index, std::span<const Dim> shape, bo
     node.result(index)->set_type(context.tensor(from->dtype, shape));
     return {};
   }
-  ZP_TRY(const QuantType* quant, carry_node(node, index, may_pad));
+  ZP_TRY(const QuantType* quant, carry_node(node, index));
   node.result(index)->set_type(context.quantized(*quant, shape));
   return {};
 }

@@ -160,7 +160,7 @@ Status infer_scatter(Context&, Node& node) {
   if (!attrs.reduce.empty() && node.operand(0)->type().is_quantized()) return failed(node, "quant", "results of arithmetic on quantized elements are not elements");
   if (any_unranked(node)) return set_moved_unranked(node);
   ZP_TRY(attrs.dim, normalize_dim(node, "c1", attrs.dim, node.operand(0)->type().rank()));
-  return set_moved_result(node, 0, node.operand(0)->type().shape, attrs.value.has_value());
+  return set_moved_result(node, 0, node.operand(0)->type().shape);
 }
 
 Status map_scatter(const Node& node, ShapeMap* map) {
@@ -442,7 +442,7 @@ constinit const OpDef index_add = {.name = "index_add", .doc = "Adds alpha times
                                    .operands = kIndexCopyOperands, .results = kOutResult, .attrs = &attrs_of<IndexAddAttrs>, .trait = Trait::FloatOnly,
                                    .infer = infer_index_add, .eval = eval_index_add, .checks = kIndexCopyChecks};
 constinit const OpDef scatter = {.name = "scatter", .doc = "Writes src or a value to the places of index along dim (or reduces with what is there).",
-                                 .operands = kScatterOperands, .results = kOutResult, .attrs = &attrs_of<ScatterAttrs>, .trait = Trait::ShapeOnly,
+                                 .operands = kScatterOperands, .results = kOutResult, .attrs = &attrs_of<ScatterAttrs>, .trait = Trait::ShapeOnly, .flags = kAddsElements,
                                  .infer = infer_scatter, .eval = eval_scatter, .shape_map = map_scatter, .checks = kScatterChecks};
 constinit const OpDef slice_scatter = {.name = "slice_scatter", .doc = "Writes src to a slice.",
                                        .operands = kSliceScatterOperands, .results = kOutResult, .attrs = &attrs_of<SliceScatterAttrs>,

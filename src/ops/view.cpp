@@ -418,7 +418,7 @@ Status infer_triangle(Context&, Node& node) {
   if (any_unranked(node)) return set_moved_unranked(node);
   const Type& in = node.operand(0)->type();
   if (in.rank() < 2) return failed(node, "c1", fmt::format("rank {}", in.rank()));
-  return set_moved_result(node, 0, in.shape, true);
+  return set_moved_result(node, 0, in.shape);
 }
 
 Status map_triangle(const Node& node, ShapeMap* map) {
@@ -457,10 +457,10 @@ constinit const OpDef roll = {.name = "roll", .doc = "Rotates dims: coordinate j
                               .operands = kSelfOperand, .results = kOutResult, .attrs = &attrs_of<RollAttrs>, .trait = Trait::ShapeOnly,
                               .infer = infer_roll, .eval = eval_moved, .shape_map = map_roll, .checks = kRollChecks};
 constinit const OpDef tril = {.name = "tril", .doc = "Zero above the diagonal of the last two dims.",
-                              .operands = kSelfOperand, .results = kOutResult, .attrs = &attrs_of<TriangleAttrs>, .trait = Trait::ShapeOnly,
+                              .operands = kSelfOperand, .results = kOutResult, .attrs = &attrs_of<TriangleAttrs>, .trait = Trait::ShapeOnly, .flags = kAddsElements,
                               .infer = infer_triangle, .eval = eval_moved, .shape_map = map_triangle, .checks = kTriangleChecks};
 constinit const OpDef triu = {.name = "triu", .doc = "Zero below the diagonal of the last two dims.",
-                              .operands = kSelfOperand, .results = kOutResult, .attrs = &attrs_of<TriangleAttrs>, .trait = Trait::ShapeOnly,
+                              .operands = kSelfOperand, .results = kOutResult, .attrs = &attrs_of<TriangleAttrs>, .trait = Trait::ShapeOnly, .flags = kAddsElements,
                               .infer = infer_triangle, .eval = eval_moved, .shape_map = map_triangle, .checks = kTriangleChecks};
 
 }  // namespace zp::ops

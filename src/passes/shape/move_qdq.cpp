@@ -101,6 +101,8 @@ class MoveQdq {
       if (!same_run_time || (first->operand(1) != nullptr && !same_type)) return {};
     }
     if (first == nullptr || reads_constant(node)) return {};
+    // Real zeros among integers are zero points, which formats say only for padding.
+    if (node.op().has(kAddsElements) && !node.is(ops::pad)) return {};
     Node* moved = graph_.create({.op = &node.op(), .operands = operands, .attrs = node.attrs_data(), .name = fmt::format("{}_q", node.name()),
                                  .results = node.result_count(), .origins = node.origins()}, &node);
     if (auto inferred = moved->infer(); !inferred.ok()) {
