@@ -42,9 +42,9 @@ TEST(Cleanup, IntegersDoNotBecomeFloats) {
 }
 
 TEST(Cleanup, QuantizedWeightsFoldToIntegers) {
-  auto m = expect_clean("zp 1\n@w = f32[2,2] [0.1,-0.2,0.3,0.55]\n@s = f32[2,1] [2,0.5]\ngraph main(%x: f32[1,2]) -> (%y) {\n  %w = const @w\n  %s = const @s\n  %ws = mul(%w, %s)\n"
-                        "  %f = fake_quantize(%ws) {type: i8<-127:127>(0.01, 0)}\n  %y = linear(%x, %f)\n}\n");
-  EXPECT_EQ(count_op(*m, ops::fake_quantize), 0u);
+  auto m = expect_clean("zp 1\n@w = f32[2,2] [0.1,-0.2,0.3,0.55]\n@s = f32[2,1] [2,0.5]\ngraph main(%x: f32[1,2]) -> (%y) {\n"
+                        "  %w = const @w\n  %s = const @s\n  %ws = mul(%w, %s)\n  %q = quantize(%ws) : i8<-127:127>(0.01, 0)\n"
+                        "  %f = dequantize(%q)\n  %y = linear(%x, %f)\n}\n");
   EXPECT_EQ(count_op(*m, ops::quantize), 0u);
   const Node* dequantize = first_of(*m, ops::dequantize);
   ASSERT_NE(dequantize, nullptr);
@@ -52,14 +52,13 @@ TEST(Cleanup, QuantizedWeightsFoldToIntegers) {
   EXPECT_EQ(dequantize->operand(0)->type().quant->qmin, -127);
 }
 
-TEST(Cleanup, FakeQuantizeOfActivations) {
-  auto m = expect_clean("zp 1\n@s = f32[1] [0.02]\n@z = i32[1] [3]\ngraph main(%x: f32[2,3]) -> (%y) {\n  %s = const @s\n  %z = const @z\n"
-                        "  %f = fake_quantize(%x, %s, %z) {type: u8(dynamic)}\n  %y = relu(%f)\n}\n");
+TEST(Cleanup, ParametersComputedFromConstants) {
+  auto m = expect_clean("zp 1\n@s = f32[1] [0.01]\n@z = i32[1] [3]\ngraph main(%x: f32[2,3]) -> (%y) {\n  %s = const @s\n  %t = mul(%s, 2.0)\n"
+                        "  %z = const @z\n  %q = quantize(%x, %t, %z) : u8(dynamic)\n  %d = dequantize(%q, %t, %z)\n  %y = relu(%d)\n}\n");
   if (!m) return;
-  EXPECT_EQ(count_op(*m, ops::fake_quantize), 0u);
   const Node* quantize = first_of(*m, ops::quantize);
   ASSERT_NE(quantize, nullptr);
-  EXPECT_FALSE(quantize->result()->type().quant->dynamic);
+  EXPECT_FALSE(quantize->result()->type().quant->dynamic) << print(*m);
   EXPECT_EQ(quantize->result()->type().quant->zero_point, 3);
 }
 

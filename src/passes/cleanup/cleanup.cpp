@@ -50,37 +50,25 @@ void merge(Node* node, Node* earlier) {
 // One sweep in program order: operands are in their final form when a node is visited.
 void sweep(Graph& graph) {
   cleanup::CommonValues common;
-  std::vector<Node*> work;
-  for (Node* first : graph.nodes()) {
-    work.assign(1, first);
-    while (!work.empty()) {
-      Node* node = work.back();
-      work.pop_back();
-      if (node->is(kConstOp) ? false : cleanup::fold_constant(*node)) continue;
-      if (Value* same = cleanup::same_value(*node)) {
-        if (same->def() != nullptr && same->def() != node) same->def()->add_origins_of(*node);
-        node->result()->replace_all_uses_with(same);
-        node->erase();
-        continue;
-      }
-      if (Node* dequantize = cleanup::split_fake_quantize(*node)) {
-        Node* quantize = dequantize->operand(0)->def();
-        node->result()->replace_all_uses_with(dequantize->result());
-        node->erase();
-        work = {dequantize, quantize};  // the quantize is visited first
-        continue;
-      }
-      if (Node* earlier = common.earlier(node)) merge(node, earlier);
+  for (Node* node : graph.nodes()) {
+    if (!node->is(kConstOp) && cleanup::fold_constant(*node)) continue;
+    if (Value* same = cleanup::same_value(*node)) {
+      node->result()->replace_all_uses_with(same);
+      node->erase();
+      continue;
     }
+    if (Node* earlier = common.earlier(node)) merge(node, earlier);
   }
 }
 
-// Before the sweep, because it replaces readers behind the node.
-void make_quantizers_static(Graph& graph) {
+// Outside the sweep, because it replaces readers behind the node.
+bool make_quantizers_static(Graph& graph) {
   std::vector<Node*> quantizers;
   for (Node* node : graph.nodes())
     if (node->is(ops::quantize) && node->operand(1) != nullptr) quantizers.push_back(node);
-  for (Node* node : quantizers) cleanup::make_quantize_static(*node);
+  bool any = false;
+  for (Node* node : quantizers) any |= cleanup::make_quantize_static(*node);
+  return any;
 }
 
 Status run_cleanup(PassContext& context) {
@@ -92,8 +80,8 @@ Status run_cleanup(PassContext& context) {
                                         .note = std::to_string(states) + " state counters that only feed themselves removed"});
   }
   for (Graph* graph : all_graphs(model)) {
-    make_quantizers_static(*graph);
     sweep(*graph);
+    if (make_quantizers_static(*graph)) sweep(*graph);
   }
   remove_dead_code(model);
   return {};
@@ -109,7 +97,7 @@ void remove_dead_code(Model& model) {
 const PassCard kCleanupPass{.name = "cleanup",
                             .doc = "folds constants, removes identities, duplicates, dead code and dead counters",
                             .needs = "",
-                            .gives = "no constant subgraph but dequantize of constants; no fake quantization",
+                            .gives = "no constant subgraph but dequantize of constants",
                             .promise = Promise::Exact,
                             .run = run_cleanup};
 

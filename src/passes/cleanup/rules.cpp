@@ -167,54 +167,6 @@ const QuantType* static_type(const Node& node) {
   return context.quant(quant);
 }
 
-namespace {
-
-// quantize with a static type, and its dequantize, before `before`.
-Node* make_pair_of(Node& like, const QuantType* type, bool zero_point_first, std::span<Value* const> operands) {
-  Graph& graph = *like.graph();
-  ops::QuantizeAttrs attrs;
-  attrs.type = type;
-  attrs.zero_point_first = zero_point_first;
-  const std::string name(like.name());
-  Node* quantize = graph.create({.op = &ops::quantize, .operands = operands, .attrs = &attrs, .name = name + "_quantize", .origins = like.origins()}, &like);
-  if (!quantize->infer().ok()) {
-    quantize->erase();
-    return nullptr;
-  }
-  std::vector<Value*> inputs(operands.begin(), operands.end());
-  inputs[0] = quantize->result();
-  Node* dequantize = graph.create({.op = &ops::dequantize, .operands = inputs, .name = name + "_dequantize", .origins = like.origins()}, &like);
-  if (!dequantize->infer().ok() || dequantize->result()->type_ptr() != like.result()->type_ptr()) {
-    dequantize->erase();
-    quantize->erase();
-    return nullptr;
-  }
-  return dequantize;
-}
-
-}  // namespace
-
-Node* split_fake_quantize(Node& node) {
-  if (!node.is(ops::fake_quantize)) return nullptr;
-  const auto& attrs = node.attrs<ops::FakeQuantizeAttrs>();
-  const QuantType* type = attrs.type;
-  if (type == nullptr || !is_integer(type->storage)) return nullptr;
-  Value* operands[] = {node.operand(0), node.operand(1), node.operand(2)};
-  if (type->dynamic) {
-    if (const QuantType* known = static_type(node)) {
-      type = known;
-      operands[1] = operands[2] = nullptr;
-    }
-  }
-  if (type->expressed != node.result()->type().dtype) {
-    QuantType expressed = *type;
-    expressed.expressed = node.result()->type().dtype;
-    type = node.context().quant(expressed);
-  }
-  const size_t count = operands[2] ? 3 : operands[1] ? 2 : 1;
-  return make_pair_of(node, type, attrs.zero_point_first, std::span<Value* const>(operands, count));
-}
-
 bool make_quantize_static(Node& node) {
   if (!node.is(ops::quantize) || node.operand(1) == nullptr) return false;
   const QuantType* known = static_type(node);

@@ -13,10 +13,6 @@ Value* same_value(const Node& node);
 // are no valid parameters. For quantize, dequantize and fake_quantize nodes.
 const QuantType* static_type(const Node& node);
 
-// fake_quantize(x) as quantize and dequantize, which have the same bits; null if the node is none or if its type
-// cannot be a stored one. The new nodes stand before `node`.
-Node* split_fake_quantize(Node& node);
-
 // quantize with constant scale operands becomes static: its dequantize readers get the result without operands.
 bool make_quantize_static(Node& node);
 

@@ -5,8 +5,9 @@
 // a_c = 1 up to rounding (the chain undoes what training put into the weights) leaves the weights alone; otherwise a_c
 // goes into the scales, its sign into the integers. b_c becomes the int32 bias. The quantizer in front of the batch norm
 // goes, so the result takes the parameters of the first quantizer after batch norm and activation: keeping the former
-// costs up to 40 dB when the batch norm shifts the distribution. It pays on every QAT graph. What is no such chain stays
-// whole, with the reason on record.
+// costs up to 40 dB when the batch norm shifts the distribution. Before that, fake quantization becomes quantize and
+// dequantize, so that a graph prepared for training folds like a converted one. It pays on every QAT graph. What is no
+// such chain stays whole, with the reason on record.
 #include <algorithm>
 #include <cmath>
 #include <optional>
@@ -17,6 +18,7 @@
 #include "ops/ops.h"
 #include "passes/qat/chain.h"
 #include "passes/qat/clip.h"
+#include "passes/qat/fake_quantize.h"
 #include "passes/qat/qat.h"
 
 namespace zp {
@@ -48,6 +50,7 @@ class BatchNormFold {
   BatchNormFold(PassContext& context, ClipCounts counts) : context_(context), counts_(std::move(counts)) {}
 
   Status run(Graph& graph) {
+    were_float_ = split_fake_quantizers(graph, kPass, constants_, context_.records);
     for (Node* node : graph.nodes()) {
       if (node->is(ops::batch_norm)) {
         ZP_CHECK(fold_batch_norm(*node));
@@ -111,13 +114,14 @@ class BatchNormFold {
   Answer<Plan> make_plan(const Chain& chain, const ChainMap& map, const ClipAnswer& clip);
   std::optional<Why> plan_factors(const Chain& chain, const AffineMap& map, Plan* plan);
   std::optional<Why> plan_units(const Chain& chain, Plan* plan);
-  double predicted_change(const Chain& chain, const ChainMap& map, const ClipAnswer& clip, const Plan& plan) const;
+  double predicted_change(const Chain& chain, const ChainMap& map, const ClipAnswer& clip, const Plan& plan);
   Status apply(Chain& chain, const Plan& plan, bool drop_pair, const ClipAnswer& clip);
   void record(const Chain& chain, const Plan& plan, const std::vector<std::string>& nodes, bool drop_pair, const ClipAnswer& clip, int64_t saturated);
 
   PassContext& context_;
   ClipCounts counts_;
   ChannelConstants constants_;
+  std::unordered_set<const Node*> were_float_;  // convolutions of values that were fake-quantized
 };
 
 // a into factors of the weight: 1 within rounding stays, 0 clears the channel. A channel whose weights are all zero does
@@ -201,7 +205,7 @@ Answer<Plan> BatchNormFold::make_plan(const Chain& chain, const ChainMap& map, c
 
 // |folded - archive| in the value at the chain's end: half a step of the dropped quantizer through the map, half a unit
 // of the bias, the deviations of a that were dropped, coarser weights, and the float roundings of the archive's chain.
-double BatchNormFold::predicted_change(const Chain& chain, const ChainMap& map, const ClipAnswer& clip, const Plan& plan) const {
+double BatchNormFold::predicted_change(const Chain& chain, const ChainMap& map, const ClipAnswer& clip, const Plan& plan) {
   const ConvSite& site = chain.site;
   const Answer<std::vector<double>> scales = weight_scales(site);
   const QuantType& weight = *site.weight_type();
@@ -214,6 +218,10 @@ double BatchNormFold::predicted_change(const Chain& chain, const ChainMap& map, 
   const Type& w = site.weight_dequantize->operand(0)->type();
   const double products = static_cast<double>(w.elements()) / static_cast<double>(std::max<int64_t>(site.channels_per_scale_run, 1));
   if (chain.quantize != nullptr) step = chain.quantize->result()->type().quant->scale;
+  std::vector<double> absolute;  // sums of |weight integers|, read only where the archive's sum was a float one
+  if (were_float_.contains(site.node)) {
+    if (auto reach = weight_reach(site, constants_.values())) absolute = reach->absolute;
+  }
   const double roundings = 0x1p-23 * static_cast<double>(chain.steps.size() + 4);
   double bound = 0;
   for (size_t c = 0; c < plan.factor.size(); ++c) {
@@ -226,6 +234,7 @@ double BatchNormFold::predicted_change(const Chain& chain, const ChainMap& map, 
     const double shrink = plan.shrink.empty() ? 1.0 : plan.shrink[c];
     if (plan.integer_bias) change += unit * std::max(std::abs(plan.factor[c]), 0x1p-100) / shrink / 2;
     if (shrink != 1.0) change += products * input_reach * unit * a / shrink / 2;
+    if (!absolute.empty()) change += a * float_sum_error(products, absolute[c] * input_reach * unit);
     const double magnitude = map.magnitude.a[c].standard() * reach + map.magnitude.b[c].standard() + a * reach;
     bound = std::max(bound, change + roundings * magnitude);
   }

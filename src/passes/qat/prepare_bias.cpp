@@ -102,7 +102,8 @@ class BiasPreparation {
     double error = 0;
     for (size_t c = 0; c < values.size(); ++c) {
       const double nearest = std::clamp(std::nearbyint(values[c] / units.units[c]), -0x1p31, 0x1p31 - 1) * units.units[c];
-      error = std::max(error, std::abs(nearest - values[c]) * (1 + 1e-6));
+      if (nearest == values[c]) continue;
+      error = std::max(error, std::abs(nearest - values[c]) + largest_sum(site, units.units[c], values[c]) * 0x1p-23);
     }
     Node* node = qat::set_bias(site, made.value);
     RewriteRecord record{.pass = std::string(kPass), .pattern = "int32-bias", .nodes = source_names(*node), .into = std::string(node->name()),
@@ -114,6 +115,14 @@ class BiasPreparation {
     }
     context_.records.rewrites.push_back(std::move(record));
     return {};
+  }
+
+  // No result is larger: bounds what its rounding to float may change.
+  static double largest_sum(const ConvSite& site, double unit, double bias) {
+    const QuantType& input = *site.input_type();
+    const QuantType& weight = *site.weight_type();
+    const double products = static_cast<double>(site.weight_dequantize->operand(0)->type().elements()) / static_cast<double>(site.channels_per_scale_run);
+    return std::abs(bias) + unit * products * static_cast<double>(input.qmax - input.qmin) * static_cast<double>(weight.qmax - weight.qmin);
   }
 
   void keep(const Node& node, const Why& why) {
