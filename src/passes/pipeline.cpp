@@ -31,7 +31,7 @@ const PassCard* find_pass(std::string_view name) {
 }
 
 std::vector<std::string> default_passes() {
-  return {"cleanup", "prepare-bias", "fold-qat-batch-norm", "fold-shape", "move-qdq", "fuse-qdq", "cleanup"};
+  return {"cleanup", "fold-qat-batch-norm", "prepare-bias", "fold-shape", "move-qdq", "fuse-qdq", "cleanup"};
 }
 
 namespace {
