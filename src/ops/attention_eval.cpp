@@ -149,13 +149,14 @@ struct Term {
 template <typename T>
 T sum_of_products(std::span<const Term<T>> terms, std::span<const int64_t> base, std::span<const int> inner,
                   const std::map<int, int64_t>& extents) {
-  Lanes16<T> sum;
-  std::vector<int64_t> at(base.begin(), base.end()), index(inner.size(), 0);
-  int64_t count = 1;
-  for (int label : inner) count *= extents.at(label);
+  using Wrapping = std::conditional_t<std::is_integral_v<T>, uint64_t, T>;
+  Lanes16<Wrapping> sum;
+  std::vector<int64_t> at(base.begin(), base.end()), index(inner.size(), 0), counts;
+  for (int label : inner) counts.push_back(extents.at(label));
+  const int64_t count = product(counts);
   for (int64_t i = 0; i < count; ++i) {
-    T value = terms[0].data[at[0]];
-    for (size_t t = 1; t < terms.size(); ++t) value *= terms[t].data[at[t]];
+    auto value = static_cast<Wrapping>(terms[0].data[at[0]]);
+    for (size_t t = 1; t < terms.size(); ++t) value *= static_cast<Wrapping>(terms[t].data[at[t]]);
     sum.add(i, value);
     for (size_t d = inner.size(); d-- > 0;) {
       const int64_t extent = extents.at(inner[d]);
@@ -165,7 +166,7 @@ T sum_of_products(std::span<const Term<T>> terms, std::span<const int64_t> base,
       index[d] = 0;
     }
   }
-  return sum.total();
+  return static_cast<T>(sum.total());
 }
 
 // The values of a term in the order of `labels` (extents as given; missing labels have extent 1).
@@ -200,9 +201,9 @@ Result<Tensor> pair_product(std::span<const Term<T>> terms, const Equation& equa
     return a;
   };
   const auto count = [&](std::span<const int> labels) {
-    int64_t n = 1;
-    for (int label : labels) n *= extents.at(label);
-    return n;
+    std::vector<int64_t> counts;
+    for (int label : labels) counts.push_back(extents.at(label));
+    return product(counts);
   };
   ZP_TRY(const Tensor a, arranged(terms[0], join(batch, left, inner), extents));
   ZP_TRY(const Tensor b, arranged(terms[1], join(batch, right, inner), extents));
@@ -210,18 +211,18 @@ Result<Tensor> pair_product(std::span<const Term<T>> terms, const Equation& equa
   const std::vector<int> order = join(batch, left, right);
   std::vector<int64_t> shape;
   for (int label : order) shape.push_back(extents.at(label));
-  ZP_TRY(Tensor product, Tensor::make(kDTypeOf<T>, shape));
+  ZP_TRY(Tensor sums, Tensor::make(kDTypeOf<T>, shape));
   parallel_for(batches, std::max<int64_t>(1, 65536 / std::max<int64_t>(1, rows * cols * depth)), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       Epilogue e;
-      e.out = &product;
+      e.out = &sums;
       e.start = i * rows * cols;
       e.outer_step = cols;
       multiply({.factor = {&a}, .offset = i * rows * depth, .rows = rows, .row_step = depth},
                {.factor = {&b}, .offset = i * cols * depth, .rows = cols, .row_step = depth}, Depth::whole(depth), arithmetic, e);
     }
   });
-  Term<T> result{.data = product.template data<T>()};
+  Term<T> result{.data = sums.template data<T>()};
   int64_t step = 1;
   for (size_t d = order.size(); d-- > 0;) {
     result.strides[order[d]] = step;
@@ -230,21 +231,15 @@ Result<Tensor> pair_product(std::span<const Term<T>> terms, const Equation& equa
   return arranged(result, equation.result, extents);
 }
 
+bool has(std::span<const int> labels, int label) { return std::find(labels.begin(), labels.end(), label) != labels.end(); }
+
+// One or two terms at once; a label of both that is not in the result is summed last.
 template <typename T>
 Result<Tensor> contract(std::span<const Term<T>> terms, const Equation& equation, const std::map<int, int64_t>& extents) {
   std::vector<int> inner;
-  for (const std::vector<int>& labels : equation.operands) {
-    for (int label : labels) {
-      const bool out = std::find(equation.result.begin(), equation.result.end(), label) != equation.result.end();
-      if (!out && std::find(inner.begin(), inner.end(), label) == inner.end()) inner.push_back(label);
-    }
-  }
-  if constexpr (std::is_floating_point_v<T>) {
-    bool pair = terms.size() == 2;
-    for (int label : inner) pair = pair && terms[0].strides.contains(label) && terms[1].strides.contains(label);
-    const Arithmetic arithmetic = sizeof(T) == 8 ? Arithmetic::Double : Arithmetic::Float;
-    if (pair) return pair_product(terms, equation, inner, extents, arithmetic);
-  }
+  for (const std::vector<int>& labels : equation.operands)
+    for (int label : labels)
+      if (!has(equation.result, label) && !has(inner, label)) inner.push_back(label);
   std::vector<int64_t> shape;
   std::vector<std::vector<int64_t>> strides(terms.size());
   for (int label : equation.result) {
@@ -252,6 +247,11 @@ Result<Tensor> contract(std::span<const Term<T>> terms, const Equation& equation
     for (size_t t = 0; t < terms.size(); ++t) strides[t].push_back(terms[t].stride(label));
   }
   ZP_TRY(Tensor out, Tensor::make(kDTypeOf<T>, shape));
+  if (out.elements() == 0) return out;
+  if constexpr (std::is_floating_point_v<T>) {
+    const Arithmetic arithmetic = sizeof(T) == 8 ? Arithmetic::Double : Arithmetic::Float;
+    if (terms.size() == 2) return pair_product(terms, equation, inner, extents, arithmetic);
+  }
   T* to = out.template mutable_data<T>();
   for_each_row(shape, strides, [&](int64_t at, const int64_t* from, int64_t length, const int64_t* step) {
     std::vector<int64_t> base(from, from + terms.size());
@@ -261,6 +261,62 @@ Result<Tensor> contract(std::span<const Term<T>> terms, const Equation& equation
     }
   });
   return out;
+}
+
+// Values and strides of a term whose labels have been made distinct.
+template <typename T>
+Term<T> term_of(const Tensor& values, std::span<const int> labels) {
+  Term<T> term{.data = values.template data<T>()};
+  int64_t step = 1;
+  for (size_t d = labels.size(); d-- > 0;) {
+    const int64_t own = values.shape()[d];
+    term.strides[labels[d]] += own == 1 ? 0 : step;
+    step *= own;
+  }
+  return term;
+}
+
+// From left to right, two terms at a time. Before, each term sums the labels that no other term and not the result has.
+template <typename T>
+Result<Tensor> contract_all(std::vector<Tensor> values, Equation equation, const std::map<int, int64_t>& extents) {
+  const auto needed = [&](size_t first_other, size_t own) {
+    std::vector<int> labels = equation.result;
+    for (size_t t = first_other; t < equation.operands.size(); ++t)
+      if (t != own) labels.insert(labels.end(), equation.operands[t].begin(), equation.operands[t].end());
+    return labels;
+  };
+  const auto kept = [](std::span<const int> labels, std::span<const int> wanted) {
+    std::vector<int> distinct;
+    for (int label : labels)
+      if (has(wanted, label) && !has(distinct, label)) distinct.push_back(label);
+    return distinct;
+  };
+  for (size_t t = 0; values.size() > 1 && t < values.size(); ++t) {
+    const std::vector<int> labels = kept(equation.operands[t], needed(0, t));
+    if (labels == equation.operands[t]) continue;
+    const Term<T> term[] = {term_of<T>(values[t], equation.operands[t])};
+    std::map<int, int64_t> own;
+    for (size_t d = 0; d < equation.operands[t].size(); ++d) {
+      int64_t& extent = own.emplace(equation.operands[t][d], 1).first->second;
+      extent = std::max(extent, values[t].shape()[d]);
+      if (values[t].shape()[d] == 0) extent = 0;
+    }
+    ZP_TRY(values[t], contract<T>(term, {{equation.operands[t]}, labels}, own));
+    equation.operands[t] = labels;
+  }
+  while (values.size() > 2) {
+    std::vector<int> both = equation.operands[0];
+    both.insert(both.end(), equation.operands[1].begin(), equation.operands[1].end());
+    const std::vector<int> labels = kept(both, needed(2, values.size()));
+    const Term<T> terms[] = {term_of<T>(values[0], equation.operands[0]), term_of<T>(values[1], equation.operands[1])};
+    ZP_TRY(values[0], contract<T>(terms, {{equation.operands[0], equation.operands[1]}, labels}, extents));
+    equation.operands[0] = labels;
+    values.erase(values.begin() + 1);
+    equation.operands.erase(equation.operands.begin() + 1);
+  }
+  std::vector<Term<T>> terms;
+  for (size_t t = 0; t < values.size(); ++t) terms.push_back(term_of<T>(values[t], equation.operands[t]));
+  return contract<T>(terms, equation, extents);
 }
 
 template <typename T>
@@ -279,17 +335,7 @@ Result<Tensor> einsum_as(EvalArgs& args, const Equation& equation) {
       if (own != 1) extent = own;
     }
   }
-  std::vector<Term<T>> terms(values.size());
-  for (size_t i = 0; i < values.size(); ++i) {
-    terms[i].data = values[i].template data<T>();
-    int64_t step = 1;
-    for (size_t d = equation.operands[i].size(); d-- > 0;) {
-      const int64_t own = values[i].shape()[d];
-      terms[i].strides[equation.operands[i][d]] += own == 1 ? 0 : step;
-      step *= own;
-    }
-  }
-  return contract<T>(terms, equation, extents);
+  return contract_all<T>(std::move(values), equation, extents);
 }
 
 }  // namespace
@@ -338,6 +384,7 @@ Status eval_scaled_dot_product_attention(EvalArgs& args) {
   std::vector<int64_t> shape = a.lead;
   shape.insert(shape.end(), {a.queries, a.values});
   ZP_TRY(Tensor out, Tensor::make(dtype, std::move(shape)));
+  if (out.elements() == 0) return finish(args, std::move(out));
   FirstError error;
   parallel_for(product(a.lead), 1, [&](int64_t begin, int64_t end) {
     for (int64_t batch = begin; batch < end; ++batch) {

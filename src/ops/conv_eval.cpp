@@ -44,25 +44,33 @@ Result<Window> window_of(const EvalArgs& args, bool transposed) {
   v.batch = lead == 1 ? x[0] : 1;
   v.channels = x[lead];
   v.groups = attrs.groups;
-  v.out_channels = transposed ? w[1] * attrs.groups : w[0];
+  int64_t taken = w[0];
+  v.out_channels = w[0];
+  if (__builtin_mul_overflow(w[1], attrs.groups, transposed ? &v.out_channels : &taken)) {
+    return args.node.error(std::string(args.node.op().name) + ".c5", std::to_string(attrs.groups) + " groups");
+  }
   for (size_t d = 0; d < spatial; ++d) {
     const size_t at = 3 - spatial + d;
     v.in[at] = x[lead + 1 + d];
     v.kernel[at] = w[2 + d];
     v.stride[at] = entry(attrs.stride, d, 1);
     v.dilation[at] = entry(attrs.dilation, d, 1);
+    if (v.kernel[at] > (int64_t{1} << 31)) {
+      return args.node.error(std::string(args.node.op().name) + ".c7", "kernel " + std::to_string(v.kernel[at]));
+    }
     v.before[at] = attrs.pad_mode == "same"    ? v.dilation[at] * (v.kernel[at] - 1) / 2
                    : attrs.pad_mode == "valid" ? 0
                                                : entry(attrs.padding, d, 0);
-    const int64_t reach = v.dilation[at] * (v.kernel[at] - 1);
-    if (attrs.pad_mode == "same") {
-      v.out[at] = v.in[at];
-    } else if (transposed) {
-      v.out[at] = (v.in[at] - 1) * v.stride[at] - 2 * v.before[at] + reach + entry(attrs.output_padding, d, 0) + 1;
-    } else {
-      const int64_t span = v.in[at] + 2 * v.before[at] - reach - 1;
-      v.out[at] = span < 0 ? -1 : span / v.stride[at] + 1;
+    // Extents of empty tensors and attributes may be anything: 128 bits hold every product of two.
+    const __int128 reach = static_cast<__int128>(v.dilation[at]) * (v.kernel[at] - 1);
+    __int128 out = v.in[at];
+    if (transposed) {
+      out = static_cast<__int128>(v.in[at] - 1) * v.stride[at] - 2 * v.before[at] + reach + entry(attrs.output_padding, d, 0) + 1;
+    } else if (attrs.pad_mode != "same") {
+      const __int128 span = static_cast<__int128>(v.in[at]) + 2 * v.before[at] - reach - 1;
+      out = span < 0 ? -1 : span / v.stride[at] + 1;
     }
+    v.out[at] = out >= 0 && out <= INT64_MAX / 2 ? static_cast<int64_t>(out) : -1;
     if (v.out[at] < 0 || v.kernel[at] < 1) {
       return args.node.error(std::string(args.node.op().name) + ".c7",
                              "kernel " + std::to_string(v.kernel[at]) + " does not fit input " + std::to_string(v.in[at]) +
@@ -73,9 +81,8 @@ Result<Window> window_of(const EvalArgs& args, bool transposed) {
   v.out_shape.push_back(v.out_channels);
   for (size_t d = 3 - spatial; d < 3; ++d) v.out_shape.push_back(v.out[d]);
   // Shapes that were symbolic when types were inferred are checked here.
-  const int64_t taken = transposed ? w[0] : w[1] * attrs.groups;
   const bool bias_fits = args.in.size() < 3 || args.in[2] == nullptr || args.in[2]->elements() == v.out_channels;
-  if (taken != v.channels || v.channels % v.groups != 0 || v.out_channels % v.groups != 0 || !bias_fits) {
+  if (taken != v.channels || v.channels == 0 || v.channels % v.groups != 0 || v.out_channels % v.groups != 0 || !bias_fits) {
     return args.node.error(std::string(args.node.op().name) + ".c4",
                            "input has " + std::to_string(v.channels) + " channels but the weight takes " +
                                std::to_string(taken) + " in " + std::to_string(v.groups) + " groups");
@@ -263,6 +270,8 @@ Status eval(EvalArgs& args, bool transposed) {
   ConvJob job;
   ZP_TRY(job.window, window_of(args, transposed));
   const Window& v = job.window;
+  ZP_TRY(Tensor out, Tensor::make(result_dtype(args) == DType::F64 ? DType::F64 : DType::F32, v.out_shape));
+  if (out.elements() == 0) return finish(args, std::move(out));
   job.x = factor_of(args, 0);
   job.w = factor_of(args, 1);
   const int64_t depth = v.group_channels() * v.taps();
@@ -295,7 +304,6 @@ Status eval(EvalArgs& args, bool transposed) {
     ZP_TRY(job.rows, regroup(v, *job.w.tensor));
   }
   ZP_TRY(job.bias, read_bias(factor_of(args, 2), units));
-  ZP_TRY(Tensor out, Tensor::make(result_dtype(args) == DType::F64 ? DType::F64 : DType::F32, v.out_shape));
   switch (job.arithmetic) {
     case Arithmetic::Narrow: run_conv<int16_t>(job, out); break;
     case Arithmetic::Wide: run_conv<int32_t>(job, out); break;

@@ -134,8 +134,12 @@ Result<Tensor> round_to(const Tensor& x, DType dtype) {
 
 int64_t product(std::span<const int64_t> shape, size_t begin, size_t end) {
   int64_t count = 1;
-  for (size_t d = begin; d < end; ++d) count *= shape[d];
-  return count;
+  bool overflows = false;
+  for (size_t d = begin; d < end; ++d) {
+    if (shape[d] == 0) return 0;
+    overflows = __builtin_mul_overflow(count, shape[d], &count) || overflows;
+  }
+  return overflows ? INT64_MAX : count;
 }
 
 std::vector<int64_t> broadcast_strides(std::span<const int64_t> shape, std::span<const int64_t> out) {

@@ -60,7 +60,7 @@ std::vector<int64_t> broadcast_shape(std::span<const int64_t> a, std::span<const
 using RowVisitor = std::function<void(int64_t out, const int64_t* in, int64_t length, const int64_t* step)>;
 void for_each_row(std::span<const int64_t> out_shape, std::span<const std::vector<int64_t>> in_strides, const RowVisitor& row);
 
-// Product of the dims in [begin, end).
+// Product of the dims in [begin, end); INT64_MAX if it is larger, which only shapes of tensors without elements can be.
 int64_t product(std::span<const int64_t> shape, size_t begin, size_t end);
 inline int64_t product(std::span<const int64_t> shape) { return product(shape, 0, shape.size()); }
 

@@ -1,6 +1,7 @@
 // linear, matmul, addmm, baddbmm and int_mm as products of rows: a row of the left factor times a row of the transposed
 // right factor. Plain integers multiply in wrapping 64-bit arithmetic, as the source's integer matmul does.
 #include <algorithm>
+#include <cmath>
 
 #include "ops/affine_eval.h"
 #include "ops/conv.h"
@@ -142,12 +143,13 @@ bool broadcasts_to(std::span<const int64_t> shape, std::span<const int64_t> out)
 // How a product is completed: alpha * sums + beta * bias, the bias broadcast to the product's shape.
 struct Addend {
   Factor bias;
-  double alpha = 1, beta = 1;
+  Number alpha = Number::of_int(1), beta = Number::of_int(1);
 };
 
 // Integers: alpha and beta are integers too, everything wraps at 64 bits.
 template <typename T>
 void multiply_integers(const RowsView& a, const RowsView& b, int64_t depth, int64_t start, Tensor& out) {
+  if (out.elements() == 0) return;
   const T* x = a.factor.tensor->data<T>() + a.offset;
   const T* y = b.factor.tensor->data<T>() + b.offset;
   parallel_for(a.rows, std::max<int64_t>(1, 4096 / std::max<int64_t>(1, depth)), [&](int64_t begin, int64_t end) {
@@ -165,8 +167,10 @@ void multiply_integers(const RowsView& a, const RowsView& b, int64_t depth, int6
 }
 
 void add_integers(const Addend& addend, Tensor& out) {
-  const auto alpha = static_cast<uint64_t>(static_cast<int64_t>(addend.alpha));
-  const auto beta = static_cast<uint64_t>(static_cast<int64_t>(addend.beta));
+  const auto whole = [](const Number& n) {
+    return static_cast<uint64_t>(n.kind == Number::Float ? saturate_to_int(std::trunc(n.f), INT64_MIN, INT64_MAX) : n.i);
+  };
+  const uint64_t alpha = whole(addend.alpha), beta = whole(addend.beta);
   const std::vector<int64_t> steps[] = {broadcast_strides(addend.bias.tensor->shape(), out.shape())};
   for_each_row(out.shape(), steps, [&](int64_t at, const int64_t* from, int64_t length, const int64_t* step) {
     for (int64_t i = 0; i < length; ++i) {
@@ -195,7 +199,7 @@ Status products(EvalArgs& args, Matrices a, Matrices b, const Addend& addend) {
   if (a.depth != b.depth) return refuse_shapes(args, "c2", a.depth, b.depth);
   const std::vector<int64_t> lead =
       broadcast_shape(lead_of(a.factor.tensor->shape()), lead_of(b.factor.tensor->shape()));
-  const int64_t batches = product(lead), size = a.rows * b.rows;
+  const int64_t batches = product(lead), size = product(std::vector<int64_t>{a.rows, b.rows});
   std::vector<int64_t> shape = lead;
   if (a.row_dim >= 0) shape.push_back(a.rows);
   if (b.row_dim >= 0) shape.push_back(b.rows);
@@ -208,7 +212,7 @@ Status products(EvalArgs& args, Matrices a, Matrices b, const Addend& addend) {
   };
   if (plain_integers(a.factor, b.factor)) {
     ZP_TRY(Tensor out, Tensor::make(a.factor.tensor->dtype(), std::move(shape)));
-    for (int64_t batch = 0; batch < batches; ++batch) {
+    for (int64_t batch = 0; batch < batches && out.elements() > 0; ++batch) {
       dispatch_integer(out.dtype(), [&](auto* type) {
         multiply_integers<std::remove_pointer_t<decltype(type)>>(view(a, batch, false), view(b, batch, false), a.depth,
                                                                  batch * size, out);
@@ -221,10 +225,12 @@ Status products(EvalArgs& args, Matrices a, Matrices b, const Addend& addend) {
   Plan plan;
   ZP_CHECK(make_plan(args, a, b, scales_allow_exact(a, b), &plan));
   ZP_TRY(Tensor out, make_sums(args, std::move(shape)));
-  const bool scaled = addend.alpha != 1 || addend.beta != 1;
+  if (out.elements() == 0) return finish(args, std::move(out));
+  const double alpha = addend.alpha.as_double(), beta = addend.beta.as_double();
+  const bool scaled = alpha != 1 || beta != 1;
   Bias bias;
   std::vector<int64_t> bias_steps;
-  if (addend.bias.tensor != nullptr && addend.beta != 0) {
+  if (addend.bias.tensor != nullptr && beta != 0) {
     // A bias along the columns may be in units of the accumulator; any other is real.
     const std::vector<int64_t>& bias_shape = addend.bias.tensor->shape();
     const bool along_cols = addend.bias.tensor->elements() == b.rows && !bias_shape.empty() && bias_shape.back() == b.rows;
@@ -236,8 +242,8 @@ Status products(EvalArgs& args, Matrices a, Matrices b, const Addend& addend) {
     e.out = &out;
     e.start = batch * size;
     e.outer_step = b.rows;
-    e.alpha = addend.alpha;
-    e.beta = addend.beta;
+    e.alpha = alpha;
+    e.beta = beta;
     use_bias(e, bias);
     if (!bias_steps.empty()) {
       const size_t rank = bias_steps.size();
@@ -289,6 +295,7 @@ Status eval_linear(EvalArgs& args) {
   }
   ZP_CHECK(make_plan(args, a, b, scales_allow_exact(a, b), &plan));
   ZP_TRY(Tensor out, make_sums(args, std::move(out_shape)));
+  if (out.elements() == 0) return finish(args, std::move(out));
   RowsView rows = view_of(a, std::vector<int64_t>(shape.size(), 0), false);
   const RowsView cols = view_of(b, std::vector<int64_t>(w.tensor->shape().size(), 0), plan.exact());
   if (plan.exact() && product(x.quant->grid) != 1) {
@@ -319,7 +326,7 @@ Status eval_matmul(EvalArgs& args) {
 Status eval_addmm(EvalArgs& args) {
   const auto& attrs = args.node.attrs<AddmmAttrs>();
   const Factor a = factor_of(args, 1), b = factor_of(args, 2);
-  return products(args, left_of(a), right_of(b), {factor_of(args, 0), attrs.alpha.as_double(), attrs.beta.as_double()});
+  return products(args, left_of(a), right_of(b), {factor_of(args, 0), attrs.alpha, attrs.beta});
 }
 
 Status eval_int_mm(EvalArgs& args) {

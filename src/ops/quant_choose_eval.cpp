@@ -134,13 +134,9 @@ Status eval_choose_qparams(EvalArgs& args) {
   }
   QuantParams params;
   params.type = &grid_type;
-  params.grid.assign(x.shape().size(), 1);
-  int64_t cells = 1;
-  for (size_t d = 0; d < x.shape().size(); ++d) {
-    const int64_t block = std::max<int64_t>(block_extent(grid_type, x.shape(), d), 1);
-    params.grid[d] = (x.shape()[d] + block - 1) / block;
-    cells *= params.grid[d];
-  }
+  params.grid = quant_grid(grid_type, x.shape());
+  const int64_t cells = whole ? 1 : product(params.grid);
+  if (!whole && x.elements() == 0) return args.node.error("choose_qparams.empty", "there are no elements to take a range of");
 
   std::vector<CellRange> ranges(static_cast<size_t>(cells));
   // Runs of one cell may be visited by several threads; minima and maxima do not depend on the order.

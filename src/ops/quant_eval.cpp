@@ -185,14 +185,12 @@ Result<QuantParams> resolve_quant(Context& context, const QuantType& quant, std:
   if (!quant.dynamic) return quant_params(context, quant, shape);
   QuantParams p;
   p.type = &quant;
-  p.grid.assign(shape.size(), 1);
-  int64_t cells = 1;
-  for (size_t d = 0; d < shape.size(); ++d) {
-    const int64_t block = block_extent(quant, shape, d);
-    p.grid[d] = block <= 0 ? shape[d] : (shape[d] + block - 1) / block;
-    if (block <= 0 && shape[d] != 0) return Error("quant.block", fmt::format("block extent {} in dim {}", block, d));
-    cells *= p.grid[d];
+  if ((quant.per_axis() && static_cast<size_t>(quant.axis) >= shape.size()) ||
+      (quant.per_block() && quant.block.size() != shape.size())) {
+    return Error("quant.grid", fmt::format("{} for a tensor of rank {}", quant_str(quant), shape.size()));
   }
+  p.grid = quant_grid(quant, shape);
+  const int64_t cells = product(p.grid);
   if (scale == nullptr) return Error("quant.scales", "a dynamic type has no scale operand");
   if (scale->elements() != cells) {
     return Error("quant.count", fmt::format("{} scales, the grid has {} cells", scale->elements(), cells));

@@ -49,11 +49,22 @@ inline int64_t block_extent(const QuantType& quant, std::span<const int64_t> sha
   return quant.block[d];
 }
 
+// Cells along each dim; a block that does not divide its dim leaves a smaller one at the end.
+inline std::vector<int64_t> quant_grid(const QuantType& quant, std::span<const int64_t> shape) {
+  std::vector<int64_t> grid(shape.size(), 1);
+  for (size_t d = 0; d < shape.size(); ++d) {
+    const int64_t block = std::max<int64_t>(1, block_extent(quant, shape, d));
+    grid[d] = shape[d] / block + (shape[d] % block != 0);
+  }
+  return grid;
+}
+
 // Visits all maximal runs of neighbouring elements that lie in one cell, in parallel: f(begin, end, cell).
 template <typename F>
 void for_each_run(std::span<const int64_t> shape, const QuantParams& params, const F& f) {
   constexpr int64_t kGrain = 1 << 14;
   const int64_t count = product(shape);
+  if (count == 0) return;
   size_t split = shape.size();  // the last dim that has several cells is split - 1
   while (split > 0 && params.grid[split - 1] <= 1) --split;
   if (split == 0) {

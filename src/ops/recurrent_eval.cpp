@@ -76,9 +76,9 @@ Status run_cell(RecurrentKind kind, const CellParameters& p, const Tensor& x, bo
   const int64_t time = x.shape()[0], batch = x.shape()[1], width = out.shape()[2];
   const int64_t gates = kind == RecurrentKind::Lstm ? 4 : kind == RecurrentKind::Gru ? 3 : 1;
   const int64_t size = p.w_ih.shape()[0] / gates, state = hidden.shape()[1];
-  ZP_TRY(const Tensor inputs, affine(x, 0, time * batch, p.w_ih, p.biases ? &p.b_ih : nullptr));
+  ZP_TRY(const Tensor inputs, affine(x, 0, product(x.shape(), 0, 2), p.w_ih, p.biases ? &p.b_ih : nullptr));
   ZP_TRY(Tensor raw, Tensor::make(x.dtype(), {batch, size}));  // hidden values before a projection
-  for (int64_t t = 0; t < time; ++t) {
+  for (int64_t t = 0; t < time && batch > 0; ++t) {
     const int64_t at = reverse ? time - 1 - t : t;
     ZP_TRY(const Tensor recurrent, affine(hidden, 0, batch, p.w_hh, p.biases ? &p.b_hh : nullptr));
     T* h = p.projected ? raw.mutable_data<T>() : hidden.mutable_data<T>();
