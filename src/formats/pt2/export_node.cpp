@@ -1,5 +1,7 @@
 #include "formats/pt2/export_node.h"
 
+#include "formats/pt2/integer_form.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -508,28 +510,7 @@ Result<bool> NodeWriter::try_row(const Overload& row, const SourceNode* source, 
   return true;
 }
 
-// Moving bytes, and choosing among values of one quantization, is the same on integers and on real numbers; all else
-// is arithmetic that archives hold between dequantize and quantize.
-Status NodeWriter::refuse_integer_form() const {
-  const QuantType* quant = nullptr;
-  bool mixed = false, quantized = false;
-  const auto look = [&](const Value* value) {
-    if (value == nullptr || !value->type().is_tensor()) return;
-    const Type& type = value->type();
-    if (type.quant != nullptr && quant != nullptr && type.quant != quant) mixed = true;
-    if (type.quant != nullptr) quant = type.quant;
-    else if (is_float(type.dtype)) mixed = true;
-    quantized |= type.quant != nullptr;
-  };
-  for (size_t i = 0; i < node_.operand_count(); ++i) look(node_.operand(i));
-  for (size_t i = 0; i < node_.result_count(); ++i) look(node_.result(i));
-  if (!quantized || node_.op().trait == Trait::ShapeOnly) return {};
-  if (node_.op().trait == Trait::SameQparams && !mixed) return {};
-  return Error("export.integer", fmt::format("{} works on quantized values; archives hold it between dequantize and quantize", node_.op().name));
-}
-
 Status NodeWriter::write_rows(const SourceNode* source) {
-  ZP_CHECK(refuse_integer_form());
   if (source != nullptr && source->overload != nullptr && source->overload->op == node_.op().name &&
       source->overload->hook.empty() && !needs_strides(source->overload->target)) {
     ZP_TRY(const bool done, try_row(*source->overload, source, Fit::Strict));
@@ -553,6 +534,7 @@ Status NodeWriter::write() {
   const SourceNode* source = source_node(node_, graph_.source());
   if (source != nullptr) text_.metadata = source->metadata;
   if (node_.is(kOpaqueOp)) return write_opaque(source);
+  if (computes_on_quantized(node_)) return write_integer_form(*this);
   if (const ExportHook hook = find_export_hook(node_)) return hook(*this);
   return write_rows(source);
 }

@@ -49,7 +49,6 @@ class NodeWriter {
   std::vector<Dim> without_symbols(std::span<const Dim> dims, std::string_view attr) const;
   bool fixed_hold(const Overload& row);
   bool others_default(const Overload& row);
-  Status refuse_integer_form() const;
 
   GraphWriter& graph_;
   const Node& node_;

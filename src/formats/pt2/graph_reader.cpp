@@ -1,5 +1,7 @@
 #include "formats/pt2/graph_reader.h"
 
+#include "formats/pt2/integer_form.h"
+
 #include <fmt/format.h>
 
 #include <bit>
@@ -69,6 +71,7 @@ GraphReader::GraphReader(ImportState& state, const GraphData& data, Graph& graph
 
 void GraphReader::set_current(const NodeData* node) {
   current_ = node;
+  current_row_ = node != nullptr ? find_overload(node->target) : nullptr;
   origin_ = nullptr;
   source_ = nullptr;
   if (node == nullptr) return;
@@ -83,8 +86,8 @@ void GraphReader::set_current(const NodeData* node) {
   const bool unnamed = node->outputs.empty() || node->outputs[0].text.empty();
   // Copies: the graph may outlive the archive.
   origin->name = context().text(!node->name.empty() ? node->name : unnamed ? node->target : node->outputs[0].text);
-  origin->target = context().text(short_target(node->target));
-  origin->module = context().text(node->module);
+  origin->target = current_row_ != nullptr ? current_row_->target : context().text(short_target(node->target));
+  origin->module = node->module;
   origin->format_data = source_;
   origin_ = origin;
 }
@@ -126,6 +129,22 @@ Value* GraphReader::literal(Number number, DType dtype) {
 }
 
 const Constant* GraphReader::constant_of(uint32_t index) const { return names_[index].value == nullptr ? names_[index].constant : nullptr; }
+
+bool GraphReader::read_as_number(uint32_t index) {
+  if (read_as_number_.empty()) {
+    read_as_number_.resize(names_.size());
+    for (const NodeData& node : data_.nodes) {
+      const Overload* row = find_overload(node.target);
+      for (const NamedArg& named : node.inputs) {
+        const ArgSpec* spec = row == nullptr ? nullptr : row->find(named.name);
+        if (spec != nullptr && (spec->to == ArgSpec::Operand || row->hook == "assert") && !named.arg.is_list()) continue;
+        for_each_name(named.arg, [&](const Arg& leaf) { read_as_number_[leaf.value] = true; });
+      }
+    }
+    for (const Arg& out : data_.outputs) for_each_name(out, [&](const Arg& leaf) { read_as_number_[leaf.value] = true; });
+  }
+  return read_as_number_[index];
+}
 
 Result<Value*> GraphReader::value_of(uint32_t index, bool plain_wanted) {
   Name& name = names_[index];
@@ -278,15 +297,18 @@ void GraphReader::read_nodes() {
 void GraphReader::read_node(const NodeData& node) {
   set_current(&node);
   inference_failed_ = false;
+  const Overload* row = current_row_;
   if (read_symbolic(node) || read_control(node)) return;
-  const Overload* row = find_overload(node.target);
-  if (aliases_.touches_poisoned(node)) return read_opaque(node, true);
+  const bool assertion = row != nullptr && row->hook == "assert";
+  if (!assertion && aliases_.touches_poisoned(node)) return read_opaque(node, true);
   Mutation mutation;
   const bool writes = aliases_.any_mutation() && AliasAnalysis::mutation_of(node, &mutation) && !mutation.ignored && !mutation.written.empty();
   if (row == nullptr) row = find_functional_overload(node.target);
-  if (row == nullptr) return read_opaque(node, node.outputs.empty());
-  NodeReader reader(*this, node, *row);
-  Result<bool> done = reader.translate();
+  const bool integer = node.target.starts_with(kIntegerNamespace);
+  if (row == nullptr && !integer) return read_opaque(node, node.outputs.empty());
+  static const Overload none{};
+  NodeReader reader(*this, node, integer ? none : *row);
+  Result<bool> done = integer ? reader.translate_integer_form() : reader.translate();
   if (!done.ok()) {
     state_.report(std::move(done).error(), &node);
     for (const Arg& out : named_results(node)) names_[out.value].missing = true;
@@ -305,7 +327,7 @@ void GraphReader::read_node(const NodeData& node) {
   }
   if (writes && reader.main_value() != nullptr) apply_mutation(node, mutation.written[0], reader.main_value());
   if (reader.main_ != nullptr) {
-    source_->overload = reader.row_;
+    source_->overload = integer ? nullptr : reader.row_;
     source_->op = &reader.main_->op();
     if (source_->op->attrs != nullptr) source_->attrs_hash = attrs_hash(*source_->op->attrs, reader.main_->attrs_data());
     ++state_.model.source_ops[std::string(reader.main_->op().name)];
@@ -364,8 +386,7 @@ void GraphReader::read_opaque(const NodeData& node, bool effect) {
 
 // Symbolic numbers are Dims: their nodes are not made, unless a reader needs one that no Dim can say.
 bool GraphReader::read_symbolic(const NodeData& node) {
-  const Overload* row = find_overload(node.target);
-  const bool reads_size = row != nullptr && row->hook == "sym";
+  const bool reads_size = current_row_ != nullptr && current_row_->hook == "sym";
   if (!is_arithmetic(node.target) && !reads_size) return false;
   for (const Arg& out : named_results(node)) names_[out.value].symbolic = &node;
   ++state_.model.source_ops[std::string(base_name(node.target))];
@@ -381,6 +402,7 @@ Status GraphReader::make_symbolic(uint32_t index) {
   names_[index].symbolic = nullptr;  // a cycle then reads an undefined name
   const NodeData* outer = current_;
   const Origin* outer_origin = origin_;
+  const Overload* outer_row = current_row_;
   SourceNode* outer_source = source_;
   const std::vector<std::string_view> outer_names = operand_names_;
   const size_t before = state_.errors.size();
@@ -390,6 +412,7 @@ Status GraphReader::make_symbolic(uint32_t index) {
   if (state_.model.source_ops[std::string(short_target(node->target))] == 0) state_.model.source_ops.erase(std::string(short_target(node->target)));
   current_ = outer;
   origin_ = outer_origin;
+  current_row_ = outer_row;
   source_ = outer_source;
   operand_names_ = outer_names;
   --symbol_depth_;

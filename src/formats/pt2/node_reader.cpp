@@ -10,7 +10,7 @@
 namespace zp::pt2 {
 namespace {
 
-constexpr Arg kAbsent{};
+const Arg kAbsent{};
 
 Number number_of(const Arg& arg) {
   if (arg.tag == ArgTag::Float) return Number::of_float(arg.f);
@@ -419,8 +419,8 @@ Result<bool> NodeReader::add_operands(const ArgSpec& spec, const Arg& a, std::ve
       if (spec.optional) put(at, nullptr);
       return spec.optional ? true : no(fmt::format("argument '{}' is missing", spec.name));
     case ArgTag::Tensor: {
-      // Bytes that only move may stay quantized; anything else sees plain integers.
-      const bool moves = main_card_ != nullptr && main_card_->trait == Trait::ShapeOnly && !main_card_->variadic();
+      // Bytes that only move may stay quantized; anything else sees plain integers: a padding value is one here.
+      const bool moves = main_card_ != nullptr && main_card_->trait == Trait::ShapeOnly && !main_card_->variadic() && !main_card_->has(kAddsElements);
       ZP_TRY(Value* value, moves ? graph_.moved_value(a.value) : graph_.value_of(a.value, true));
       put(at, value);
       return true;
@@ -429,7 +429,11 @@ Result<bool> NodeReader::add_operands(const ArgSpec& spec, const Arg& a, std::ve
       put(at, nullptr);
       numbers_.emplace_back(at, number_of(a));
       return true;
-    case ArgTag::SymInt: {
+    case ArgTag::SymInt: case ArgTag::SymFloat: case ArgTag::SymBool: {
+      if (Value* tensor = graph_.name(a.value).item_of) {
+        put(at, tensor);
+        return true;
+      }
       const auto d = dim_of(a);
       const OpDef* scalar = card("scalar_tensor");
       if (!d || scalar == nullptr) return no(fmt::format("argument '{}' is a symbolic number", spec.name));
@@ -483,8 +487,12 @@ bool NodeReader::set_attr(AttrBuilder& attrs, const ArgSpec& spec, const Arg& a)
         for (const Arg& item : a.items) values.push_back(static_cast<double>(item.i));
         return attrs.set_floats(field, values);
       }
-      const auto dims = dim_list(spec.name);
-      if (!dims) return false;
+      std::optional<std::vector<Dim>> dims = std::vector<Dim>();
+      for (const Arg& item : a.items) {
+        const auto d = dim_of(item);
+        if (!d) return false;
+        dims->push_back(*d);
+      }
       // A list of one stands for as many as the schema says.
       if (spec.fixed_size > 1 && dims->size() == 1) {
         const std::vector<Dim> wide(static_cast<size_t>(spec.fixed_size), dims->front());

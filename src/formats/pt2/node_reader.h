@@ -54,6 +54,8 @@ class NodeReader {
 
   // Translates by the row or its hook. False: this form has no translation, the node becomes opaque (`why()` says why).
   Result<bool> translate();
+  // Nodes of the namespace `zp`: operators on quantized values (integer_form.h).
+  Result<bool> translate_integer_form();
   const std::string& why() const { return why_; }
   Result<bool> no(std::string why) {
     why_ = std::move(why);
