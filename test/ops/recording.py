@@ -79,8 +79,8 @@ class Recorder:
             else:
                 self.lines.append(f"lit {'f64' if double else 'f32'} {o!r}")
 
-    def case(self, name, call, operands, attrs=None, tol="exact"):
-        """`call` gets the operands; `tol` is one text, or a list with one for each result."""
+    def case(self, name, call, operands, attrs=None, tol="exact", open=False):
+        """`call` gets the operands; `tol` is one text, or a list with one for each result; `open`: extents depend on values."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             plain = [o[0] if isinstance(o, tuple) else o for o in operands]
@@ -88,6 +88,8 @@ class Recorder:
         results = list(results) if isinstance(results, (list, tuple)) else [results]
         tols = [tol] * len(results) if isinstance(tol, str) else tol
         self._begin(name, operands, attrs or {})
+        if open:
+            self.lines.append("open")
         now = "exact"
         for r, t in zip(results, tols):
             if t != now:
