@@ -225,6 +225,22 @@ TEST_F(Cli, BrokenArchivesGiveOneErrorWithThePlace) {
   }
 }
 
+TEST_F(Cli, CheckReadsWhatInspectLeavesAlone) {
+  EXPECT_EQ(zp({"inspect", digits_, "--check"}).code, 0);
+  std::string bytes = read_all(digits_);
+  Entries e = Entries::of(bytes);
+  const std::string* weights = e.find("data/weights/weight_0");
+  ASSERT_NE(weights, nullptr);
+  const size_t at = bytes.find(*weights);
+  ASSERT_NE(at, std::string::npos);
+  bytes[at] = static_cast<char>(bytes[at] ^ 1);
+  write_all(file("flipped.pt2"), bytes);
+  EXPECT_EQ(zp({"inspect", file("flipped.pt2")}).code, 0);
+  const Done done = zp({"inspect", file("flipped.pt2"), "--check"});
+  EXPECT_EQ(done.code, 1);
+  EXPECT_NE(done.err.find("weight_0"), std::string::npos) << done.err;
+}
+
 TEST_F(Cli, WrongInputsAndTargets) {
   const Done missing = zp({"run", digits_});
   EXPECT_EQ(missing.code, 1);

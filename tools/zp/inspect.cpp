@@ -23,6 +23,7 @@ Status run_inspect(const Globals& globals, const Options& o) {
   load.max_errors = globals.max_errors;
   ZP_TRY(const std::unique_ptr<Model> model, load_model(o.model, load));
   if (o.check) {
+    ZP_CHECK(check_payloads(*model));
     std::vector<Diagnostic> problems = verify(*model, globals.max_errors);
     if (!problems.empty()) return Error(std::move(problems));
   }

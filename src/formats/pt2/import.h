@@ -19,6 +19,9 @@ struct ImportOptions {
   bool assume_contiguous_weights = false;
 };
 
+// Compares the checksum of every record of the archive a model was read from; nothing to do for other formats.
+Status check_payloads(const Model& model);
+
 Result<std::unique_ptr<Model>> import_pt2(const std::string& path, const ImportOptions& options = {});
 
 }  // namespace zp
