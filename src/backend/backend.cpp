@@ -238,6 +238,12 @@ std::optional<std::string_view> Backend::numerics(std::string_view key) const {
   return std::nullopt;
 }
 
+const ConfigDef* Backend::find_config(std::string_view name) const {
+  for (const ConfigDef& c : tree_.configs)
+    if (c.name == name) return &c;
+  return nullptr;
+}
+
 bool Backend::qat_output_after() const { return numerics("qat_output_quantizer").value_or("after") != "before"; }
 
 const rewrite::Expr* Backend::predicate(std::string_view name) const {

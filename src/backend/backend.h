@@ -35,8 +35,14 @@ struct Verdict {
   std::vector<rewrite::BoundSlot> slots;
   std::vector<std::vector<bool>> as_quantized;
   std::optional<Refusal> refusal;
+  std::optional<Refusal> passed_over;  // ok: why the nearest of the configurations before `types` did not fit
   bool ok() const { return !refusal.has_value(); }
   bool any_quantized() const;
+};
+
+struct AcceptOptions {
+  bool wish = false;                 // float values count as what they could be quantized to: for float graphs
+  const ConfigDef* config = nullptr; // only the dtype configurations it wishes for
 };
 
 // Which form of bias the kernels of an op take, in order of preference.
@@ -84,7 +90,8 @@ class Backend {
   std::string json() const;   // the same as data
 
   // May the operators of this match run as what the pattern becomes?
-  backend::Verdict accepts(const rewrite::Match& match) const;
+  backend::Verdict accepts(const rewrite::Match& match, const backend::AcceptOptions& options = {}) const;
+  const backend::ConfigDef* find_config(std::string_view name) const;
 
   // May operand `operand` of `op` (a weight) be quantized like this? Asked by passes that change weights.
   backend::WeightAnswer takes_weight_quant(const OpDef& op, size_t operand, const QuantType& quant,

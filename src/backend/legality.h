@@ -21,6 +21,9 @@ class MatchScope : public rewrite::ExprScope {
   std::span<const rewrite::BoundSlot> slots_;
 };
 
+// A quantization in words, or the plain type.
+std::string reading_text(Context& context, const rewrite::SlotReading& reading);
+
 // Fields of a slot that expressions may ask for.
 std::span<const std::string_view> slot_fields();
 
@@ -31,9 +34,9 @@ struct ElemAnswer {
   std::string why;     // of that alternative: "zero points are not 0"
 };
 // Is a reading one of these elements? `axes` of a weight; `scope` answers derived parameters (may be null: they are
-// then not checked).
+// then not checked). With `wish`, a float value counts as whatever it could be quantized to.
 ElemAnswer accepts_reading(Context& context, std::span<const Elem> elems, const rewrite::SlotReading& reading, Role role,
-                           const rewrite::WeightAxes& axes, const rewrite::ExprScope* scope);
+                           const rewrite::WeightAxes& axes, const rewrite::ExprScope* scope, bool wish = false);
 // The same for a quantization alone.
 ElemAnswer accepts_quant(Context& context, const Elem& elem, const QuantType& quant, std::span<const Dim> shape,
                          const rewrite::WeightAxes& axes);

@@ -78,6 +78,7 @@ int run_main(int argc, char** argv) {
   add_run(app, globals);
   add_inspect(app, globals);
   add_explain(app, globals);
+  add_match(app, globals);
   add_compare(app, globals);
   add_convert(app, globals);
   add_backend(app, globals);

@@ -37,6 +37,7 @@ constexpr std::string_view kPass = "fuse-qdq";
 struct Attempt {
   const PatternDef* pattern = nullptr;
   Refusal refusal;
+  bool root = false;  // the node is the root of the attempt
   int score = -1;
 };
 
@@ -71,6 +72,7 @@ class Fusion {
     fuse::Applier applier(graph);
     for (size_t index : chosen) apply(applier, candidates[index].match);
     for (Node* node : graph.nodes()) explain(node);
+    if (!errors_.empty()) return Error(std::move(errors_));
     return {};
   }
 
@@ -112,7 +114,7 @@ class Fusion {
       if (node == nullptr) continue;
       const int score = 8 * refusal.progress + static_cast<int>(length) + (node == root ? 1000 : 0);
       Attempt& best = attempts_[node];
-      if (score > best.score) best = {&pattern, refusal, score};
+      if (score > best.score) best = {&pattern, refusal, node == root, score};
     }
   }
 
@@ -169,7 +171,22 @@ class Fusion {
       return note(match.nodes, match.root(), *verdict.pattern, std::move(r), match.variant->length());
     }
     fused_.insert(*fused);
-    record(**fused, verdict, std::move(replaced), "");
+    record(**fused, verdict, std::move(replaced), float_remark(verdict, match.root()));
+  }
+
+  // Integers stand at an operand or the result, and yet the operator takes the real value: says why.
+  std::string float_remark(const Verdict& verdict, const Node* root) const {
+    for (size_t s = 0; s < verdict.slots.size(); ++s) {
+      const rewrite::BoundSlot& slot = verdict.slots[s];
+      for (size_t k = 0; k < slot.readings.size(); ++k) {
+        const bool ignored = slot.readings[k].quant != nullptr && !verdict.as_quantized[s][k] && slot.name.role != Role::Bias;
+        if (!ignored) continue;
+        std::string why = verdict.passed_over ? verdict.passed_over->text : "";
+        if (const auto other = attempts_.find(root); why.empty() && other != attempts_.end()) why = other->second.refusal.text;
+        return fmt::format("; {} is taken as float: {}", slot.name.result ? "the result" : slot.name.card, why);
+      }
+    }
+    return {};
   }
 
   void record(const Node& fused, const Verdict& verdict, std::vector<std::string> nodes, std::string_view remark) {
@@ -203,6 +220,7 @@ class Fusion {
       record.wanted = r.wanted;
       record.found = r.found;
       record.text = fmt::format("{} is not fused: {}; pattern {} of backend {} wants {}", who, r.text, record.pattern, backend_.name(), r.wanted);
+      if (attempt->second.root) otherwise(*attempt->second.pattern, *node, record.text);
     } else {
       record.clause = "pattern";
       record.wanted = fmt::format("a pattern of backend {}", backend_.name());
@@ -210,6 +228,17 @@ class Fusion {
       record.text = fmt::format("{} is not fused: {}", who, why_without_pattern(*node));
     }
     context_.records.kept.push_back(std::move(record));
+  }
+
+  // What the pattern asks for where it does not fit.
+  void otherwise(const PatternDef& pattern, const Node& node, const std::string& text) {
+    if (!pattern.otherwise || *pattern.otherwise == backend::Otherwise::Float) return;
+    if (*pattern.otherwise == backend::Otherwise::Warn) {
+      context_.records.warnings.push_back(fmt::format("{}: {}", kPass, text));
+      return;
+    }
+    const Error error = node.error("fuse.otherwise", text);
+    errors_.insert(errors_.end(), error.diagnostics().begin(), error.diagnostics().end());
   }
 
   std::string why_without_pattern(const Node& node) const {
@@ -228,6 +257,7 @@ class Fusion {
   const Backend& backend_;
   std::unordered_map<const Node*, Attempt> attempts_;
   std::unordered_set<const Node*> fused_;
+  std::vector<Diagnostic> errors_;  // of patterns with `otherwise error`
   std::unordered_set<std::string> moved_;  // nodes that earlier passes of this run rewrote
 };
 

@@ -1,0 +1,138 @@
+#include "passes/fuse/matches.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "ops/ops.h"
+#include "rewrite/trace.h"
+
+namespace zp::fuse {
+namespace {
+
+bool quantized(const Value* v) { return v != nullptr && v->type().is_tensor() && v->type().is_quantized(); }
+
+// Names of the nodes of a match as a person knows them.
+std::vector<std::string> names_of(std::span<Node* const> nodes) {
+  std::vector<std::string> names;
+  for (const Node* node : nodes)
+    if (node != nullptr) names.push_back(rewrite::source_name(*node));
+  return names;
+}
+
+class Trials {
+ public:
+  Trials(const Backend& backend, const TrialOptions& options, bool wish) : backend_(backend), options_(options), wish_(wish) {}
+
+  void run(const Graph& graph) {
+    std::vector<rewrite::Candidate> candidates;
+    std::vector<PatternTrial> accepted, refused;
+    for (Node* node : graph.nodes()) {
+      rewrite::match_at(
+          backend_.pattern_set(), node,
+          [&](rewrite::Match match) {
+            const backend::Verdict verdict = backend_.accepts(match, {.wish = wish_, .config = options_.config});
+            PatternTrial trial = describe(match, verdict);
+            if (!verdict.ok()) return add(&refused, std::move(trial));
+            accepted.push_back(std::move(trial));
+            candidates.push_back({std::move(match), accepted.size() - 1});
+          },
+          [&](const rewrite::Miss& miss) { add(&refused, describe(miss)); });
+    }
+    std::vector<bool> chosen(accepted.size(), false);
+    for (size_t index : rewrite::choose(backend_.pattern_set(), candidates)) {
+      PatternTrial& trial = accepted[candidates[index].tag];
+      trial.legal = true;
+      chosen[candidates[index].tag] = true;
+      trials_.push_back(trial);
+    }
+    for (size_t i = 0; i < accepted.size() && options_.all; ++i) {
+      if (chosen[i]) continue;
+      accepted[i].clause = "choice";
+      accepted[i].why_not = "another match takes one of its nodes: a lower cost, more steps, or first by order";
+      trials_.push_back(std::move(accepted[i]));
+    }
+    if (options_.all) trials_.insert(trials_.end(), std::make_move_iterator(refused.begin()), std::make_move_iterator(refused.end()));
+    else keep_unclaimed(std::move(refused));
+  }
+
+  std::vector<PatternTrial> take() { return std::move(trials_); }
+
+ private:
+  PatternTrial describe(const rewrite::Match& match, const backend::Verdict& verdict) const {
+    PatternTrial trial;
+    trial.pattern = verdict.pattern->pattern.name;
+    if (verdict.types != nullptr) trial.types = verdict.types->name;
+    trial.nodes = names_of(match.nodes);
+    trial.root = rewrite::source_name(*match.root());
+    if (verdict.refusal) {
+      trial.clause = verdict.refusal->clause;
+      trial.why_not = verdict.refusal->text;
+    }
+    return trial;
+  }
+
+  PatternTrial describe(const rewrite::Miss& miss) const {
+    PatternTrial trial;
+    trial.pattern = backend_.pattern_of(*miss.variant).pattern.name;
+    trial.nodes = names_of(miss.nodes);
+    const Node* root = miss.nodes[miss.variant->root];
+    if (root != nullptr) trial.root = rewrite::source_name(*root);
+    trial.clause = "one-use";
+    trial.why_not = fmt::format("{} has {} uses{}, {} is wanted", rewrite::source_name(*miss.node), miss.uses,
+                                miss.is_output ? ", one of them a result of the graph" : "", miss.wanted);
+    return trial;
+  }
+
+  // The orders of one commutative match give one row.
+  static void add(std::vector<PatternTrial>* rows, PatternTrial row) {
+    if (!rows->empty() && rows->back().pattern == row.pattern && rows->back().nodes == row.nodes) return;
+    rows->push_back(std::move(row));
+  }
+
+  // Of the refusals, those of nodes that nothing else took.
+  void keep_unclaimed(std::vector<PatternTrial> refused) {
+    std::vector<std::string> claimed;
+    for (const PatternTrial& trial : trials_) claimed.insert(claimed.end(), trial.nodes.begin(), trial.nodes.end());
+    std::sort(claimed.begin(), claimed.end());
+    for (PatternTrial& row : refused) {
+      const bool taken = std::any_of(row.nodes.begin(), row.nodes.end(),
+                                     [&](const std::string& name) { return std::binary_search(claimed.begin(), claimed.end(), name); });
+      if (!taken) trials_.push_back(std::move(row));
+    }
+  }
+
+  const Backend& backend_;
+  const TrialOptions& options_;
+  bool wish_;
+  std::vector<PatternTrial> trials_;
+};
+
+}  // namespace
+
+bool is_float_graph(const Graph& graph) {
+  std::vector<const Graph*> graphs = {&graph};
+  for (size_t g = 0; g < graphs.size(); ++g) {
+    for (const Value* input : graphs[g]->inputs())
+      if (quantized(input)) return false;
+    for (const Node* node : graphs[g]->nodes()) {
+      if (node->is(ops::quantize) || node->is(ops::dequantize)) return false;
+      for (size_t i = 0; i < node->result_count(); ++i)
+        if (quantized(node->result(i))) return false;
+      graphs.insert(graphs.end(), node->regions().begin(), node->regions().end());
+    }
+  }
+  return true;
+}
+
+std::vector<PatternTrial> try_patterns(const Graph& graph, const Backend& backend, const TrialOptions& options) {
+  Trials trials(backend, options, is_float_graph(graph));
+  std::vector<const Graph*> graphs = {&graph};
+  for (size_t i = 0; i < graphs.size(); ++i) {
+    trials.run(*graphs[i]);
+    for (const Node* node : graphs[i]->nodes()) graphs.insert(graphs.end(), node->regions().begin(), node->regions().end());
+  }
+  return trials.take();
+}
+
+}  // namespace zp::fuse

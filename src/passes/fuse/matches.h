@@ -1,0 +1,29 @@
+// Every attempt to match a graph, without changing it: what `zp match` prints and `zp explain --node` lists.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+
+namespace zp::fuse {
+
+struct PatternTrial {
+  std::string pattern;             // its name in the backend
+  std::string types;               // the dtype configuration that fits; empty: none, or the pattern has none
+  std::vector<std::string> nodes;  // names in the input model, in forward order
+  std::string root;
+  bool legal = false;              // chosen, and accepted
+  std::string clause, why_not;     // of those that are not
+};
+
+struct TrialOptions {
+  const backend::ConfigDef* config = nullptr;
+  bool all = false;  // also what lost against a better match, and what was refused
+};
+
+// A graph in which nothing is quantized is judged by what could be quantized.
+bool is_float_graph(const Graph& graph);
+std::vector<PatternTrial> try_patterns(const Graph& graph, const Backend& backend, const TrialOptions& options = {});
+
+}  // namespace zp::fuse

@@ -1,0 +1,80 @@
+// zp match: which nodes each pattern of a backend claims, without changing anything.
+#include <fmt/format.h>
+
+#include "backend/backend.h"
+#include "command.h"
+#include "compile/compile.h"
+#include "passes/fuse/matches.h"
+#include "report/table.h"
+#include "support/json_writer.h"
+
+namespace zp::cli {
+
+namespace {
+
+struct Options {
+  std::string model, backend = "cpu", config;
+  bool json = false, all = false;
+};
+
+std::string matches_json(const std::vector<fuse::PatternTrial>& trials) {
+  JsonWriter json(1);
+  json.begin_object().key("matches").begin_array();
+  for (const fuse::PatternTrial& t : trials) {
+    json.begin_object().field("pattern", t.pattern).key("nodes").begin_array();
+    for (const std::string& node : t.nodes) json.value(node);
+    json.end_array().field("root", t.root).field("types", t.types).field("legal", t.legal);
+    json.key("why_not");
+    if (t.legal) json.null();
+    else json.value(t.clause + ": " + t.why_not);
+    json.end_object();
+  }
+  json.end_array().end_object();
+  return json.take();
+}
+
+int run_match(const Globals& globals, const Options& o) {
+  LoadOptions load;
+  load.max_errors = globals.max_errors;
+  auto model = load_model(o.model, load);
+  if (!model.ok()) return fail(model.error(), o.model);
+  auto loaded = load_backend(o.backend);
+  if (!loaded.ok()) return fail(loaded.error(), o.backend);
+  const Backend& backend = *loaded != nullptr ? **loaded : Backend::permissive();
+  fuse::TrialOptions options;
+  options.all = o.all;
+  if (!o.config.empty()) {
+    options.config = backend.find_config(o.config);
+    if (options.config == nullptr) {
+      std::string known;
+      for (const backend::ConfigDef& c : backend.tree().configs) known += (known.empty() ? "" : ", ") + c.name;
+      return fail_usage(fmt::format("backend {} has no config \"{}\"; known: {}", backend.name(), o.config, known));
+    }
+  }
+  const std::vector<fuse::PatternTrial> trials = fuse::try_patterns(*(*model)->graph, backend, options);
+  if (o.json) {
+    fmt::print("{}\n", matches_json(trials));
+    return 0;
+  }
+  TextTable table({"pattern", "types", "nodes", "why not"});
+  for (const fuse::PatternTrial& t : trials) {
+    table.add({t.pattern, t.types, fmt::format("{}", fmt::join(t.nodes, ", ")), t.legal ? "" : t.clause + ": " + t.why_not});
+  }
+  fmt::print("{}", table.str());
+  return 0;
+}
+
+}  // namespace
+
+void add_match(CLI::App& app, Globals& globals) {
+  auto o = std::make_shared<Options>();
+  CLI::App* cmd = app.add_subcommand("match", "say which nodes each pattern of a backend claims");
+  cmd->add_option("MODEL", o->model, "model file")->required();
+  cmd->add_option("--backend", o->backend, "name of a backend or a .zpb file")->capture_default_str();
+  cmd->add_option("--config", o->config, "a named configuration of the backend: only the types it wishes for");
+  cmd->add_flag("--all", o->all, "also what was refused, or lost against a better match");
+  cmd->add_flag("--json", o->json, "as JSON");
+  cmd->callback([&globals, o] { globals.action = [&globals, o] { return run_match(globals, *o); }; });
+}
+
+}  // namespace zp::cli
