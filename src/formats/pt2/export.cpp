@@ -106,6 +106,7 @@ constexpr Library kLibraries[] = {
     {"torchvision", "torchvision"},
     {"torchaudio", "torchaudio"},
     {"llama", "executorch.extension.llm.custom_ops"},
+    {"zp", "zeropoint_ops"},  // python/zeropoint_ops.py of this project
 };
 constexpr std::string_view kTorchsOwn[] = {"aten", "prims", "higher_order", "export", "inductor", "quantized", "_quantized", "mkldnn", "sparse",
                                            "rngprims", "debugprims", "profiler", "c10d", "_c10d_functional", "symm_mem"};

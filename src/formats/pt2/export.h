@@ -1,8 +1,8 @@
 // Writes a model as a torch.export archive (.pt2) of the layout of torch >= 2.9: raw storages with a configuration
 // record, which torch.export.load reads once the operator libraries of needs_import() are imported. What an imported
 // archive said beyond the graph (signature, pytrees, guards, metadata, sample inputs) is carried over; weights that
-// were not changed are copied by the kernel and not read. Fused integer operators have no form here: expand them
-// first. Equal models give equal bytes.
+// were not changed are copied by the kernel and not read. Integer operators are written in the namespace `zp`
+// (integer_form.h); expand them first for an archive that torch's own operators run. Equal models give equal bytes.
 #pragma once
 
 #include <string>

@@ -136,7 +136,11 @@ Status SignatureWriter::write_inputs() {
 bool SignatureWriter::aliases_state(const Value* value) const {
   while (value->def() != nullptr) {
     const Node* node = value->def();
-    const bool view = node->op().trait == Trait::ShapeOnly || node->is(ops::storage_cast);
+    bool view = node->op().trait == Trait::ShapeOnly || node->is(ops::storage_cast);
+    if (node->is(ops::identity)) {  // a copy, unless the source had one that is none
+      const SourceNode* from = source_node(*node, source_);
+      view = from != nullptr && from->overload != nullptr && !from->overload->args.empty() && from->overload->args[0].aliased;
+    }
     if (!view || node->operand_count() == 0 || node->operand(0) == nullptr) return false;
     value = node->operand(0);
   }
