@@ -1,9 +1,9 @@
 #include "passes/constant_eval.h"
 
+#include <fmt/format.h>
+
 #include <bit>
 #include <cstring>
-
-#include <fmt/format.h>
 
 #include "interp/interp.h"
 
@@ -12,7 +12,8 @@ namespace zp {
 bool is_computable(const Node& node) {
   const OpDef& op = node.op();
   if (node.is(kConstOp)) return true;
-  return op.trait != Trait::Structural && !op.has(kEffect) && !op.has(kRandom) && node.regions().empty() && op.eval != nullptr;
+  return op.trait != Trait::Structural && !op.has(kEffect) && !op.has(kRandom) && node.regions().empty() &&
+         op.eval != nullptr;
 }
 
 namespace {
@@ -70,7 +71,8 @@ Result<Tensor> ConstantValues::compute(const Node& node) {
     operands.push_back(operand == nullptr ? nullptr : &known_.at(operand));
   }
   ZP_TRY(std::vector<Tensor> results, evaluate_node(node, operands));
-  for (size_t i = 0; i < results.size() && i < node.result_count(); ++i) known_[node.result(i)] = std::move(results[i]);
+  for (size_t i = 0; i < results.size() && i < node.result_count(); ++i)
+    known_[node.result(i)] = std::move(results[i]);
   return known_.at(node.result());
 }
 
@@ -85,15 +87,19 @@ Result<Tensor> ConstantValues::tensor(const Value& value) {
     if (frame.next_operand < node.operand_count()) {
       const Value* operand = node.operand(frame.next_operand++);
       if (operand == nullptr || known_.contains(operand)) continue;
-      if (operand->def() == nullptr) return node.error("fold.input", "'" + std::string(operand->name()) + "' is an input");
+      if (operand->def() == nullptr)
+        return node.error("fold.input", "'" + std::string(operand->name()) + "' is an input");
       stack.push_back({operand->def(), 0});
       continue;
     }
-    if (!is_computable(node)) return node.error("fold.op", "'" + std::string(op_label(node)) + "' is not computed at compile time");
-    if (++evaluated > max_nodes_) return node.error("fold.budget", fmt::format("more than {} nodes to evaluate", max_nodes_));
+    if (!is_computable(node))
+      return node.error("fold.op", "'" + std::string(op_label(node)) + "' is not computed at compile time");
+    if (++evaluated > max_nodes_)
+      return node.error("fold.budget", fmt::format("more than {} nodes to evaluate", max_nodes_));
     for (size_t i = 0; i < node.result_count(); ++i) {
       if (node.result(i)->type().elements() > max_elements_) {
-        return node.error("fold.budget", fmt::format("{} elements, more than {}", node.result(i)->type().elements(), max_elements_));
+        return node.error("fold.budget", fmt::format("{} elements, more than {}",
+                                                     node.result(i)->type().elements(), max_elements_));
       }
     }
     ZP_TRY(Tensor result, compute(node));

@@ -1,5 +1,5 @@
-// fold-qat-batch-norm and prepare-bias on chains in every spelling, against the same graph in float without the
-// quantizer in front of the batch norm.
+// fold-qat-batch-norm and prepare-bias on chains in every spelling, against the same graph in float without
+// the quantizer in front of the batch norm.
 #include <gtest/gtest.h>
 
 #include "ops/ops.h"
@@ -12,32 +12,39 @@ namespace {
 
 using namespace test;
 
-// conv2d 3 -> 4 channels with quantized input and weight; `body` continues from %y (the convolution, through a
-// quantizer of its own if `middle`) and defines %out.
+// conv2d 3 -> 4 channels with quantized input and weight; `body` continues from %y (the convolution, through
+// a quantizer of its own if `middle`) and defines %out.
 struct ChainText {
   std::string body;
   std::string middle = "i8(0.12, -4)";
   std::string weight = "i8<-127:127>(0.008, 0)";
-  std::string bias;               // operand text; empty: none
-  std::string constants;          // further constants
-  std::string inputs;             // further inputs
-  std::string outputs;            // further outputs
+  std::string bias;       // operand text; empty: none
+  std::string constants;  // further constants
+  std::string inputs;     // further inputs
+  std::string outputs;    // further outputs
   std::string convolution = "conv2d";
   std::string conv_attrs = "{padding: [1,1]}";
   std::string weight_shape = "[4,3,3,3]";
   std::string input_shape = "[2,3,4,4]";
 
   std::string text(bool with_middle = true) const {
-    std::string t = "zp 1\n@w = i8" + weight_shape + " random 5 in -127..127\n"
+    std::string t = "zp 1\n@w = i8" + weight_shape +
+                    " random 5 in -127..127\n"
                     "@ws = f32[4] [0.008,0.004,0.0065,0.009]\n"
                     "@gamma = f32[4] [0.75,1.25,0.5,1.5]\n@beta = f32[4] [0.3,-0.2,0.1,0.6]\n"
-                    "@mean = f32[4] [0.1,-0.3,0.5,0.2]\n@var = f32[4] [0.6,1.5,0.9,1.2]\n@ob = f32[4] [0.2,-0.1,0.4,-0.3]\n"
-                    "@ib = i32[4] [100,-250,3000,7]\n" + constants +
-                    "graph main(%x: f32" + input_shape + inputs + ") -> (%out" + outputs + ") {\n"
-                    "  %gamma = const @gamma\n  %beta = const @beta\n  %mean = const @mean\n  %var = const @var\n  %ob = const @ob\n"
+                    "@mean = f32[4] [0.1,-0.3,0.5,0.2]\n@var = f32[4] [0.6,1.5,0.9,1.2]\n@ob = f32[4] "
+                    "[0.2,-0.1,0.4,-0.3]\n"
+                    "@ib = i32[4] [100,-250,3000,7]\n" +
+                    constants + "graph main(%x: f32" + input_shape + inputs + ") -> (%out" + outputs +
+                    ") {\n"
+                    "  %gamma = const @gamma\n  %beta = const @beta\n  %mean = const @mean\n  %var = const "
+                    "@var\n  %ob = const @ob\n"
                     "  %xq = quantize(%x) : i8(0.03, 9)\n  %xd = dequantize(%xq)\n"
-                    "  %w = const @w : " + weight + weight_shape + "\n  %wd = dequantize(%w)\n"
-                    "  %c = " + convolution + "(%xd, %wd" + (bias.empty() ? "" : ", " + bias) + ") " + conv_attrs + "\n";
+                    "  %w = const @w : " +
+                    weight + weight_shape +
+                    "\n  %wd = dequantize(%w)\n"
+                    "  %c = " +
+                    convolution + "(%xd, %wd" + (bias.empty() ? "" : ", " + bias) + ") " + conv_attrs + "\n";
     if (with_middle && !middle.empty()) {
       t += "  %m = quantize(%c) : " + middle + "\n  %y = dequantize(%m)\n";
     } else {
@@ -49,11 +56,14 @@ struct ChainText {
 
 // gamma / sqrt(var + eps), as training leaves it, along the channels.
 constexpr const char* kScale =
-    "  %ve = add(%var, 0.00001)\n  %sd = sqrt(%ve)\n  %s = div(%gamma, %sd)\n  %s4 = reshape(%s) {shape: [1,-1,1,1]}\n"
+    "  %ve = add(%var, 0.00001)\n  %sd = sqrt(%ve)\n  %s = div(%gamma, %sd)\n  %s4 = reshape(%s) {shape: "
+    "[1,-1,1,1]}\n"
     "  %ob4 = reshape(%ob) {shape: [1,-1,1,1]}\n";
 constexpr const char* kNorm = "(%u, %gamma, %beta, %mean, %var) {eps: 0.00001}\n";
 
-std::string chain(const std::string& steps) { return kScale + steps + "  %out = batch_norm" + kNorm; }
+std::string chain(const std::string& steps) {
+  return kScale + steps + "  %out = batch_norm" + kNorm;
+}
 const std::string kDivAdd = chain("  %d = div(%y, %s4)\n  %u = add(%d, %ob4)\n");
 
 struct Folded {
@@ -61,8 +71,8 @@ struct Folded {
   Records records;
 };
 
-// Folds, checks that nothing is left, and compares with the graph without the pair: equal but for the bias's rounding
-// and float roundings.
+// Folds, checks that nothing is left, and compares with the graph without the pair: equal but for the bias's
+// rounding and float roundings.
 Folded expect_fold(const ChainText& chain_text, double tolerance = 2e-4) {
   Folded folded{parse(chain_text.text()), {}};
   auto reference = parse(chain_text.text(false));
@@ -72,12 +82,15 @@ Folded expect_fold(const ChainText& chain_text, double tolerance = 2e-4) {
   folded.records = run_pass(*folded.model, kFoldQatBatchNormPass);
   remove_dead_code(*folded.model);  // some spellings leave constants of the text unused
   const std::string printed = print(*folded.model);
-  EXPECT_EQ(folded.records.rewrites.size(), 1u) << printed << (folded.records.kept.empty() ? "" : folded.records.kept[0].text);
-  for (const OpDef* op : {&ops::batch_norm, &ops::div, &ops::mul, &ops::sub, &ops::sqrt, &ops::rsqrt, &ops::add, &ops::reciprocal}) {
+  EXPECT_EQ(folded.records.rewrites.size(), 1u)
+      << printed << (folded.records.kept.empty() ? "" : folded.records.kept[0].text);
+  for (const OpDef* op : {&ops::batch_norm, &ops::div, &ops::mul, &ops::sub, &ops::sqrt, &ops::rsqrt,
+                          &ops::add, &ops::reciprocal}) {
     EXPECT_EQ(count_op(*folded.model, *op), 0u) << op->name << "\n" << printed;
   }
   EXPECT_EQ(count_op(*folded.model, ops::quantize), 1u) << printed;
-  const auto wanted = run_model(*reference, inputs), was = run_model(*archive, inputs), now = run_model(*folded.model, inputs);
+  const auto wanted = run_model(*reference, inputs), was = run_model(*archive, inputs),
+             now = run_model(*folded.model, inputs);
   if (wanted.empty() || now.empty()) return folded;
   EXPECT_LT(largest_difference(wanted[0], now[0]), tolerance) << printed;
   if (!folded.records.rewrites.empty()) {
@@ -91,7 +104,8 @@ Folded expect_fold(const ChainText& chain_text, double tolerance = 2e-4) {
 }
 
 // Refuses with this clause, changes nothing.
-void expect_refusal(const ChainText& chain_text, const std::string& clause, std::span<const Sample> samples = {}) {
+void expect_refusal(const ChainText& chain_text, const std::string& clause,
+                    std::span<const Sample> samples = {}) {
   auto model = parse(chain_text.text());
   if (!model) return;
   const std::string before = print(*model);
@@ -123,7 +137,8 @@ TEST(FoldQatBatchNorm, EverySpelling) {
   const char* steps[] = {
       "  %d = div(%y, %s4)\n  %u = add(%ob4, %d)\n",
       "  %r = reciprocal(%s4)\n  %d = mul(%r, %y)\n  %u = add(%d, %ob4)\n",
-      "  %i = div(%sd, %gamma)\n  %i4 = unsqueeze(%i) {dim: -1}\n  %i5 = unsqueeze(%i4) {dim: -1}\n  %d = mul(%y, %i5)\n  %u = add(%d, %ob4)\n",
+      "  %i = div(%sd, %gamma)\n  %i4 = unsqueeze(%i) {dim: -1}\n  %i5 = unsqueeze(%i4) {dim: -1}\n  %d = "
+      "mul(%y, %i5)\n  %u = add(%d, %ob4)\n",
       "  %d = div(%y, %s4)\n  %n = neg(%ob4)\n  %u = sub(%d, %n)\n",
       "  %d = div(%y, %s4)\n  %n = sub(%ob4, %d)\n  %u = neg(%n)\n",
       "  %d = div(%y, %s4)\n  %u = add(%d, %ob4) {alpha: 2}\n",
@@ -151,16 +166,21 @@ TEST(FoldQatBatchNorm, ScalesBecomeOnePerChannel) {
 }
 
 TEST(FoldQatBatchNorm, OneFactorForAllChannelsKeepsOneScale) {
-  const Folded folded = expect_fold({.body = "  %two = const @two\n  %ob4 = const @ob4\n  %d = mul(%y, %two)\n  %out = add(%d, %ob4)\n",
-                                     .constants = "@two = f32[1,4,1,1] [2,2,2,2]\n@ob4 = f32[1,4,1,1] [0.2,-0.1,0.4,-0.3]\n"});
+  const Folded folded = expect_fold(
+      {.body = "  %two = const @two\n  %ob4 = const @ob4\n  %d = mul(%y, %two)\n  %out = add(%d, %ob4)\n",
+       .constants = "@two = f32[1,4,1,1] [2,2,2,2]\n@ob4 = f32[1,4,1,1] [0.2,-0.1,0.4,-0.3]\n"});
   EXPECT_TRUE(weight_type(*folded.model)->per_tensor());
   EXPECT_DOUBLE_EQ(weight_type(*folded.model)->scale, 0.016);
 }
 
 TEST(FoldQatBatchNorm, NoAffineAndTwoInARow) {
   expect_fold({.body = "  %out = batch_norm(%y, _, _, %mean, %var)\n"});
-  auto model = parse(ChainText{.body = "  %n = batch_norm(%y, %gamma, %beta, %mean, %var)\n  %out = batch_norm(%n, %beta, %gamma, %ob, %var)\n"}.text());
-  auto reference = parse(ChainText{.body = "  %n = batch_norm(%y, %gamma, %beta, %mean, %var)\n  %out = batch_norm(%n, %beta, %gamma, %ob, %var)\n"}.text(false));
+  auto model = parse(ChainText{.body = "  %n = batch_norm(%y, %gamma, %beta, %mean, %var)\n  %out = "
+                                       "batch_norm(%n, %beta, %gamma, %ob, %var)\n"}
+                         .text());
+  auto reference = parse(ChainText{.body = "  %n = batch_norm(%y, %gamma, %beta, %mean, %var)\n  %out = "
+                                           "batch_norm(%n, %beta, %gamma, %ob, %var)\n"}
+                             .text(false));
   const auto inputs = inputs_for(*model);
   run_pass(*model, kFoldQatBatchNormPass);
   EXPECT_EQ(count_op(*model, ops::batch_norm), 0u);
@@ -168,10 +188,12 @@ TEST(FoldQatBatchNorm, NoAffineAndTwoInARow) {
 }
 
 TEST(FoldQatBatchNorm, NegativeAndZeroGamma) {
-  ChainText t{.body = "  %g = const @g\n  %out = batch_norm(%y, %g, %beta, %mean, %var)\n", .constants = "@g = f32[4] [-0.75,0.0,0.5,-1.5]\n"};
+  ChainText t{.body = "  %g = const @g\n  %out = batch_norm(%y, %g, %beta, %mean, %var)\n",
+              .constants = "@g = f32[4] [-0.75,0.0,0.5,-1.5]\n"};
   const Folded folded = expect_fold(t);
   const Node* conv = first_of(*folded.model, ops::conv2d);
-  const auto weight = constant_tensor(*folded.model->context, *conv->operand(1)->def()->operand(0)->def()->constant());
+  const auto weight =
+      constant_tensor(*folded.model->context, *conv->operand(1)->def()->operand(0)->def()->constant());
   const auto source = constant_tensor(*folded.model->context, *folded.model->context->find_constant("w"));
   for (int64_t i = 0; i < weight->elements(); ++i) {
     const int64_t channel = i / 27;
@@ -182,8 +204,10 @@ TEST(FoldQatBatchNorm, NegativeAndZeroGamma) {
 
 TEST(FoldQatBatchNorm, ZeroGammaCancels) {
   // The archive computes 0 / 0 in channel 1, whose weights are zero; folded, that channel is beta.
-  ChainText t{.body = "  %g = const @g\n  %ve = add(%var, 0.00001)\n  %sd = sqrt(%ve)\n  %s = div(%g, %sd)\n  %s4 = reshape(%s) {shape: [1,-1,1,1]}\n"
-                      "  %u = div(%y, %s4)\n  %out = batch_norm(%u, %g, %beta, %mean, %var)\n",
+  ChainText t{.body =
+                  "  %g = const @g\n  %ve = add(%var, 0.00001)\n  %sd = sqrt(%ve)\n  %s = div(%g, %sd)\n  "
+                  "%s4 = reshape(%s) {shape: [1,-1,1,1]}\n"
+                  "  %u = div(%y, %s4)\n  %out = batch_norm(%u, %g, %beta, %mean, %var)\n",
               .weight = "i8<-127:127>(axis 0: @ws)",
               .constants = "@g = f32[4] [0.75,0.0,0.5,1.5]\n"};
   auto model = parse(t.text());
@@ -227,36 +251,69 @@ TEST(FoldQatBatchNorm, BiasOfEveryKind) {
 
 TEST(FoldQatBatchNorm, TinyUnitsMakeWeightsCoarser) {
   // gamma of 1e-9 leaves units in which the bias does not fit int32: saturating would lose it.
-  ChainText t{.body = "  %g = const @g\n  %out = batch_norm(%y, %g, %beta, %mean, %var)\n", .constants = "@g = f32[4] [1e-9,1e-9,1e-9,1.0]\n"};
+  ChainText t{.body = "  %g = const @g\n  %out = batch_norm(%y, %g, %beta, %mean, %var)\n",
+              .constants = "@g = f32[4] [1e-9,1e-9,1e-9,1.0]\n"};
   const Folded folded = expect_fold(t);
-  EXPECT_NE(folded.records.rewrites[0].note.find("coarser weights so that the bias fits int32: 3"), std::string::npos) << folded.records.rewrites[0].note;
+  EXPECT_NE(folded.records.rewrites[0].note.find("coarser weights so that the bias fits int32: 3"),
+            std::string::npos)
+      << folded.records.rewrites[0].note;
   EXPECT_TRUE(folded.records.warnings.empty());
 }
 
 TEST(FoldQatBatchNorm, OtherConvolutions) {
   const std::string norm = "  %out = batch_norm(%y, %gamma, %beta, %mean, %var)\n";
-  expect_fold({.body = norm, .convolution = "conv_transpose2d", .conv_attrs = "{stride: [2,2]}", .weight_shape = "[3,4,3,3]"});
-  expect_fold({.body = norm, .convolution = "conv1d", .conv_attrs = "", .weight_shape = "[4,3,3]", .input_shape = "[2,3,8]"});
-  expect_fold({.body = norm, .convolution = "conv3d", .conv_attrs = "", .weight_shape = "[4,3,2,2,2]", .input_shape = "[1,3,3,4,4]"});
-  expect_fold({.body = norm, .conv_attrs = "{groups: 4, padding: [1,1]}", .weight_shape = "[4,1,3,3]", .input_shape = "[2,4,4,4]"});
+  expect_fold({.body = norm,
+               .convolution = "conv_transpose2d",
+               .conv_attrs = "{stride: [2,2]}",
+               .weight_shape = "[3,4,3,3]"});
+  expect_fold({.body = norm,
+               .convolution = "conv1d",
+               .conv_attrs = "",
+               .weight_shape = "[4,3,3]",
+               .input_shape = "[2,3,8]"});
+  expect_fold({.body = norm,
+               .convolution = "conv3d",
+               .conv_attrs = "",
+               .weight_shape = "[4,3,2,2,2]",
+               .input_shape = "[1,3,3,4,4]"});
+  expect_fold({.body = norm,
+               .conv_attrs = "{groups: 4, padding: [1,1]}",
+               .weight_shape = "[4,1,3,3]",
+               .input_shape = "[2,4,4,4]"});
   expect_fold({.body = norm, .conv_attrs = "{pad_mode: \"same\", dilation: [2,2]}"});
-  expect_fold({.body = norm, .convolution = "linear", .conv_attrs = "", .weight_shape = "[4,6]", .input_shape = "[5,6]"});
+  expect_fold({.body = norm,
+               .convolution = "linear",
+               .conv_attrs = "",
+               .weight_shape = "[4,6]",
+               .input_shape = "[5,6]"});
   expect_fold({.body = norm, .weight = "i8<-127:127>(axis 0: @ws)"});
-  expect_fold({.body = norm, .weight = "i8<-127:127>(axis 1: @ws)", .convolution = "conv_transpose2d", .conv_attrs = "", .weight_shape = "[3,4,3,3]"});
+  expect_fold({.body = norm,
+               .weight = "i8<-127:127>(axis 1: @ws)",
+               .convolution = "conv_transpose2d",
+               .conv_attrs = "",
+               .weight_shape = "[3,4,3,3]"});
 }
 
 TEST(FoldQatBatchNorm, GroupsOfTransposedConvolutions) {
   // Both groups share the weight's channel dim; a scale of their own makes them blocks.
-  const Folded folded = expect_fold({.body = "  %out = batch_norm(%y, %gamma, %beta, %mean, %var)\n", .convolution = "conv_transpose2d",
-                                     .conv_attrs = "{groups: 2, stride: [2,2]}", .weight_shape = "[6,2,3,3]", .input_shape = "[2,6,4,4]"});
+  const Folded folded = expect_fold({.body = "  %out = batch_norm(%y, %gamma, %beta, %mean, %var)\n",
+                                     .convolution = "conv_transpose2d",
+                                     .conv_attrs = "{groups: 2, stride: [2,2]}",
+                                     .weight_shape = "[6,2,3,3]",
+                                     .input_shape = "[2,6,4,4]"});
   const QuantType* type = weight_type(*folded.model, ops::conv_transpose2d);
   ASSERT_TRUE(type->per_block());
   EXPECT_EQ(type->block.vec(), (std::vector<int64_t>{3, 1, 0, 0}));
 }
 
 TEST(FoldQatBatchNorm, DecomposedLinear) {
-  const ChainText t{.body = "  %out = batch_norm(%y, %gamma, %beta, %mean, %var)\n", .convolution = "linear", .conv_attrs = "", .weight_shape = "[4,6]", .input_shape = "[5,6]"};
-  const std::string products[] = {"  %wt = permute(%wd) {dims: [1,0]}\n  %c = addmm(%ob, %xd, %wt)", "  %wt = permute(%wd) {dims: [1,0]}\n  %c = matmul(%xd, %wt)"};
+  const ChainText t{.body = "  %out = batch_norm(%y, %gamma, %beta, %mean, %var)\n",
+                    .convolution = "linear",
+                    .conv_attrs = "",
+                    .weight_shape = "[4,6]",
+                    .input_shape = "[5,6]"};
+  const std::string products[] = {"  %wt = permute(%wd) {dims: [1,0]}\n  %c = addmm(%ob, %xd, %wt)",
+                                  "  %wt = permute(%wd) {dims: [1,0]}\n  %c = matmul(%xd, %wt)"};
   for (const std::string& product : products) {
     SCOPED_TRACE(product);
     const auto text = [&](bool middle) {
@@ -268,20 +325,27 @@ TEST(FoldQatBatchNorm, DecomposedLinear) {
     run_pass(*model, kFoldQatBatchNormPass);
     EXPECT_EQ(count_op(*model, ops::batch_norm), 0u) << print(*model);
     EXPECT_EQ(count_op(*model, ops::addmm), 1u);
-    EXPECT_LT(largest_difference(run_model(*reference, inputs)[0], run_model(*model, inputs)[0]), 2e-4) << print(*model);
+    EXPECT_LT(largest_difference(run_model(*reference, inputs)[0], run_model(*model, inputs)[0]), 2e-4)
+        << print(*model);
   }
 }
 
 TEST(FoldQatBatchNorm, LinearOfRankThreeHasOtherChannels) {
-  expect_refusal({.body = "  %out = batch_norm(%y, %gamma, %beta, %mean, %var)\n", .convolution = "linear", .conv_attrs = "", .weight_shape = "[4,6]", .input_shape = "[5,4,6]"},
+  expect_refusal({.body = "  %out = batch_norm(%y, %gamma, %beta, %mean, %var)\n",
+                  .convolution = "linear",
+                  .conv_attrs = "",
+                  .weight_shape = "[4,6]",
+                  .input_shape = "[5,4,6]"},
                  "channel-axis");
 }
 
 TEST(FoldQatBatchNorm, WrittenOut) {
   const std::string body = std::string(kScale) +
-                           "  %m4 = reshape(%mean) {shape: [1,-1,1,1]}\n  %b4 = reshape(%beta) {shape: [1,-1,1,1]}\n  %g4 = reshape(%gamma) {shape: [1,-1,1,1]}\n"
+                           "  %m4 = reshape(%mean) {shape: [1,-1,1,1]}\n  %b4 = reshape(%beta) {shape: "
+                           "[1,-1,1,1]}\n  %g4 = reshape(%gamma) {shape: [1,-1,1,1]}\n"
                            "  %i = rsqrt(%ve)\n  %i4 = reshape(%i) {shape: [1,-1,1,1]}\n"
-                           "  %d = div(%y, %s4)\n  %u = add(%d, %ob4)\n  %z = sub(%u, %m4)\n  %zi = mul(%z, %i4)\n  %zg = mul(%zi, %g4)\n  %out = add(%zg, %b4)\n";
+                           "  %d = div(%y, %s4)\n  %u = add(%d, %ob4)\n  %z = sub(%u, %m4)\n  %zi = mul(%z, "
+                           "%i4)\n  %zg = mul(%zi, %g4)\n  %out = add(%zg, %b4)\n";
   expect_fold({.body = body});
   // A product with one number is no batch norm.
   auto model = parse(ChainText{.body = "  %z = mul(%y, 0.5)\n  %out = add(%z, 1.0)\n"}.text());
@@ -302,9 +366,13 @@ TEST(FoldQatBatchNorm, FloatInputGetsFloatBias) {
 
 TEST(FoldQatBatchNorm, SharedConstantsAreCopied) {
   // Two convolutions share weight and bias; each gets its own.
-  std::string text = ChainText{.body = "  %out = batch_norm(%y, %gamma, %beta, %mean, %var)\n  %c2 = conv2d(%xd, %wd, %ob) {padding: [1,1]}\n"
-                                       "  %out2 = batch_norm(%c2, %beta, %gamma, %mean, %var)\n",
-                               .bias = "%ob", .outputs = ", %out2"}.text();
+  std::string text = ChainText{.body =
+                                   "  %out = batch_norm(%y, %gamma, %beta, %mean, %var)\n  %c2 = conv2d(%xd, "
+                                   "%wd, %ob) {padding: [1,1]}\n"
+                                   "  %out2 = batch_norm(%c2, %beta, %gamma, %mean, %var)\n",
+                               .bias = "%ob",
+                               .outputs = ", %out2"}
+                         .text();
   auto model = parse(text), reference = parse(text);
   const auto inputs = inputs_for(*model);
   const Records records = run_pass(*model, kFoldQatBatchNormPass);
@@ -320,21 +388,32 @@ TEST(FoldQatBatchNorm, RefusesOtherReaders) {
 }
 
 TEST(FoldQatBatchNorm, RefusesWhatIsNoChain) {
-  expect_refusal({.body = "  %out = batch_norm(%y, %gamma, %beta, %mean, %var) {training: true}\n"}, "training");
-  expect_refusal({.body = chain("  %d = div(%y, %s4) {rounding_mode: \"floor\"}\n  %u = add(%d, %ob4)\n")}, "rounding");
-  expect_refusal({.body = chain("  %d = div(%y, %s4)\n  %u = add(%d, %dyn)\n"), .inputs = ", %dyn: f32[1,4,1,1]"}, "constant-operand");
+  expect_refusal({.body = "  %out = batch_norm(%y, %gamma, %beta, %mean, %var) {training: true}\n"},
+                 "training");
+  expect_refusal({.body = chain("  %d = div(%y, %s4) {rounding_mode: \"floor\"}\n  %u = add(%d, %ob4)\n")},
+                 "rounding");
+  expect_refusal(
+      {.body = chain("  %d = div(%y, %s4)\n  %u = add(%d, %dyn)\n"), .inputs = ", %dyn: f32[1,4,1,1]"},
+      "constant-operand");
   expect_refusal({.body = chain("  %d = div(%y, %s4)\n  %v = relu(%d)\n  %u = add(%v, %ob4)\n")}, "affine");
   // The width is 4 as the channels are.
-  expect_refusal({.body = chain("  %sw = reshape(%s) {shape: [1,1,1,-1]}\n  %d = div(%y, %sw)\n  %u = add(%d, %ob4)\n")}, "channel-axis");
+  expect_refusal(
+      {.body = chain("  %sw = reshape(%s) {shape: [1,1,1,-1]}\n  %d = div(%y, %sw)\n  %u = add(%d, %ob4)\n")},
+      "channel-axis");
   expect_refusal({.body = chain("  %d = div(%y, %s4)\n  %u = add(%d, %ob)\n")}, "channel-axis");
 }
 
 TEST(FoldQatBatchNorm, RefusesWeightsItCannotChange) {
-  expect_refusal({.body = kDivAdd, .weight = "i8<-127:127>(axis 0: @w3)", .constants = "@w3 = f32[3] [0.01,0.01,0.01]\n", .convolution = "conv_transpose2d", .conv_attrs = "",
+  expect_refusal({.body = kDivAdd,
+                  .weight = "i8<-127:127>(axis 0: @w3)",
+                  .constants = "@w3 = f32[3] [0.01,0.01,0.01]\n",
+                  .convolution = "conv_transpose2d",
+                  .conv_attrs = "",
                   .weight_shape = "[3,4,3,3]"},
                  "weight-axis");
   std::string text = ChainText{.body = kDivAdd, .inputs = ", %wf: f32[4,3,3,3]"}.text();
-  text.replace(text.find("  %w = const @w : i8<-127:127>(0.008, 0)[4,3,3,3]"), 49, "  %w = quantize(%wf) : i8<-127:127>(0.008, 0)");
+  text.replace(text.find("  %w = const @w : i8<-127:127>(0.008, 0)[4,3,3,3]"), 49,
+               "  %w = quantize(%wf) : i8<-127:127>(0.008, 0)");
   auto model = parse(text);
   ASSERT_TRUE(model);
   const Records records = run_pass(*model, kFoldQatBatchNormPass);
@@ -363,19 +442,23 @@ TEST(FoldQatBatchNorm, SamplesDecideBeforeStatistics) {
   expect_refusal(t, "clip", std::span<const Sample>(&sample, 1));
   t.middle = "i8(0.2, -70)";
   auto model = parse(t.text());
-  const Records records = run_pass(*model, kFoldQatBatchNormPass, nullptr, std::span<const Sample>(&sample, 1));
+  const Records records =
+      run_pass(*model, kFoldQatBatchNormPass, nullptr, std::span<const Sample>(&sample, 1));
   ASSERT_EQ(records.rewrites.size(), 1u);
   EXPECT_NE(records.rewrites[0].note.find("measured"), std::string::npos);
 }
 
 TEST(FoldQatBatchNorm, LinearInTheGraph) {
-  std::string text = "zp 1\n@w = i8[2,2,1,1] [5,-7,9,11]\n@g = f32[2] [0.5,0.75]\n@v = f32[2] [1.0,2.0]\ngraph main(%x: f32[1,2,2,2]) -> (%last) {\n"
-                     "  %w = const @w : i8(0.01, 0)[2,2,1,1]\n  %g = const @g\n  %v = const @v\n  %n0 = identity(%x)\n";
+  std::string text =
+      "zp 1\n@w = i8[2,2,1,1] [5,-7,9,11]\n@g = f32[2] [0.5,0.75]\n@v = f32[2] [1.0,2.0]\ngraph main(%x: "
+      "f32[1,2,2,2]) -> (%last) {\n"
+      "  %w = const @w : i8(0.01, 0)[2,2,1,1]\n  %g = const @g\n  %v = const @v\n  %n0 = identity(%x)\n";
   constexpr int kBlocks = 2000;
   for (int i = 0; i < kBlocks; ++i) {
     const std::string k = std::to_string(i), next = std::to_string(i + 1);
-    text += "  %q" + k + " = quantize(%n" + k + ") : i8(0.02, 1)\n  %d" + k + " = dequantize(%q" + k + ")\n  %wd" + k + " = dequantize(%w)\n  %c" + k + " = conv2d(%d" + k +
-            ", %wd" + k + ")\n  %n" + next + " = batch_norm(%c" + k + ", %g, %g, %g, %v)\n";
+    text += "  %q" + k + " = quantize(%n" + k + ") : i8(0.02, 1)\n  %d" + k + " = dequantize(%q" + k +
+            ")\n  %wd" + k + " = dequantize(%w)\n  %c" + k + " = conv2d(%d" + k + ", %wd" + k + ")\n  %n" +
+            next + " = batch_norm(%c" + k + ", %g, %g, %g, %v)\n";
   }
   text += "  %last = identity(%n" + std::to_string(kBlocks) + ")\n}\n";
   auto model = parse(text);
@@ -393,7 +476,8 @@ TEST(PrepareBias, FloatMissingAndForeignScales) {
     const Node* conv = first_of(*model, ops::conv2d);
     ASSERT_NE(conv->operand(2), nullptr);
     EXPECT_EQ(conv->operand(2)->def()->operand(0)->type().quant->storage, DType::I32);
-    EXPECT_LE(largest_difference(run_model(*reference, inputs)[0], run_model(*model, inputs)[0]), records.rewrites[0].max_abs_change + 0.06);
+    EXPECT_LE(largest_difference(run_model(*reference, inputs)[0], run_model(*model, inputs)[0]),
+              records.rewrites[0].max_abs_change + 0.06);
     EXPECT_TRUE(run_pass(*model, kPrepareBiasPass).rewrites.empty());
   }
 }

@@ -1,4 +1,5 @@
-// What the tests of cleanup and of the QAT passes share: a model from text, one pass on it, runs before and after.
+// What the tests of cleanup and of the QAT passes share: a model from text, one pass on it, runs before and
+// after.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -23,7 +24,8 @@ inline std::unique_ptr<Model> parse(const std::string& text) {
   return model.ok() ? std::move(model).value() : nullptr;
 }
 
-inline Records run_pass(Model& model, const PassCard& pass, const Backend* backend = nullptr, std::span<const Sample> samples = {}) {
+inline Records run_pass(Model& model, const PassCard& pass, const Backend* backend = nullptr,
+                        std::span<const Sample> samples = {}) {
   Records records;
   PassContext context{model, backend, records, samples};
   const Status status = pass.run(context);
@@ -46,7 +48,8 @@ inline std::vector<Tensor> inputs_for(const Model& model, uint64_t seed = 7, dou
     std::vector<int64_t> shape;
     for (const Dim& d : type.shape) shape.push_back(d.value());
     Tensor t = std::move(*Tensor::make(type.dtype, shape));
-    for (int64_t k = 0; k < t.elements(); ++k) t.set_double(k, spread * (uniform() + uniform() + uniform() + uniform()) * 1.7);
+    for (int64_t k = 0; k < t.elements(); ++k)
+      t.set_double(k, spread * (uniform() + uniform() + uniform() + uniform()) * 1.7);
     inputs.push_back(std::move(t));
   }
   return inputs;
@@ -61,7 +64,8 @@ inline std::vector<Tensor> run_model(const Model& model, const std::vector<Tenso
 inline double largest_difference(const Tensor& a, const Tensor& b) {
   EXPECT_EQ(a.shape(), b.shape());
   double worst = 0;
-  for (int64_t i = 0; i < a.elements(); ++i) worst = std::max(worst, std::abs(a.get_double(i) - b.get_double(i)));
+  for (int64_t i = 0; i < a.elements(); ++i)
+    worst = std::max(worst, std::abs(a.get_double(i) - b.get_double(i)));
   return worst;
 }
 

@@ -41,7 +41,8 @@ void remove_dead_code(Graph& graph) {
 }
 
 void merge(Node* node, Node* earlier) {
-  for (size_t i = 0; i < node->result_count(); ++i) node->result(i)->replace_all_uses_with(earlier->result(i));
+  for (size_t i = 0; i < node->result_count(); ++i)
+    node->result(i)->replace_all_uses_with(earlier->result(i));
   constexpr size_t kManyOrigins = 64;
   if (!node->is(kConstOp) && earlier->origins().size() < kManyOrigins) earlier->add_origins_of(*node);
   node->erase();
@@ -76,8 +77,12 @@ Status run_cleanup(PassContext& context) {
   remove_dead_code(model);
   const size_t states = cleanup::remove_dead_state(model);
   if (states > 0) {
-    context.records.rewrites.push_back({.pass = "cleanup", .pattern = "dead-state", .nodes = {}, .into = {},
-                                        .note = std::to_string(states) + " state counters that only feed themselves removed"});
+    context.records.rewrites.push_back(
+        {.pass = "cleanup",
+         .pattern = "dead-state",
+         .nodes = {},
+         .into = {},
+         .note = std::to_string(states) + " state counters that only feed themselves removed"});
   }
   for (Graph* graph : all_graphs(model)) {
     sweep(*graph);
@@ -94,11 +99,12 @@ void remove_dead_code(Model& model) {
   for (size_t i = graphs.size(); i-- > 0;) remove_dead_code(*graphs[i]);
 }
 
-const PassCard kCleanupPass{.name = "cleanup",
-                            .doc = "folds constants, removes identities, duplicates, dead code and dead counters",
-                            .needs = "",
-                            .gives = "no constant subgraph but dequantize of constants",
-                            .promise = Promise::Exact,
-                            .run = run_cleanup};
+const PassCard kCleanupPass{
+    .name = "cleanup",
+    .doc = "folds constants, removes identities, duplicates, dead code and dead counters",
+    .needs = "",
+    .gives = "no constant subgraph but dequantize of constants",
+    .promise = Promise::Exact,
+    .run = run_cleanup};
 
 }  // namespace zp

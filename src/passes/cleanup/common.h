@@ -1,6 +1,6 @@
-// Equal computations become one: nodes of one op with equal attributes and operands, const nodes of one constant,
-// numbers of the program with equal bits. Each node is hashed once. Dequantize is left alone: a reader of its own costs
-// nothing once fused, and backends want to claim it.
+// Equal computations become one: nodes of one op with equal attributes and operands, const nodes of one
+// constant, numbers of the program with equal bits. Each node is hashed once. Dequantize is left alone: a
+// reader of its own costs nothing once fused, and backends want to claim it.
 #pragma once
 
 #include <unordered_set>
@@ -15,8 +15,12 @@ class CommonValues {
   Node* earlier(Node* node);
 
  private:
-  struct Hash { size_t operator()(const Node* node) const; };
-  struct Equal { bool operator()(const Node* a, const Node* b) const; };
+  struct Hash {
+    size_t operator()(const Node* node) const;
+  };
+  struct Equal {
+    bool operator()(const Node* a, const Node* b) const;
+  };
   std::unordered_set<Node*, Hash, Equal> nodes_;
 };
 

@@ -32,7 +32,8 @@ bool same_extents(const Type& a, const Type& b) {
 
 // Whether elements keep their places provided that the shape does not change.
 bool keeps_order(const Node& node) {
-  if (node.is(ops::reshape) || node.is(ops::squeeze) || node.is(ops::unsqueeze) || node.is(ops::expand)) return true;
+  if (node.is(ops::reshape) || node.is(ops::squeeze) || node.is(ops::unsqueeze) || node.is(ops::expand))
+    return true;
   if (node.is(ops::identity) || node.is(ops::repeat)) return true;
   if (node.is(ops::slice)) return node.attrs<ops::SliceAttrs>().step == Dim(1);
   if (node.is(ops::permute)) {
@@ -51,11 +52,13 @@ bool is_number_operand(const Node& node, size_t operand, double number) {
   return constant != nullptr && all_elements_are(node.context(), *constant, number);
 }
 
-// x + -0.0, x - 0.0, x * 1, x / 1 keep every bit of x; x + 0.0 does not (-0.0 becomes 0.0). Integers have one zero.
+// x + -0.0, x - 0.0, x * 1, x / 1 keep every bit of x; x + 0.0 does not (-0.0 becomes 0.0). Integers have one
+// zero.
 Value* neutral_operand(const Node& node) {
   const auto kept = [&](size_t i) -> Value* {
     Value* x = node.operand(i);
-    return x != nullptr && x->type_ptr() == node.result()->type_ptr() && !x->type().is_quantized() ? x : nullptr;
+    return x != nullptr && x->type_ptr() == node.result()->type_ptr() && !x->type().is_quantized() ? x
+                                                                                                   : nullptr;
   };
   const bool real = is_float(node.result()->type().dtype);
   if (node.is(ops::add) || node.is(ops::sub)) {
@@ -78,15 +81,19 @@ Value* neutral_operand(const Node& node) {
   return nullptr;
 }
 
-// Quantizing what was just dequantized with the same parameters gives the integers back, in every bit: (q - z) * s * (1/s)
-// is off by two roundings at most, which stay below a half while |q - z| < 2^20 and neither s nor 1/s leaves the normal
-// range. The dequantized integers lie in the declared range because a quantize made them.
+// Quantizing what was just dequantized with the same parameters gives the integers back, in every bit: (q -
+// z) * s * (1/s) is off by two roundings at most, which stay below a half while |q - z| < 2^20 and neither s
+// nor 1/s leaves the normal range. The dequantized integers lie in the declared range because a quantize made
+// them.
 bool round_trip_is_exact(const QuantType& quant, Context& context) {
-  if (quant.dynamic || quant.domain == ZeroPointDomain::Float || quant.expressed != DType::F32 || !is_integer(quant.storage)) return false;
+  if (quant.dynamic || quant.domain == ZeroPointDomain::Float || quant.expressed != DType::F32 ||
+      !is_integer(quant.storage))
+    return false;
   const int64_t limit = int64_t{1} << 20;
   if (quant.qmin < -limit || quant.qmax > limit) return false;
   const auto normal = [](double scale) { return scale > 1e-30 && scale < 1e30; };
-  if (quant.scales == nullptr) return normal(quant.scale) && std::abs(quant.zero_point) < static_cast<double>(limit);
+  if (quant.scales == nullptr)
+    return normal(quant.scale) && std::abs(quant.zero_point) < static_cast<double>(limit);
   const Result<Tensor> scales = constant_tensor(context, *quant.scales);
   if (!scales.ok()) return false;
   for (int64_t i = 0; i < scales->elements(); ++i)
@@ -117,7 +124,9 @@ Value* same_value(const Node& node) {
   const Type& out = node.result()->type();
   if (node.is(ops::identity) && x->type_ptr() == node.result()->type_ptr()) return x;
   if (node.is(ops::cast) && x->type_ptr() == node.result()->type_ptr()) return x;
-  if (keeps_order(node) && same_extents(x->type(), out) && x->type().dtype == out.dtype && x->type().quant == out.quant) return x;
+  if (keeps_order(node) && same_extents(x->type(), out) && x->type().dtype == out.dtype &&
+      x->type().quant == out.quant)
+    return x;
   if (node.is(ops::cat) && node.operand_count() == 1 && x->type_ptr() == node.result()->type_ptr()) return x;
   if (node.is(ops::storage_cast) && x->def() != nullptr && x->def()->is(ops::storage_cast)) {
     Value* source = x->def()->operand(0);
@@ -174,13 +183,20 @@ bool make_quantize_static(Node& node) {
   std::vector<Use*> uses = node.result()->use_list();
   for (const Use* use : uses) {
     const Node* reader = use->user();
-    if (!reader->is(ops::dequantize) || reader->operand(1) != node.operand(1) || reader->operand(2) != node.operand(2)) return false;
+    if (!reader->is(ops::dequantize) || reader->operand(1) != node.operand(1) ||
+        reader->operand(2) != node.operand(2))
+      return false;
   }
   Graph& graph = *node.graph();
   ops::QuantizeAttrs attrs = node.attrs<ops::QuantizeAttrs>();
   attrs.type = known;
   Value* input[] = {node.operand(0)};
-  Node* quantize = graph.create({.op = &ops::quantize, .operands = input, .attrs = &attrs, .name = node.name(), .origins = node.origins()}, &node);
+  Node* quantize = graph.create({.op = &ops::quantize,
+                                 .operands = input,
+                                 .attrs = &attrs,
+                                 .name = node.name(),
+                                 .origins = node.origins()},
+                                &node);
   if (!quantize->infer().ok()) {
     quantize->erase();
     return false;
@@ -188,7 +204,9 @@ bool make_quantize_static(Node& node) {
   for (const Use* use : uses) {
     Node* reader = use->user();
     Value* q[] = {quantize->result()};
-    Node* dequantize = graph.create({.op = &ops::dequantize, .operands = q, .name = reader->name(), .origins = reader->origins()}, reader);
+    Node* dequantize = graph.create(
+        {.op = &ops::dequantize, .operands = q, .name = reader->name(), .origins = reader->origins()},
+        reader);
     if (!dequantize->infer().ok()) {
       dequantize->erase();
       continue;  // the old reader stays right: it reads the old quantize
@@ -236,12 +254,14 @@ bool within_budget(const Node& node) {
 }
 
 bool foldable(const Node& node) {
-  if (!is_computable(node) || node.is(kConstOp) || node.op().has(kDataShape) || node.result_count() == 0) return false;
+  if (!is_computable(node) || node.is(kConstOp) || node.op().has(kDataShape) || node.result_count() == 0)
+    return false;
   if (node.op().trait == Trait::Quantizer && !node.is(ops::quantize)) return false;  // integers stay integers
   for (size_t i = 0; i < node.operand_count(); ++i) {
     const Value* operand = node.operand(i);
     if (operand == nullptr) continue;
-    if (operand->def() == nullptr || !operand->def()->is(kConstOp) || operand->type().is_quantized()) return false;
+    if (operand->def() == nullptr || !operand->def()->is(kConstOp) || operand->type().is_quantized())
+      return false;
   }
   return within_budget(node);
 }

@@ -10,8 +10,8 @@ namespace {
 
 constexpr size_t kLongestUpdate = 16;  // nodes of an update that are looked at
 
-// Everything that depends on `state` is inside a handful of pure nodes that read only it and constants, and leaves them
-// only through output `update`.
+// Everything that depends on `state` is inside a handful of pure nodes that read only it and constants, and
+// leaves them only through output `update`.
 bool feeds_only_itself(const Value& state, const Node* output_node, size_t update) {
   std::unordered_set<const Node*> inside;
   std::vector<const Value*> work{&state};
@@ -34,7 +34,8 @@ bool feeds_only_itself(const Value& state, const Node* output_node, size_t updat
     for (size_t i = 0; i < node->operand_count(); ++i) {
       const Value* operand = node->operand(i);
       if (operand == nullptr || operand == &state) continue;
-      if (operand->def() == nullptr || !(operand->def()->is(kConstOp) || inside.contains(operand->def()))) return false;
+      if (operand->def() == nullptr || !(operand->def()->is(kConstOp) || inside.contains(operand->def())))
+        return false;
     }
   }
   return true;
@@ -49,7 +50,9 @@ size_t remove_dead_state(Model& model) {
   std::vector<int64_t> update_of(model.inputs.size(), -1);
   for (size_t k = 0; k < model.outputs.size(); ++k) {
     const OutputInfo& out = model.outputs[k];
-    if (out.kind == OutputInfo::User || out.target < 0 || out.target >= static_cast<int64_t>(update_of.size())) continue;
+    if (out.kind == OutputInfo::User || out.target < 0 ||
+        out.target >= static_cast<int64_t>(update_of.size()))
+      continue;
     int64_t& slot = update_of[static_cast<size_t>(out.target)];
     slot = slot == -1 ? static_cast<int64_t>(k) : -2;  // two updates of one state: leave it alone
   }
@@ -61,7 +64,8 @@ size_t remove_dead_state(Model& model) {
       dead_input[i] = !state->has_uses();
     } else {
       const auto k = static_cast<size_t>(update_of[i]);
-      dead_input[i] = model.outputs[k].kind == OutputInfo::StateUpdate && feeds_only_itself(*state, graph.output_node(), k);
+      dead_input[i] = model.outputs[k].kind == OutputInfo::StateUpdate &&
+                      feeds_only_itself(*state, graph.output_node(), k);
       dead_output[k] = dead_input[i];
     }
     removed += dead_input[i];

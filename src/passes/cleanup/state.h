@@ -1,6 +1,6 @@
-// State that only feeds itself: a counter such as num_batches_tracked whose update nobody reads goes together with its
-// input and output. A state that anything else reads, or whose update reads anything but itself and constants (running
-// statistics), stays.
+// State that only feeds itself: a counter such as num_batches_tracked whose update nobody reads goes together
+// with its input and output. A state that anything else reads, or whose update reads anything but itself and
+// constants (running statistics), stays.
 #pragma once
 
 #include "ir/model.h"

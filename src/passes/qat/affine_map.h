@@ -1,7 +1,8 @@
-// The normal form that every spelling of a batch norm collapses to: y = a_c * x + b_c, one pair of numbers a channel.
-// Numbers are doubles times a power of an infinitesimal: a gamma of 0 counts as infinitely small, so that dividing by it
-// and multiplying by it again cancels (a = 1, b = beta) where plain arithmetic gives 0 / 0. Source of the chains:
-// torchao/quantization/pt2e/qat_utils.py divides by gamma / sigma before the batch norm.
+// The normal form that every spelling of a batch norm collapses to: y = a_c * x + b_c, one pair of numbers a
+// channel. Numbers are doubles times a power of an infinitesimal: a gamma of 0 counts as infinitely small, so
+// that dividing by it and multiplying by it again cancels (a = 1, b = beta) where plain arithmetic gives 0 /
+// 0. Source of the chains: torchao/quantization/pt2e/qat_utils.py divides by gamma / sigma before the batch
+// norm.
 #pragma once
 
 #include <cmath>
@@ -23,7 +24,9 @@ struct Scaled {
   double standard() const { return order > 0 ? 0.0 : value; }
 };
 
-inline Scaled operator-(Scaled x) { return {-x.value, x.order}; }
+inline Scaled operator-(Scaled x) {
+  return {-x.value, x.order};
+}
 inline Scaled operator*(Scaled x, Scaled y) {
   // Zero times infinitely large: the zero stands for the same small number that was divided by.
   if (x.is_zero() && y.order < 0) return {y.value, y.order + 1};
@@ -42,12 +45,16 @@ inline Scaled operator+(Scaled x, Scaled y) {
   if (x.order != y.order) return x.order < y.order ? x : y;
   return {x.value + y.value, x.order};
 }
-inline Scaled operator-(Scaled x, Scaled y) { return x + -y; }
+inline Scaled operator-(Scaled x, Scaled y) {
+  return x + -y;
+}
 Scaled sqrt(Scaled x);
 
 struct AffineMap {
   std::vector<Scaled> a, b;
-  static AffineMap identity(size_t channels) { return {std::vector<Scaled>(channels, Scaled::of(1)), std::vector<Scaled>(channels)}; }
+  static AffineMap identity(size_t channels) {
+    return {std::vector<Scaled>(channels, Scaled::of(1)), std::vector<Scaled>(channels)};
+  }
   size_t channels() const { return a.size(); }
   void multiply(const std::vector<Scaled>& factor);
   void divide(const std::vector<Scaled>& divisor);

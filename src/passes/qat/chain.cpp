@@ -1,10 +1,10 @@
 #include "passes/qat/chain.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <optional>
-
-#include <fmt/format.h>
 
 #include "ops/binary.h"
 #include "ops/create.h"
@@ -16,7 +16,9 @@ namespace {
 
 constexpr size_t kLongest = 64;  // steps: keeps the search linear on absurd chains
 
-bool is_binary(const Node& node) { return node.is(ops::add) || node.is(ops::sub) || node.is(ops::mul) || node.is(ops::div); }
+bool is_binary(const Node& node) {
+  return node.is(ops::add) || node.is(ops::sub) || node.is(ops::mul) || node.is(ops::div);
+}
 
 bool has_clamp(const Node& node) {
   if (node.is(ops::add) || node.is(ops::sub)) {
@@ -31,10 +33,12 @@ bool has_clamp(const Node& node) {
 }
 
 bool is_nothing(const Node& node) {
-  return node.is(ops::identity) || (node.is(ops::cast) && node.operand(0)->type_ptr() == node.result()->type_ptr());
+  return node.is(ops::identity) ||
+         (node.is(ops::cast) && node.operand(0)->type_ptr() == node.result()->type_ptr());
 }
 
-Why in_the_way(const Node& node, std::string clause, std::string wanted, std::string found, std::string text) {
+Why in_the_way(const Node& node, std::string clause, std::string wanted, std::string found,
+               std::string text) {
   return Why{&node, std::move(clause), std::move(wanted), std::move(found), std::move(text)};
 }
 
@@ -43,29 +47,39 @@ Answer<size_t> data_operand(const Node& node, ConstantFlow& flow) {
   const std::string name = source_name(node);
   if (node.is(ops::div) && !node.attrs<ops::DivAttrs>().rounding_mode.empty()) {
     const std::string mode(node.attrs<ops::DivAttrs>().rounding_mode);
-    return in_the_way(node, "rounding", "a true quotient", mode, fmt::format("'{}' divides with rounding '{}'", name, mode));
+    return in_the_way(node, "rounding", "a true quotient", mode,
+                      fmt::format("'{}' divides with rounding '{}'", name, mode));
   }
-  if (has_clamp(node)) return in_the_way(node, "activation", "no activation inside", "a fused clamp", fmt::format("'{}' clamps its result", name));
+  if (has_clamp(node))
+    return in_the_way(node, "activation", "no activation inside", "a fused clamp",
+                      fmt::format("'{}' clamps its result", name));
   const bool first = flow.is_constant(node.operand(0)), second = flow.is_constant(node.operand(1));
   if (first == second) {
-    return in_the_way(node, "constant-operand", "one constant operand", first ? "two" : "none",
-                      fmt::format("'{}' {} has no constant operand: its other value is known only at run time", node.op().name, name));
+    return in_the_way(
+        node, "constant-operand", "one constant operand", first ? "two" : "none",
+        fmt::format("'{}' {} has no constant operand: its other value is known only at run time",
+                    node.op().name, name));
   }
   if (first && node.is(ops::div)) {
-    return in_the_way(node, "divisor", "a constant divisor", "a constant dividend", fmt::format("'{}' divides by the value of the convolution", name));
+    return in_the_way(node, "divisor", "a constant divisor", "a constant dividend",
+                      fmt::format("'{}' divides by the value of the convolution", name));
   }
   return size_t{first ? 1u : 0u};
 }
 
 Answer<size_t> batch_norm_data(const Node& node, ConstantFlow& flow) {
   const std::string name = source_name(node);
-  if (node.attrs<ops::BatchNormAttrs>().training || node.operand(3) == nullptr || node.operand(4) == nullptr) {
-    return in_the_way(node, "training", "running statistics", "statistics of the batch", fmt::format("batch norm '{}' is in training mode: it uses the statistics of the batch", name));
+  if (node.attrs<ops::BatchNormAttrs>().training || node.operand(3) == nullptr ||
+      node.operand(4) == nullptr) {
+    return in_the_way(
+        node, "training", "running statistics", "statistics of the batch",
+        fmt::format("batch norm '{}' is in training mode: it uses the statistics of the batch", name));
   }
   for (size_t i = 1; i < node.operand_count(); ++i) {
     if (node.operand(i) == nullptr || flow.is_constant(node.operand(i))) continue;
-    return in_the_way(node, "constant-operand", "constant parameters", fmt::format("'{}'", node.operand(i)->name()),
-                      fmt::format("'{}' of batch norm '{}' is known only at run time", node.op().operands[i].name, name));
+    return in_the_way(
+        node, "constant-operand", "constant parameters", fmt::format("'{}'", node.operand(i)->name()),
+        fmt::format("'{}' of batch norm '{}' is known only at run time", node.op().operands[i].name, name));
   }
   return size_t{0};
 }
@@ -78,8 +92,10 @@ std::optional<Why> check_only_use(const Value& value) {
   bool output = false;
   for (const Use& use : value.uses()) output |= use.user()->is(kReturnOp);
   const size_t uses = value.use_count();
-  return in_the_way(node, "one-use", "1 use", fmt::format("{} uses{}", uses, output ? ", one of them a result of the graph" : ""),
-                    fmt::format("the value of '{}' has {} uses{}; the others would see the folded value", name, uses, output ? ", one of them a result of the graph" : ""));
+  return in_the_way(node, "one-use", "1 use",
+                    fmt::format("{} uses{}", uses, output ? ", one of them a result of the graph" : ""),
+                    fmt::format("the value of '{}' has {} uses{}; the others would see the folded value",
+                                name, uses, output ? ", one of them a result of the graph" : ""));
 }
 
 // quantize -> dequantize with the parameters of one static type per tensor.
@@ -88,10 +104,12 @@ Answer<Node*> pair_quantize(const Node& dequantize) {
   const std::string name = source_name(dequantize);
   Node* quantize = q.def();
   if (quantize == nullptr || !quantize->is(ops::quantize)) {
-    return in_the_way(dequantize, "conv", "a convolution in front of the batch norm", "a dequantized value", fmt::format("'{}' dequantizes what no convolution made", name));
+    return in_the_way(dequantize, "conv", "a convolution in front of the batch norm", "a dequantized value",
+                      fmt::format("'{}' dequantizes what no convolution made", name));
   }
   if (q.type().quant->dynamic) {
-    return in_the_way(dequantize, "pair", "parameters known before the run", "dynamic ones", fmt::format("the quantizer '{}' takes its parameters at run time", name));
+    return in_the_way(dequantize, "pair", "parameters known before the run", "dynamic ones",
+                      fmt::format("the quantizer '{}' takes its parameters at run time", name));
   }
   if (auto why = check_only_use(q)) return *why;
   return quantize;
@@ -107,7 +125,8 @@ const Node* Chain::first_batch_norm() const {
 
 bool is_affine_step(const Node& node, ConstantFlow& flow) {
   if (node.is(ops::neg)) return is_float(node.result()->type().dtype);
-  return is_binary(node) && is_float(node.result()->type().dtype) && static_cast<bool>(data_operand(node, flow));
+  return is_binary(node) && is_float(node.result()->type().dtype) &&
+         static_cast<bool>(data_operand(node, flow));
 }
 
 Answer<Chain> trace_chain(Node& end, ConstantFlow& flow) {
@@ -115,7 +134,9 @@ Answer<Chain> trace_chain(Node& end, ConstantFlow& flow) {
   chain.end = &end;
   Node* node = &end;
   for (size_t length = 0;; ++length) {
-    if (length > kLongest) return in_the_way(*node, "length", fmt::format("at most {} steps", kLongest), "more", fmt::format("more than {} steps in front of '{}'", kLongest, source_name(end)));
+    if (length > kLongest)
+      return in_the_way(*node, "length", fmt::format("at most {} steps", kLongest), "more",
+                        fmt::format("more than {} steps in front of '{}'", kLongest, source_name(end)));
     if (node != &end) {
       if (auto why = check_only_use(*node->result())) return *why;
     }
@@ -136,9 +157,13 @@ Answer<Chain> trace_chain(Node& end, ConstantFlow& flow) {
       if (!quantize) return quantize.why();
       const Node* source = (*quantize)->operand(0)->def();
       if (source == nullptr || !is_anchor(*source)) {
-        return in_the_way(**quantize, "conv", "a convolution in front of the quantizer", source ? std::string(op_label(*source)) : "an input",
-                          fmt::format("the quantizer '{}' in front of '{}' quantizes {}, not a convolution", source_name(**quantize), source_name(end),
-                                      source ? fmt::format("the result of {} '{}'", op_label(*source), source_name(*source)) : "an input"));
+        return in_the_way(
+            **quantize, "conv", "a convolution in front of the quantizer",
+            source ? std::string(op_label(*source)) : "an input",
+            fmt::format("the quantizer '{}' in front of '{}' quantizes {}, not a convolution",
+                        source_name(**quantize), source_name(end),
+                        source ? fmt::format("the result of {} '{}'", op_label(*source), source_name(*source))
+                               : "an input"));
       }
       chain.dequantize = node;
       chain.quantize = *quantize;
@@ -146,12 +171,15 @@ Answer<Chain> trace_chain(Node& end, ConstantFlow& flow) {
       continue;
     } else if (!node->is(ops::neg)) {
       return in_the_way(*node, "affine", "affine operators with constants", std::string(op_label(*node)),
-                        fmt::format("{} '{}' stands between the convolution and '{}'", op_label(*node), source_name(*node), source_name(end)));
+                        fmt::format("{} '{}' stands between the convolution and '{}'", op_label(*node),
+                                    source_name(*node), source_name(end)));
     }
     const Value* before = node->operand(step.data);
     if (before->def() == nullptr) {
-      return in_the_way(*node, "conv", "a convolution in front of the batch norm", fmt::format("input '{}'", before->name()),
-                        fmt::format("'{}' reads input '{}', no convolution", source_name(*node), before->name()));
+      return in_the_way(
+          *node, "conv", "a convolution in front of the batch norm",
+          fmt::format("input '{}'", before->name()),
+          fmt::format("'{}' reads input '{}', no convolution", source_name(*node), before->name()));
     }
     chain.steps.push_back(step);
     node = before->def();
@@ -185,7 +213,10 @@ std::vector<Scaled> absolute(std::vector<Scaled> values) {
 class MapBuilder {
  public:
   MapBuilder(const ConvSite& site, ChannelConstants& constants)
-      : site_(site), constants_(constants), map_(AffineMap::identity(static_cast<size_t>(site.channels))), magnitude_(map_) {}
+      : site_(site),
+        constants_(constants),
+        map_(AffineMap::identity(static_cast<size_t>(site.channels))),
+        magnitude_(map_) {}
 
   std::optional<Why> apply(const ChainStep& step) {
     if (step.kind == ChainStep::Nothing) return std::nullopt;
@@ -194,15 +225,19 @@ class MapBuilder {
   }
   std::optional<Why> add_bias(const Node& node, const Value& bias) {
     if (!constants_.flow().is_constant(&bias)) {
-      return in_the_way(node, "constant-bias", "a constant bias", "a computed one", fmt::format("the bias of '{}' is not a constant", source_name(node)));
+      return in_the_way(node, "constant-bias", "a constant bias", "a computed one",
+                        fmt::format("the bias of '{}' is not a constant", source_name(node)));
     }
-    Answer<std::vector<Scaled>> values = constants_.per_channel(node, bias, node.result()->type(), bias_axis(node), site_.channels, Zeros::Exact);
+    Answer<std::vector<Scaled>> values = constants_.per_channel(
+        node, bias, node.result()->type(), bias_axis(node), site_.channels, Zeros::Exact);
     if (!values) return values.why();
     add(*values, 1);
     return std::nullopt;
   }
   // The bias of a convolution is a vector whatever its rank; that of a product broadcasts.
-  int bias_axis(const Node& node) const { return is_conv_or_linear(node) ? node.result()->type().rank() - 1 : site_.channel_axis; }
+  int bias_axis(const Node& node) const {
+    return is_conv_or_linear(node) ? node.result()->type().rank() - 1 : site_.channel_axis;
+  }
   const AffineMap& map() const { return map_; }
   const AffineMap& magnitude() const { return magnitude_; }
 
@@ -219,14 +254,17 @@ class MapBuilder {
     map_.add(addend, factor);
     magnitude_.add(absolute(addend), std::abs(factor));
   }
-  std::vector<Scaled> every(double value) const { return std::vector<Scaled>(map_.channels(), Scaled::of(value)); }
+  std::vector<Scaled> every(double value) const {
+    return std::vector<Scaled>(map_.channels(), Scaled::of(value));
+  }
 
   // y = (x - mean) / sqrt(var + eps) * weight + bias
   std::optional<Why> batch_norm(const Node& node) {
     if (site_.channel_axis != 1) {
-      return in_the_way(node, "channel-axis", "channels along dim 1", fmt::format("along dim {}", site_.channel_axis),
-                        fmt::format("batch norm '{}' normalizes dim 1, the channels of '{}' lie along dim {}", source_name(node),
-                                    source_name(*site_.node), site_.channel_axis));
+      return in_the_way(node, "channel-axis", "channels along dim 1",
+                        fmt::format("along dim {}", site_.channel_axis),
+                        fmt::format("batch norm '{}' normalizes dim 1, the channels of '{}' lie along dim {}",
+                                    source_name(node), source_name(*site_.node), site_.channel_axis));
     }
     std::vector<Scaled> read[5];
     for (size_t i = 1; i < 5; ++i) {
@@ -235,7 +273,8 @@ class MapBuilder {
         read[i] = every(factor ? 1 : 0);
         continue;
       }
-      Answer<std::vector<Scaled>> values = constants_.vector(node, *node.operand(i), site_.channels, factor ? Zeros::Small : Zeros::Exact);
+      Answer<std::vector<Scaled>> values =
+          constants_.vector(node, *node.operand(i), site_.channels, factor ? Zeros::Small : Zeros::Exact);
       if (!values) return values.why();
       read[i] = std::move(*values);
     }
@@ -254,8 +293,9 @@ class MapBuilder {
       return std::nullopt;
     }
     const bool sum = node.is(ops::add) || node.is(ops::sub);
-    Answer<std::vector<Scaled>> other = constants_.per_channel(node, *node.operand(1 - data), node.operand(data)->type(), site_.channel_axis,
-                                                               site_.channels, sum ? Zeros::Exact : Zeros::Small);
+    Answer<std::vector<Scaled>> other =
+        constants_.per_channel(node, *node.operand(1 - data), node.operand(data)->type(), site_.channel_axis,
+                               site_.channels, sum ? Zeros::Exact : Zeros::Small);
     if (!other) return other.why();
     if (node.is(ops::mul)) {
       multiply(*other);

@@ -1,6 +1,7 @@
-// The chain of affine operators between a convolution and the batch norm that ends it, found backwards by values: any
-// mix of div, mul, add, sub, neg and batch_norm with constants, and one quantize-dequantize pair right behind the
-// convolution. What is not such a chain comes with the reason and the node that is in the way.
+// The chain of affine operators between a convolution and the batch norm that ends it, found backwards by
+// values: any mix of div, mul, add, sub, neg and batch_norm with constants, and one quantize-dequantize pair
+// right behind the convolution. What is not such a chain comes with the reason and the node that is in the
+// way.
 #pragma once
 
 #include <vector>
@@ -20,8 +21,8 @@ struct ChainStep {
 
 struct Chain {
   ConvSite site;
-  Node* end = nullptr;         // the last step; its result is what the folded convolution computes
-  Node* quantize = nullptr;    // the pair behind the convolution; null: none
+  Node* end = nullptr;       // the last step; its result is what the folded convolution computes
+  Node* quantize = nullptr;  // the pair behind the convolution; null: none
   Node* dequantize = nullptr;
   std::vector<ChainStep> steps;  // in program order
   const Node* first_batch_norm() const;
@@ -33,14 +34,17 @@ bool is_affine_step(const Node& node, ConstantFlow& flow);
 // Walks back from `end` (a batch norm, or the last step of one that is written out) to a convolution.
 Answer<Chain> trace_chain(Node& end, ConstantFlow& flow);
 
-// A batch norm written out scales and shifts each channel by constants of its own; single numbers do not make one.
+// A batch norm written out scales and shifts each channel by constants of its own; single numbers do not make
+// one.
 bool is_written_out(const Chain& chain);
 
 // The chain as one map of the convolution without its bias: the bias is its first addend.
 struct ChainMap {
   AffineMap whole;
-  AffineMap at_batch_norm;  // in front of the first batch norm (whose statistics describe that value), if there is one
-  // The same with absolute values: how large intermediate values can get, for bounds on what rounding did to them.
+  AffineMap at_batch_norm;  // in front of the first batch norm (whose statistics describe that value), if
+                            // there is one
+  // The same with absolute values: how large intermediate values can get, for bounds on what rounding did to
+  // them.
   AffineMap magnitude;
 };
 Answer<ChainMap> chain_map(const Chain& chain, ChannelConstants& constants);

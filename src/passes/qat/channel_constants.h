@@ -1,6 +1,7 @@
-// Constant subgraphs in double arithmetic, as one number a channel. Folding asks for sqrt(var + eps), reshapes of it and
-// the like; computing them in double keeps gamma / sigma * sigma / gamma equal to 1, and infinitesimal zeros keep a
-// gamma of 0 apart from a real division by zero. Operators without a rule here are computed by the interpreter.
+// Constant subgraphs in double arithmetic, as one number a channel. Folding asks for sqrt(var + eps),
+// reshapes of it and the like; computing them in double keeps gamma / sigma * sigma / gamma equal to 1, and
+// infinitesimal zeros keep a gamma of 0 apart from a real division by zero. Operators without a rule here are
+// computed by the interpreter.
 #pragma once
 
 #include <unordered_map>
@@ -13,7 +14,8 @@
 
 namespace zp::qat {
 
-// How zeros in constants are read: as factors they stand for something infinitely small, as addends they are zero.
+// How zeros in constants are read: as factors they stand for something infinitely small, as addends they are
+// zero.
 enum class Zeros : uint8_t { Small, Exact };
 
 class ChannelConstants {
@@ -21,9 +23,10 @@ class ChannelConstants {
   ConstantFlow& flow() { return flow_; }
   ConstantValues& values() { return values_; }
 
-  // The numbers of `constant` along dim `axis` of a tensor of type `data` with `channels` channels, provided that it has
-  // extent 1 in every other dim: equal sizes of another dim do not make it per channel.
-  Answer<std::vector<Scaled>> per_channel(const Node& place, const Value& constant, const Type& data, int axis, int64_t channels, Zeros zeros);
+  // The numbers of `constant` along dim `axis` of a tensor of type `data` with `channels` channels, provided
+  // that it has extent 1 in every other dim: equal sizes of another dim do not make it per channel.
+  Answer<std::vector<Scaled>> per_channel(const Node& place, const Value& constant, const Type& data,
+                                          int axis, int64_t channels, Zeros zeros);
   // A constant of rank 1 (or 0, or one element) with one entry a channel: parameters of a batch norm, a bias.
   Answer<std::vector<Scaled>> vector(const Node& place, const Value& constant, int64_t channels, Zeros zeros);
 

@@ -1,8 +1,8 @@
 #include "passes/qat/clip.h"
 
-#include <cmath>
-
 #include <fmt/format.h>
+
+#include <cmath>
 
 #include "interp/interp.h"
 #include "ops/norm.h"
@@ -13,8 +13,9 @@ namespace zp::qat {
 namespace {
 
 constexpr size_t kMostSamples = 8;
-// Shares above which a range counts as a clamp. Measured values may be few, so a percent is a clamp; estimates assume a
-// normal distribution, and a range that touches zero only from one side is suspicious earlier than a symmetric one.
+// Shares above which a range counts as a clamp. Measured values may be few, so a percent is a clamp;
+// estimates assume a normal distribution, and a range that touches zero only from one side is suspicious
+// earlier than a symmetric one.
 constexpr double kMeasuredShare = 0.01;
 constexpr double kEstimatedShare = 0.25;
 constexpr double kEstimatedShareOneSided = 0.02;
@@ -37,12 +38,17 @@ std::optional<Range> range_of(const Chain& chain) {
   return range;
 }
 
-double normal_below(double x) { return 0.5 * std::erfc(-x * 0.70710678118654752); }
+double normal_below(double x) {
+  return 0.5 * std::erfc(-x * 0.70710678118654752);
+}
 
 Why clamp(const Chain& chain, const Range& range, double share, std::string_view how) {
-  return Why{chain.quantize, "clip", "a range that clips next to nothing", fmt::format("{:.1f} % of the values outside {:.4g}..{:.4g}", share * 100, range.low, range.high),
-             fmt::format("the quantizer '{}' in front of the batch norm clamps: {:.1f} % of the values of '{}' lie outside {:.4g}..{:.4g} ({}); without it they would change",
-                         source_name(*chain.quantize), share * 100, source_name(*chain.site.node), range.low, range.high, how)};
+  return Why{chain.quantize, "clip", "a range that clips next to nothing",
+             fmt::format("{:.1f} % of the values outside {:.4g}..{:.4g}", share * 100, range.low, range.high),
+             fmt::format("the quantizer '{}' in front of the batch norm clamps: {:.1f} % of the values of "
+                         "'{}' lie outside {:.4g}..{:.4g} ({}); without it they would change",
+                         source_name(*chain.quantize), share * 100, source_name(*chain.site.node), range.low,
+                         range.high, how)};
 }
 
 // True if no accumulator of these integers leaves the range by more than half a step.
@@ -53,7 +59,8 @@ bool cannot_clip(const Chain& chain, const Range& range, ChannelConstants& const
   if (!reach) return false;
   std::vector<double> bias(static_cast<size_t>(chain.site.channels), 0.0);
   if (const Value* value = chain.site.bias()) {
-    const Answer<std::vector<Scaled>> read = constants.vector(*chain.site.node, *value, chain.site.channels, Zeros::Exact);
+    const Answer<std::vector<Scaled>> read =
+        constants.vector(*chain.site.node, *value, chain.site.channels, Zeros::Exact);
     if (!read) return false;
     for (size_t c = 0; c < bias.size(); ++c) bias[c] = (*read)[c].standard();
   }
@@ -65,11 +72,14 @@ bool cannot_clip(const Chain& chain, const Range& range, ChannelConstants& const
 }
 
 // The share of a normal distribution with the running statistics that lies outside, averaged over channels.
-std::optional<double> estimated_share(const Chain& chain, const AffineMap& map, const Range& range, ChannelConstants& constants) {
+std::optional<double> estimated_share(const Chain& chain, const AffineMap& map, const Range& range,
+                                      ChannelConstants& constants) {
   const Node* batch_norm = chain.first_batch_norm();
   if (batch_norm == nullptr) return std::nullopt;
-  const Answer<std::vector<Scaled>> mean = constants.vector(*batch_norm, *batch_norm->operand(3), chain.site.channels, Zeros::Exact);
-  const Answer<std::vector<Scaled>> var = constants.vector(*batch_norm, *batch_norm->operand(4), chain.site.channels, Zeros::Exact);
+  const Answer<std::vector<Scaled>> mean =
+      constants.vector(*batch_norm, *batch_norm->operand(3), chain.site.channels, Zeros::Exact);
+  const Answer<std::vector<Scaled>> var =
+      constants.vector(*batch_norm, *batch_norm->operand(4), chain.site.channels, Zeros::Exact);
   if (!mean || !var) return std::nullopt;
   double sum = 0;
   size_t counted = 0;
@@ -77,8 +87,12 @@ std::optional<double> estimated_share(const Chain& chain, const AffineMap& map, 
     if (!map.a[c].is_ordinary() || !map.b[c].is_ordinary() || map.a[c].is_zero()) continue;
     const double sigma = std::sqrt((*var)[c].standard());
     if (!(sigma > 0) || !std::isfinite(sigma)) continue;
-    double low = (map.a[c].standard() * (range.low - range.step / 2) + map.b[c].standard() - (*mean)[c].standard()) / sigma;
-    double high = (map.a[c].standard() * (range.high + range.step / 2) + map.b[c].standard() - (*mean)[c].standard()) / sigma;
+    double low =
+        (map.a[c].standard() * (range.low - range.step / 2) + map.b[c].standard() - (*mean)[c].standard()) /
+        sigma;
+    double high =
+        (map.a[c].standard() * (range.high + range.step / 2) + map.b[c].standard() - (*mean)[c].standard()) /
+        sigma;
     if (low > high) std::swap(low, high);
     sum += normal_below(low) + normal_below(-high);
     ++counted;
@@ -93,7 +107,9 @@ ClipCounts count_clipped(const Model& model, std::span<const Sample> samples) {
   ClipCounts counts;
   std::unordered_map<const Value*, std::vector<const Node*>> watched;
   for (const Node* node : model.graph->nodes()) {
-    if (!node->is(ops::quantize) || node->operand(0)->def() == nullptr || !is_anchor(*node->operand(0)->def())) continue;
+    if (!node->is(ops::quantize) || node->operand(0)->def() == nullptr ||
+        !is_anchor(*node->operand(0)->def()))
+      continue;
     const QuantType* quant = node->result()->type().quant;
     if (quant->dynamic || !quant->per_tensor() || quant->scales != nullptr) continue;
     watched[node->operand(0)].push_back(node);
@@ -123,11 +139,14 @@ ClipCounts count_clipped(const Model& model, std::span<const Sample> samples) {
   return counts;
 }
 
-Answer<ClipAnswer> judge_clipping(const Chain& chain, const AffineMap& at_batch_norm, const ClipCounts& counts, ChannelConstants& constants) {
+Answer<ClipAnswer> judge_clipping(const Chain& chain, const AffineMap& at_batch_norm,
+                                  const ClipCounts& counts, ChannelConstants& constants) {
   if (chain.quantize == nullptr) return ClipAnswer{0, 0, "no quantizer in front"};
   const std::optional<Range> range = range_of(chain);
   if (!range) {
-    return Why{chain.quantize, "pair", "a quantizer with one scale", "several", fmt::format("the quantizer '{}' in front of the batch norm has several scales", source_name(*chain.quantize))};
+    return Why{chain.quantize, "pair", "a quantizer with one scale", "several",
+               fmt::format("the quantizer '{}' in front of the batch norm has several scales",
+                           source_name(*chain.quantize))};
   }
   if (const auto found = counts.find(chain.quantize); found != counts.end() && found->second.values > 0) {
     const ClipCount& count = found->second;
@@ -138,12 +157,16 @@ Answer<ClipAnswer> judge_clipping(const Chain& chain, const AffineMap& at_batch_
   const std::optional<double> share = estimated_share(chain, at_batch_norm, *range, constants);
   const double allowed = range->one_sided ? kEstimatedShareOneSided : kEstimatedShare;
   if (share ? *share <= allowed : !range->one_sided) {
-    return share ? ClipAnswer{*share, 0, "expected from the running statistics"} : ClipAnswer{0, 0, "the range covers both signs"};
+    return share ? ClipAnswer{*share, 0, "expected from the running statistics"}
+                 : ClipAnswer{0, 0, "the range covers both signs"};
   }
   if (cannot_clip(chain, *range, constants)) return ClipAnswer{0, 0, "no accumulator can leave the range"};
   if (share) return clamp(chain, *range, *share, "expected from the running statistics");
-  return Why{chain.quantize, "clip", "a range that covers both signs, running statistics or samples", fmt::format("{:.4g}..{:.4g}", range->low, range->high),
-             fmt::format("the quantizer '{}' in front of the batch norm may clamp: its range {:.4g}..{:.4g} has one sign only, and neither statistics nor samples tell", source_name(*chain.quantize), range->low, range->high)};
+  return Why{chain.quantize, "clip", "a range that covers both signs, running statistics or samples",
+             fmt::format("{:.4g}..{:.4g}", range->low, range->high),
+             fmt::format("the quantizer '{}' in front of the batch norm may clamp: its range {:.4g}..{:.4g} "
+                         "has one sign only, and neither statistics nor samples tell",
+                         source_name(*chain.quantize), range->low, range->high)};
 }
 
 }  // namespace zp::qat

@@ -1,11 +1,11 @@
 #include "passes/qat/conv_site.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <optional>
-
-#include <fmt/format.h>
 
 #include "backend/backend.h"
 #include "ops/conv.h"
@@ -41,7 +41,8 @@ bool has_activation(const Node& node) {
   return attrs.act_min || attrs.act_max;
 }
 
-// Blocks that are exactly the channels: of a grouped transposed convolution, whose groups share the weight's channel dim.
+// Blocks that are exactly the channels: of a grouped transposed convolution, whose groups share the weight's
+// channel dim.
 bool blocks_are_channels(const ConvSite& site, const QuantType& quant, std::span<const int64_t> shape) {
   if (!quant.per_block() || !is_transposed(*site.node) || quant.block.size() != shape.size()) return false;
   const int64_t groups = site.node->attrs<ops::ConvAttrs>().groups;
@@ -76,7 +77,9 @@ struct WeightData {
   int64_t run = 0;
 
   int64_t zero_point(size_t channel, int64_t entry) const {
-    return params.zero_points[params.zero_points.size() == 1 ? 0 : params.type->per_block() ? channel : static_cast<size_t>(entry)];
+    return params.zero_points[params.zero_points.size() == 1 ? 0
+                              : params.type->per_block()     ? channel
+                                                             : static_cast<size_t>(entry)];
   }
 
   // Calls visit(element, channel, entry of the channel dim) for every element, in order.
@@ -99,22 +102,31 @@ Answer<WeightData> read_weight(const ConvSite& site, ConstantValues& values) {
   const Value& stored = *site.weight_dequantize->operand(0);
   Result<Tensor> integers = values.tensor(stored);
   if (!integers.ok()) {
-    return Why{site.node, "constant-weight", "a weight that can be read", integers.error().first().text, integers.error().first().text};
+    return Why{site.node, "constant-weight", "a weight that can be read", integers.error().first().text,
+               integers.error().first().text};
   }
   Result<QuantParams> params = quant_params(site.node->context(), *stored.type().quant, integers->shape());
-  if (!params.ok()) return Why{site.node, "weight-scales", "valid scales", params.error().first().text, params.error().first().text};
-  WeightData data{*integers, std::move(params).value(), static_cast<size_t>(site.weight_axis), 0, site.channels_per_scale_run};
+  if (!params.ok())
+    return Why{site.node, "weight-scales", "valid scales", params.error().first().text,
+               params.error().first().text};
+  WeightData data{*integers, std::move(params).value(), static_cast<size_t>(site.weight_axis), 0,
+                  site.channels_per_scale_run};
   if (is_transposed(*site.node)) {
-    data.inputs_per_group = std::max<int64_t>(integers->shape()[0] / site.node->attrs<ops::ConvAttrs>().groups, 1);
+    data.inputs_per_group =
+        std::max<int64_t>(integers->shape()[0] / site.node->attrs<ops::ConvAttrs>().groups, 1);
   }
   return data;
 }
 
 }  // namespace
 
-bool is_conv_or_linear(const Node& node) { return spatial_rank(node) > 0 || node.is(ops::linear); }
+bool is_conv_or_linear(const Node& node) {
+  return spatial_rank(node) > 0 || node.is(ops::linear);
+}
 
-bool is_anchor(const Node& node) { return is_conv_or_linear(node) || node.is(ops::addmm) || node.is(ops::matmul); }
+bool is_anchor(const Node& node) {
+  return is_conv_or_linear(node) || node.is(ops::addmm) || node.is(ops::matmul);
+}
 
 namespace {
 
@@ -128,7 +140,9 @@ bool is_transposition(const Node& node) {
 std::optional<std::pair<std::string, std::string>> read_product(Node& node, ConvSite* site) {
   if (node.is(ops::addmm)) {
     const auto& attrs = node.attrs<ops::AddmmAttrs>();
-    if (attrs.alpha.as_double() != 1 || attrs.beta.as_double() != 1) return std::pair{std::string("alpha and beta 1"), fmt::format("{} and {}", attrs.alpha.as_double(), attrs.beta.as_double())};
+    if (attrs.alpha.as_double() != 1 || attrs.beta.as_double() != 1)
+      return std::pair{std::string("alpha and beta 1"),
+                       fmt::format("{} and {}", attrs.alpha.as_double(), attrs.beta.as_double())};
     site->bias_operand = 0;
     site->input_operand = 1;
     site->weight_operand = 2;
@@ -137,10 +151,12 @@ std::optional<std::pair<std::string, std::string>> read_product(Node& node, Conv
   }
   const Type& x = node.operand(site->input_operand)->type();
   const Type& w = node.operand(site->weight_operand)->type();
-  if (!x.ranked || x.rank() != 2 || w.rank() != 2) return std::pair{std::string("matrices"), fmt::format("ranks {} and {}", x.rank(), w.rank())};
+  if (!x.ranked || x.rank() != 2 || w.rank() != 2)
+    return std::pair{std::string("matrices"), fmt::format("ranks {} and {}", x.rank(), w.rank())};
   Node* def = node.operand(site->weight_operand)->def();
   if (def != nullptr && is_transposition(*def)) site->weight_permute = def;
-  site->weight_dequantize = dequantize_of(site->weight_permute ? site->weight_permute->operand(0) : node.operand(site->weight_operand));
+  site->weight_dequantize = dequantize_of(site->weight_permute ? site->weight_permute->operand(0)
+                                                               : node.operand(site->weight_operand));
   site->weight_axis = site->weight_permute ? 0 : 1;
   site->channels = site->channels_per_scale_run = w.shape[1].value();
   site->channel_axis = 1;
@@ -160,10 +176,12 @@ Answer<ConvSite> conv_site(Node& node) {
   const Value* weight = node.operand(node.is(ops::addmm) ? 2 : 1);
   const Type& out = node.result()->type();
   if (input->type().is_quantized() || weight->type().is_quantized() || out.is_quantized()) {
-    return refuse("float-form", "a convolution in float between dequantize and quantize", "a fused integer operator");
+    return refuse("float-form", "a convolution in float between dequantize and quantize",
+                  "a fused integer operator");
   }
   if (has_activation(node)) return refuse("activation", "no activation inside", "a fused clamp");
-  if (!out.ranked || !weight->type().is_static()) return refuse("shape", "known rank and weight shape", out.str());
+  if (!out.ranked || !weight->type().is_static())
+    return refuse("shape", "known rank and weight shape", out.str());
   ConvSite site;
   site.node = &node;
   site.input_dequantize = dequantize_of(input);
@@ -182,7 +200,8 @@ Answer<ConvSite> conv_site(Node& node) {
   site.channel_axis = out.rank() - 1 - spatial_rank(node);
   site.weight_axis = is_transposed(node) ? 1 : 0;
   site.channels_per_scale_run = w[static_cast<size_t>(site.weight_axis)].value();
-  site.channels = site.channels_per_scale_run * (is_transposed(node) ? node.attrs<ops::ConvAttrs>().groups : 1);
+  site.channels =
+      site.channels_per_scale_run * (is_transposed(node) ? node.attrs<ops::ConvAttrs>().groups : 1);
   if (site.channels <= 0) return refuse("shape", "at least one channel", "none");
   return site;
 }
@@ -191,19 +210,27 @@ Answer<std::vector<double>> weight_scales(const ConvSite& site) {
   const QuantType* quant = site.weight_type();
   const std::string name = source_name(*site.node);
   if (quant == nullptr) {
-    return Why{site.node, "quantized-weight", "a dequantized weight", "a float weight", fmt::format("the weight of '{}' is not quantized", name)};
+    return Why{site.node, "quantized-weight", "a dequantized weight", "a float weight",
+               fmt::format("the weight of '{}' is not quantized", name)};
   }
   const std::vector<int64_t> shape = ops::known_shape(site.weight_dequantize->operand(0)->type().shape);
   const bool blocks = blocks_are_channels(site, *quant, shape);
-  if (!has_integer_grid(*quant) || (quant->per_block() && !blocks) || (quant->per_axis() && quant->axis != site.weight_axis)) {
+  if (!has_integer_grid(*quant) || (quant->per_block() && !blocks) ||
+      (quant->per_axis() && quant->axis != site.weight_axis)) {
     const std::string wanted = fmt::format("one scale, or one along axis {}", site.weight_axis);
-    return Why{site.node, "weight-axis", wanted, granularity(*quant), fmt::format("the weight of '{}' has {}, {} is wanted", name, granularity(*quant), wanted)};
+    return Why{site.node, "weight-axis", wanted, granularity(*quant),
+               fmt::format("the weight of '{}' has {}, {} is wanted", name, granularity(*quant), wanted)};
   }
   Result<QuantParams> params = quant_params(site.node->context(), *quant, shape);
-  if (!params.ok()) return Why{site.node, "weight-scales", "valid scales", params.error().first().text, params.error().first().text};
+  if (!params.ok())
+    return Why{site.node, "weight-scales", "valid scales", params.error().first().text,
+               params.error().first().text};
   std::vector<double> scales(static_cast<size_t>(site.channels));
   for (int64_t c = 0; c < site.channels; ++c) {
-    scales[static_cast<size_t>(c)] = params->scales[params->scales.size() == 1 ? 0 : static_cast<size_t>(blocks ? c : c % site.channels_per_scale_run)];
+    scales[static_cast<size_t>(c)] =
+        params->scales[params->scales.size() == 1
+                           ? 0
+                           : static_cast<size_t>(blocks ? c : c % site.channels_per_scale_run)];
   }
   return scales;
 }
@@ -212,11 +239,13 @@ Answer<AccumulatorUnits> accumulator_units(const ConvSite& site) {
   const QuantType* input = site.input_type();
   const std::string name = source_name(*site.node);
   if (input == nullptr) {
-    return Why{site.node, "quantized-input", "a dequantized input", "a float input", fmt::format("the input of '{}' is not quantized", name)};
+    return Why{site.node, "quantized-input", "a dequantized input", "a float input",
+               fmt::format("the input of '{}' is not quantized", name)};
   }
   if (!has_integer_grid(*input) || !input->per_tensor() || input->scales != nullptr) {
     return Why{site.node, "input-scale", "one scale known before the run", granularity(*input),
-               fmt::format("the input of '{}' has {}: an int32 bias needs one scale known before the run", name, granularity(*input))};
+               fmt::format("the input of '{}' has {}: an int32 bias needs one scale known before the run",
+                           name, granularity(*input))};
   }
   Answer<std::vector<double>> weights = weight_scales(site);
   if (!weights) return weights.why();
@@ -227,12 +256,14 @@ Answer<AccumulatorUnits> accumulator_units(const ConvSite& site) {
   for (double w : units.weight_scales) units.units.push_back(input->scale * w);
   for (double u : units.units) {
     if (u > 1e-300 && u < 1e300) continue;
-    return Why{site.node, "unit", "a product of scales within double range", fmt::format("{}", u), fmt::format("the scales of '{}' multiply to {}", name, u)};
+    return Why{site.node, "unit", "a product of scales within double range", fmt::format("{}", u),
+               fmt::format("the scales of '{}' multiply to {}", name, u)};
   }
   return units;
 }
 
-Result<IntegerBias> make_integer_bias(const ConvSite& site, const AccumulatorUnits& units, std::span<const double> bias) {
+Result<IntegerBias> make_integer_bias(const ConvSite& site, const AccumulatorUnits& units,
+                                      std::span<const double> bias) {
   Node& node = *site.node;
   Context& context = node.context();
   Graph& graph = *node.graph();
@@ -263,7 +294,11 @@ Result<IntegerBias> make_integer_bias(const ConvSite& site, const AccumulatorUni
   const Dim dims[] = {site.channels};
   Value* stored = add_const_node(graph, *constant, context.quantized(quant, dims), &node);
   Value* operands[] = {stored};
-  Node* dequantize = graph.create({.op = &ops::dequantize, .operands = operands, .name = stem + "_bias_dequantize", .origins = node.origins()}, &node);
+  Node* dequantize = graph.create({.op = &ops::dequantize,
+                                   .operands = operands,
+                                   .name = stem + "_bias_dequantize",
+                                   .origins = node.origins()},
+                                  &node);
   ZP_CHECK(dequantize->infer());
   made.value = dequantize->result();
   return made;
@@ -289,7 +324,12 @@ Node* set_bias(const ConvSite& site, Value* bias) {
   Value* product_operands[] = {bias, node.operand(0), node.operand(1)};
   const OpDef& op = product ? ops::addmm : node.op();
   const void* attrs = product ? static_cast<const void*>(&product_attrs) : node.attrs_data();
-  Node* made = node.graph()->create({.op = &op, .operands = product ? product_operands : linear_operands, .attrs = attrs, .name = node.name(), .origins = node.origins()}, &node);
+  Node* made = node.graph()->create({.op = &op,
+                                     .operands = product ? product_operands : linear_operands,
+                                     .attrs = attrs,
+                                     .name = node.name(),
+                                     .origins = node.origins()},
+                                    &node);
   made->result()->set_type(node.result()->type_ptr());
   node.result()->replace_all_uses_with(made->result());
   const std::string name(node.name());
@@ -310,9 +350,11 @@ Answer<WeightReach> weight_reach(const ConvSite& site, ConstantValues& values) {
   Answer<WeightData> data = read_weight(site, values);
   if (!data) return data.why();
   const auto channels = static_cast<size_t>(site.channels);
-  WeightReach reach{std::vector<double>(channels), std::vector<double>(channels), std::vector<bool>(channels, true), std::vector<double>(channels)};
+  WeightReach reach{std::vector<double>(channels), std::vector<double>(channels),
+                    std::vector<bool>(channels, true), std::vector<double>(channels)};
   double low = 0, high = 0;
-  if (const QuantType* input = site.input_type(); input != nullptr && has_integer_grid(*input) && input->per_tensor()) {
+  if (const QuantType* input = site.input_type();
+      input != nullptr && has_integer_grid(*input) && input->per_tensor()) {
     low = static_cast<double>(input->qmin) - input->zero_point;
     high = static_cast<double>(input->qmax) - input->zero_point;
   }
@@ -336,16 +378,19 @@ constexpr double kUniform = 0x1p-22;
 // What happens to each channel.
 struct ChannelPlan {
   std::vector<double> scale;
-  std::vector<int> sign;        // 1, -1, or 0: cleared
+  std::vector<int> sign;  // 1, -1, or 0: cleared
   std::vector<double> shrink;
   bool integers_change = false;
-  bool uniform = true;          // one scale would do
-  bool groups_agree = true;     // channels that share an entry of the weight's channel dim need one scale
+  bool uniform = true;       // one scale would do
+  bool groups_agree = true;  // channels that share an entry of the weight's channel dim need one scale
 };
 
-bool about_equal(double a, double b) { return std::abs(a - b) <= kUniform * b; }
+bool about_equal(double a, double b) {
+  return std::abs(a - b) <= kUniform * b;
+}
 
-Answer<ChannelPlan> plan_channels(const ConvSite& site, const WeightChange& change, const std::vector<double>& scales) {
+Answer<ChannelPlan> plan_channels(const ConvSite& site, const WeightChange& change,
+                                  const std::vector<double>& scales) {
   ChannelPlan plan;
   const auto run = static_cast<size_t>(site.channels_per_scale_run);
   double first = 0;
@@ -359,7 +404,9 @@ Answer<ChannelPlan> plan_channels(const ConvSite& site, const WeightChange& chan
       scale = scales[c] / shrink;
     }
     if (!(scale <= kLargestScale)) {
-      return Why{site.node, "weight-scale", "a finite scale", fmt::format("{}", scale), fmt::format("channel {} of '{}' would need the weight scale {}", c, source_name(*site.node), scale)};
+      return Why{site.node, "weight-scale", "a finite scale", fmt::format("{}", scale),
+                 fmt::format("channel {} of '{}' would need the weight scale {}", c, source_name(*site.node),
+                             scale)};
     }
     plan.sign.push_back(sign);
     plan.shrink.push_back(shrink);
@@ -379,7 +426,9 @@ Answer<ChannelPlan> plan_channels(const ConvSite& site, const WeightChange& chan
 Answer<Tensor> changed_integers(const ConvSite& site, const ChannelPlan& plan, const WeightData& data) {
   const QuantType& quant = *site.weight_type();
   Result<Tensor> made = Tensor::make(data.integers.dtype(), data.integers.shape());
-  if (!made.ok()) return Why{site.node, "memory", "memory for the weight", made.error().first().text, made.error().first().text};
+  if (!made.ok())
+    return Why{site.node, "memory", "memory for the weight", made.error().first().text,
+               made.error().first().text};
   std::optional<int64_t> outside;
   size_t outside_channel = 0;
   data.for_each([&](int64_t at, size_t channel, int64_t entry) {
@@ -387,7 +436,8 @@ Answer<Tensor> changed_integers(const ConvSite& site, const ChannelPlan& plan, c
     const int64_t w = data.integers.get_int(at) - zero;
     int64_t q = zero + plan.sign[channel] * w;
     if (plan.shrink[channel] != 1.0 && plan.sign[channel] != 0) {
-      q = zero + static_cast<int64_t>(round_half_even(static_cast<double>(plan.sign[channel] * w) * plan.shrink[channel]));
+      q = zero + static_cast<int64_t>(
+                     round_half_even(static_cast<double>(plan.sign[channel] * w) * plan.shrink[channel]));
     }
     if (q < quant.qmin || q > quant.qmax) {
       if (plan.sign[channel] < 0 && !outside) {
@@ -398,15 +448,18 @@ Answer<Tensor> changed_integers(const ConvSite& site, const ChannelPlan& plan, c
     made->set_int(at, q);
   });
   if (outside) {
-    return Why{site.node, "sign-range", fmt::format("negated weights within {}..{}", quant.qmin, quant.qmax), std::to_string(*outside),
-               fmt::format("channel {} of '{}' changes its sign, but a weight would become {}, outside {}..{}", outside_channel,
-                           source_name(*site.node), *outside, quant.qmin, quant.qmax)};
+    return Why{
+        site.node, "sign-range", fmt::format("negated weights within {}..{}", quant.qmin, quant.qmax),
+        std::to_string(*outside),
+        fmt::format("channel {} of '{}' changes its sign, but a weight would become {}, outside {}..{}",
+                    outside_channel, source_name(*site.node), *outside, quant.qmin, quant.qmax)};
   }
   return std::move(made).value();
 }
 
 // The new QuantType: still one scale if that is enough, else one a channel.
-Answer<QuantType> changed_type(const ConvSite& site, const ChannelPlan& plan, const WeightData& data, const Backend* backend) {
+Answer<QuantType> changed_type(const ConvSite& site, const ChannelPlan& plan, const WeightData& data,
+                               const Backend* backend) {
   Context& context = site.node->context();
   const QuantType& old = *site.weight_type();
   QuantType quant = old;
@@ -437,19 +490,25 @@ Answer<QuantType> changed_type(const ConvSite& site, const ChannelPlan& plan, co
   quant.zero_point = 0;
   quant.scale_dtype = DType::F32;
   std::vector<int64_t> zeros(cells);
-  for (size_t k = 0; k < cells; ++k) zeros[k] = data.zero_point(k, static_cast<int64_t>(k) % site.channels_per_scale_run);
+  for (size_t k = 0; k < cells; ++k)
+    zeros[k] = data.zero_point(k, static_cast<int64_t>(k) % site.channels_per_scale_run);
   const bool kept = old.per_block() == blocks && !old.per_tensor();
   const bool any = std::any_of(zeros.begin(), zeros.end(), [](int64_t z) { return z != 0; });
-  quant.zero_points = kept ? old.zero_points : any ? context.make_constant(stem + "_weight_zero_point", DType::I64, shape, zeros) : nullptr;
+  quant.zero_points = kept  ? old.zero_points
+                      : any ? context.make_constant(stem + "_weight_zero_point", DType::I64, shape, zeros)
+                            : nullptr;
   quant.scales = context.make_constant(stem + "_weight_scale", DType::F32, shape, scales);
   if (backend != nullptr && (old.per_tensor() || blocks != old.per_block())) {
     const Shape weight_shape = site.weight_dequantize->operand(0)->type().shape;
-    const backend::WeightAnswer now = backend->takes_weight_quant(site.node->op(), site.weight_operand, old, weight_shape);
-    const backend::WeightAnswer then = backend->takes_weight_quant(site.node->op(), site.weight_operand, quant, weight_shape);
+    const backend::WeightAnswer now =
+        backend->takes_weight_quant(site.node->op(), site.weight_operand, old, weight_shape);
+    const backend::WeightAnswer then =
+        backend->takes_weight_quant(site.node->op(), site.weight_operand, quant, weight_shape);
     if (now.ok && !then.ok) {
       const std::string_view found = blocks ? "one scale a channel of each group" : "one scale a channel";
       return Why{site.node, "backend.weight", then.wanted, std::string(found),
-                 fmt::format("the weight of '{}' would need {}; backend {} takes {}", source_name(*site.node), found, backend->name(), then.wanted)};
+                 fmt::format("the weight of '{}' would need {}; backend {} takes {}", source_name(*site.node),
+                             found, backend->name(), then.wanted)};
     }
   }
   return quant;
@@ -457,7 +516,8 @@ Answer<QuantType> changed_type(const ConvSite& site, const ChannelPlan& plan, co
 
 }  // namespace
 
-Answer<Value*> change_weight(const ConvSite& site, const WeightChange& change, const Backend* backend, ConstantValues& values) {
+Answer<Value*> change_weight(const ConvSite& site, const WeightChange& change, const Backend* backend,
+                             ConstantValues& values) {
   const Answer<std::vector<double>> scales = weight_scales(site);
   if (!scales) return scales.why();
   Answer<ChannelPlan> plan = plan_channels(site, change, *scales);
@@ -475,18 +535,29 @@ Answer<Value*> change_weight(const ConvSite& site, const WeightChange& change, c
     Answer<Tensor> integers = changed_integers(site, *plan, *data);
     if (!integers) return integers.why();
     Result<const Constant*> made = store_tensor(context, std::string(node.name()) + "_weight", *integers);
-    if (!made.ok()) return Why{&node, "memory", "memory for the weight", made.error().first().text, made.error().first().text};
+    if (!made.ok())
+      return Why{&node, "memory", "memory for the weight", made.error().first().text,
+                 made.error().first().text};
     constant = *made;
   }
   const Type* type = context.with_quant(site.weight_dequantize->operand(0)->type(), *quant);
   Value* integers = add_const_node(*node.graph(), *constant, type, &node);
   Value* operands[] = {integers};
-  Node* dequantize = node.graph()->create({.op = &ops::dequantize, .operands = operands, .name = site.weight_dequantize->name(), .origins = site.weight_dequantize->origins()}, &node);
+  Node* dequantize = node.graph()->create({.op = &ops::dequantize,
+                                           .operands = operands,
+                                           .name = site.weight_dequantize->name(),
+                                           .origins = site.weight_dequantize->origins()},
+                                          &node);
   dequantize->result()->set_type(site.weight_dequantize->result()->type_ptr());
   if (site.weight_permute == nullptr) return dequantize->result();
   const Node& old = *site.weight_permute;
   Value* plain[] = {dequantize->result()};
-  Node* permute = node.graph()->create({.op = &ops::permute, .operands = plain, .attrs = old.attrs_data(), .name = old.name(), .origins = old.origins()}, &node);
+  Node* permute = node.graph()->create({.op = &ops::permute,
+                                        .operands = plain,
+                                        .attrs = old.attrs_data(),
+                                        .name = old.name(),
+                                        .origins = old.origins()},
+                                       &node);
   permute->result()->set_type(old.result()->type_ptr());
   return permute->result();
 }

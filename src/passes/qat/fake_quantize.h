@@ -1,6 +1,7 @@
-// Fake quantization as what it stands for: a quantize and a dequantize, which have its bits; a weight's becomes integers
-// behind a dequantize. It makes a model that was prepared for training quantized. Products and convolutions of such
-// values are exact sums of integers from then on, where they were float sums: that is the only change.
+// Fake quantization as what it stands for: a quantize and a dequantize, which have its bits; a weight's
+// becomes integers behind a dequantize. It makes a model that was prepared for training quantized. Products
+// and convolutions of such values are exact sums of integers from then on, where they were float sums: that
+// is the only change.
 #pragma once
 
 #include <unordered_set>
@@ -10,9 +11,10 @@
 
 namespace zp::qat {
 
-// Splits every fake_quantize of the graph whose parameters are known before the run; the others get a kept record.
-// Returns the products and convolutions whose operands became integers.
-std::unordered_set<const Node*> split_fake_quantizers(Graph& graph, std::string_view pass, ChannelConstants& constants, Records& records);
+// Splits every fake_quantize of the graph whose parameters are known before the run; the others get a kept
+// record. Returns the products and convolutions whose operands became integers.
+std::unordered_set<const Node*> split_fake_quantizers(Graph& graph, std::string_view pass,
+                                                      ChannelConstants& constants, Records& records);
 
 // How far a float sum of `terms` products of size up to `largest` may be from the exact one.
 double float_sum_error(double terms, double sum_of_absolute_products);

@@ -1,18 +1,18 @@
-// fold-qat-batch-norm: the affine chain behind a quantized convolution or linear - in QAT graphs a division by
-// gamma / sigma, an addition of the float bias and a batch norm, possibly behind a quantizer of their own - becomes the
-// convolution's weight scales and bias:
+// fold-qat-batch-norm: the affine chain behind a quantized convolution or linear - in QAT graphs a division
+// by gamma / sigma, an addition of the float bias and a batch norm, possibly behind a quantizer of their own
+// - becomes the convolution's weight scales and bias:
 //     y = a_c * conv(x, w) + b_c  =  conv(x, a_c * w) + b_c
-// a_c = 1 up to rounding (the chain undoes what training put into the weights) leaves the weights alone; otherwise a_c
-// goes into the scales, its sign into the integers. b_c becomes the int32 bias. The quantizer in front of the batch norm
-// goes, so the result takes the parameters of the first quantizer after batch norm and activation: keeping the former
-// costs up to 40 dB when the batch norm shifts the distribution. Before that, fake quantization becomes quantize and
-// dequantize, so that a graph prepared for training folds like a converted one. It pays on every QAT graph. What is no
-// such chain stays whole, with the reason on record.
+// a_c = 1 up to rounding (the chain undoes what training put into the weights) leaves the weights alone;
+// otherwise a_c goes into the scales, its sign into the integers. b_c becomes the int32 bias. The quantizer
+// in front of the batch norm goes, so the result takes the parameters of the first quantizer after batch norm
+// and activation: keeping the former costs up to 40 dB when the batch norm shifts the distribution. Before
+// that, fake quantization becomes quantize and dequantize, so that a graph prepared for training folds like a
+// converted one. It pays on every QAT graph. What is no such chain stays whole, with the reason on record.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <optional>
-
-#include <fmt/format.h>
 
 #include "backend/backend.h"
 #include "ops/ops.h"
@@ -21,21 +21,20 @@
 #include "passes/qat/fake_quantize.h"
 #include "passes/qat/qat.h"
 
-namespace zp {
+namespace zp::qat {
 namespace {
 
-using namespace qat;  // NOLINT: this file is the pass of that folder
-
 constexpr std::string_view kPass = "fold-qat-batch-norm";
-// |a - 1| up to which the weights stay: a handful of float roundings; a hundredth of that is lost in any 16-bit step.
+// |a - 1| up to which the weights stay: a handful of float roundings; a hundredth of that is lost in any
+// 16-bit step.
 constexpr double kUnity = 0x1p-20;
-constexpr double kBiasRoom = 0x1p30;   // a bias beyond it leaves no room for the accumulator in int32
+constexpr double kBiasRoom = 0x1p30;  // a bias beyond it leaves no room for the accumulator in int32
 constexpr double kBiasLimit = 0x1p31 - 1;
 
 // What the fold will do to a site, decided before anything is touched.
 struct Plan {
-  std::vector<double> factor;  // of the weights; 1 where they stay
-  std::vector<double> shrink;  // empty: none
+  std::vector<double> factor;      // of the weights; 1 where they stay
+  std::vector<double> shrink;      // empty: none
   std::vector<size_t> weightless;  // channels whose weights are all zero and whose a is not 1
   std::vector<double> bias;
   bool integer_bias = false;
@@ -47,10 +46,19 @@ struct Plan {
 
 class BatchNormFold {
  public:
-  BatchNormFold(PassContext& context, ClipCounts counts) : context_(context), counts_(std::move(counts)) {}
+  explicit BatchNormFold(PassContext& context) : context_(context) {}
 
+  Status run(std::span<Graph* const> graphs) {
+    for (Graph* graph : graphs) {
+      were_float_.merge(split_fake_quantizers(*graph, kPass, constants_, context_.records));
+    }
+    counts_ = count_clipped(context_.model, context_.samples);
+    for (Graph* graph : graphs) ZP_CHECK(run(*graph));
+    return {};
+  }
+
+ private:
   Status run(Graph& graph) {
-    were_float_ = split_fake_quantizers(graph, kPass, constants_, context_.records);
     for (Node* node : graph.nodes()) {
       if (node->is(ops::batch_norm)) {
         ZP_CHECK(fold_batch_norm(*node));
@@ -61,7 +69,6 @@ class BatchNormFold {
     return {};
   }
 
- private:
   bool may_end_written_out(const Node& node) {
     if (!is_affine_step(node, constants_.flow())) return false;
     // What goes on, even on one of several branches, is no end: half a chain is never folded.
@@ -84,7 +91,8 @@ class BatchNormFold {
 
   Status keep(const Node& node, const Why& why) {
     KeptRecord record = kept_record(kPass, node, why);
-    if (why.place != nullptr && why.place != &node) record.text += fmt::format(" (in front of '{}')", source_name(node));
+    if (why.place != nullptr && why.place != &node)
+      record.text += fmt::format(" (in front of '{}')", source_name(node));
     context_.records.kept.push_back(std::move(record));
     return {};
   }
@@ -93,7 +101,8 @@ class BatchNormFold {
     if (auto why = check_weight(chain.site)) return keep(*chain.end, *why);
     const Answer<ChainMap> map = chain_map(chain, constants_);
     if (!map) return keep(*chain.end, map.why());
-    const bool drop_pair = chain.quantize != nullptr && (context_.backend == nullptr || context_.backend->qat_output_after());
+    const bool drop_pair =
+        chain.quantize != nullptr && (context_.backend == nullptr || context_.backend->qat_output_after());
     ClipAnswer clip;
     if (drop_pair) {
       const Answer<ClipAnswer> judged = judge_clipping(chain, map->at_batch_norm, counts_, constants_);
@@ -108,7 +117,8 @@ class BatchNormFold {
   std::optional<Why> check_weight(const ConvSite& site) {
     if (auto scales = weight_scales(site); !scales) return scales.why();
     if (constants_.flow().is_constant(site.weight_dequantize->operand(0))) return std::nullopt;
-    return Why{site.node, "constant-weight", "a constant weight", "a computed one", fmt::format("the weight of '{}' is known only at run time", source_name(*site.node))};
+    return Why{site.node, "constant-weight", "a constant weight", "a computed one",
+               fmt::format("the weight of '{}' is known only at run time", source_name(*site.node))};
   }
 
   Answer<Plan> make_plan(const Chain& chain, const ChainMap& map, const ClipAnswer& clip);
@@ -116,7 +126,8 @@ class BatchNormFold {
   std::optional<Why> plan_units(const Chain& chain, Plan* plan);
   double predicted_change(const Chain& chain, const ChainMap& map, const ClipAnswer& clip, const Plan& plan);
   Status apply(Chain& chain, const Plan& plan, bool drop_pair, const ClipAnswer& clip);
-  void record(const Chain& chain, const Plan& plan, const std::vector<std::string>& nodes, bool drop_pair, const ClipAnswer& clip, int64_t saturated);
+  void record(const Chain& chain, const Plan& plan, const std::vector<std::string>& nodes, bool drop_pair,
+              const ClipAnswer& clip, int64_t saturated);
 
   PassContext& context_;
   ClipCounts counts_;
@@ -124,15 +135,17 @@ class BatchNormFold {
   std::unordered_set<const Node*> were_float_;  // convolutions of values that were fake-quantized
 };
 
-// a into factors of the weight: 1 within rounding stays, 0 clears the channel. A channel whose weights are all zero does
-// not care what it is multiplied by: that is where training pruned a gamma and the archive computes 0 / 0.
+// a into factors of the weight: 1 within rounding stays, 0 clears the channel. A channel whose weights are
+// all zero does not care what it is multiplied by: that is where training pruned a gamma and the archive
+// computes 0 / 0.
 std::optional<Why> BatchNormFold::plan_factors(const Chain& chain, const AffineMap& map, Plan* plan) {
   std::optional<WeightReach> reach;
   for (size_t c = 0; c < map.channels(); ++c) {
     double a = map.a[c].is_infinite() ? INFINITY : map.a[c].standard();
     const double b = map.b[c].is_infinite() ? INFINITY : map.b[c].standard();
     if (!std::isfinite(b)) {
-      return Why{chain.end, "finite", "finite constants", fmt::format("{}", b), fmt::format("channel {} of '{}' is shifted by {}", c, source_name(*chain.end), b)};
+      return Why{chain.end, "finite", "finite constants", fmt::format("{}", b),
+                 fmt::format("channel {} of '{}' is shifted by {}", c, source_name(*chain.end), b)};
     }
     if (!(std::abs(a - 1) <= kUnity)) {
       if (!reach) {
@@ -146,7 +159,8 @@ std::optional<Why> BatchNormFold::plan_factors(const Chain& chain, const AffineM
       }
     }
     if (!std::isfinite(a)) {
-      return Why{chain.end, "finite", "finite constants", fmt::format("{}", a), fmt::format("channel {} of '{}' is multiplied by {}", c, source_name(*chain.end), a)};
+      return Why{chain.end, "finite", "finite constants", fmt::format("{}", a),
+                 fmt::format("channel {} of '{}' is multiplied by {}", c, source_name(*chain.end), a)};
     }
     plan->largest_deviation = std::max(plan->largest_deviation, std::abs(a - 1));
     plan->cleared += a == 0;
@@ -157,8 +171,9 @@ std::optional<Why> BatchNormFold::plan_factors(const Chain& chain, const AffineM
   return std::nullopt;
 }
 
-// The accumulator units after the change. A bias that int32 cannot hold beside the accumulator (a gamma of 1e-9 leaves
-// tiny units and a bias of ordinary size) makes the channel's weights coarser: what they add is then far below a step.
+// The accumulator units after the change. A bias that int32 cannot hold beside the accumulator (a gamma of
+// 1e-9 leaves tiny units and a bias of ordinary size) makes the channel's weights coarser: what they add is
+// then far below a step.
 std::optional<Why> BatchNormFold::plan_units(const Chain& chain, Plan* plan) {
   Answer<AccumulatorUnits> units = accumulator_units(chain.site);
   if (!units) return units.why();
@@ -180,11 +195,13 @@ std::optional<Why> BatchNormFold::plan_units(const Chain& chain, Plan* plan) {
     ++plan->shrunk;
   }
   // Where the weight must keep one scale, all channels become as coarse as the coarsest.
-  if (plan->shrunk > 0 && units->per_tensor && plan->largest_deviation <= kUnity && context_.backend != nullptr) {
+  if (plan->shrunk > 0 && units->per_tensor && plan->largest_deviation <= kUnity &&
+      context_.backend != nullptr) {
     QuantType along = *chain.site.weight_type();
     along.axis = chain.site.weight_axis;
     const Shape shape = chain.site.weight_dequantize->operand(0)->type().shape;
-    if (!context_.backend->takes_weight_quant(chain.site.node->op(), chain.site.weight_operand, along, shape).ok) {
+    if (!context_.backend->takes_weight_quant(chain.site.node->op(), chain.site.weight_operand, along, shape)
+             .ok) {
       const double coarsest = *std::min_element(plan->shrink.begin(), plan->shrink.end());
       plan->shrink.assign(plan->bias.size(), coarsest);
     }
@@ -203,9 +220,11 @@ Answer<Plan> BatchNormFold::make_plan(const Chain& chain, const ChainMap& map, c
   return plan;
 }
 
-// |folded - archive| in the value at the chain's end: half a step of the dropped quantizer through the map, half a unit
-// of the bias, the deviations of a that were dropped, coarser weights, and the float roundings of the archive's chain.
-double BatchNormFold::predicted_change(const Chain& chain, const ChainMap& map, const ClipAnswer& clip, const Plan& plan) {
+// |folded - archive| in the value at the chain's end: half a step of the dropped quantizer through the map,
+// half a unit of the bias, the deviations of a that were dropped, coarser weights, and the float roundings of
+// the archive's chain.
+double BatchNormFold::predicted_change(const Chain& chain, const ChainMap& map, const ClipAnswer& clip,
+                                       const Plan& plan) {
   const ConvSite& site = chain.site;
   const Answer<std::vector<double>> scales = weight_scales(site);
   const QuantType& weight = *site.weight_type();
@@ -216,9 +235,11 @@ double BatchNormFold::predicted_change(const Chain& chain, const ChainMap& map, 
     input_reach = static_cast<double>(input->qmax - input->qmin);
   }
   const Type& w = site.weight_dequantize->operand(0)->type();
-  const double products = static_cast<double>(w.elements()) / static_cast<double>(std::max<int64_t>(site.channels_per_scale_run, 1));
+  const double products = static_cast<double>(w.elements()) /
+                          static_cast<double>(std::max<int64_t>(site.channels_per_scale_run, 1));
   if (chain.quantize != nullptr) step = chain.quantize->result()->type().quant->scale;
-  std::vector<double> absolute;  // sums of |weight integers|, read only where the archive's sum was a float one
+  std::vector<double>
+      absolute;  // sums of |weight integers|, read only where the archive's sum was a float one
   if (were_float_.contains(site.node)) {
     if (auto reach = weight_reach(site, constants_.values())) absolute = reach->absolute;
   }
@@ -226,16 +247,19 @@ double BatchNormFold::predicted_change(const Chain& chain, const ChainMap& map, 
   double bound = 0;
   for (size_t c = 0; c < plan.factor.size(); ++c) {
     const Scaled slope = map.whole.a[c];
-    if (!slope.is_ordinary() || std::binary_search(plan.weightless.begin(), plan.weightless.end(), c)) continue;  // 0 / 0 in the archive
+    if (!slope.is_ordinary() || std::binary_search(plan.weightless.begin(), plan.weightless.end(), c))
+      continue;  // 0 / 0 in the archive
     const double unit = (*scales)[c] * input_scale;
     const double reach = products * static_cast<double>(weight.qmax - weight.qmin) * input_reach * unit;
     const double a = std::abs(slope.standard());
-    double change = a * (step / 2 + clip.largest_excess) + std::abs(slope.standard() - plan.factor[c]) * reach;
+    double change =
+        a * (step / 2 + clip.largest_excess) + std::abs(slope.standard() - plan.factor[c]) * reach;
     const double shrink = plan.shrink.empty() ? 1.0 : plan.shrink[c];
     if (plan.integer_bias) change += unit * std::max(std::abs(plan.factor[c]), 0x1p-100) / shrink / 2;
     if (shrink != 1.0) change += products * input_reach * unit * a / shrink / 2;
     if (!absolute.empty()) change += a * float_sum_error(products, absolute[c] * input_reach * unit);
-    const double magnitude = map.magnitude.a[c].standard() * reach + map.magnitude.b[c].standard() + a * reach;
+    const double magnitude =
+        map.magnitude.a[c].standard() * reach + map.magnitude.b[c].standard() + a * reach;
     bound = std::max(bound, change + roundings * magnitude);
   }
   return bound;
@@ -251,7 +275,8 @@ void erase_dead(std::vector<Node*> work) {
     if (node->erased() || node->has_uses() || !is_computable(*node)) continue;
     std::vector<Node*> operands;
     for (size_t i = 0; i < node->operand_count(); ++i)
-      if (node->operand(i) != nullptr && node->operand(i)->def() != nullptr) operands.push_back(node->operand(i)->def());
+      if (node->operand(i) != nullptr && node->operand(i)->def() != nullptr)
+        operands.push_back(node->operand(i)->def());
     node->erase();
     work.insert(work.end(), operands.begin(), operands.end());
   }
@@ -264,7 +289,8 @@ Status BatchNormFold::apply(Chain& chain, const Plan& plan, bool drop_pair, cons
   std::vector<Node*> dead;
   Value* old_weight = site.node->operand(site.weight_operand);
   if (plan.weights_change) {
-    const Answer<Value*> weight = change_weight(site, {plan.factor, plan.shrink}, context_.backend, constants_.values());
+    const Answer<Value*> weight =
+        change_weight(site, {plan.factor, plan.shrink}, context_.backend, constants_.values());
     if (!weight) return keep(*chain.end, weight.why());
     site.node->set_operand(site.weight_operand, *weight);
     site.weight_dequantize = site.weight_permute ? (*weight)->def()->operand(0)->def() : (*weight)->def();
@@ -297,17 +323,20 @@ Status BatchNormFold::apply(Chain& chain, const Plan& plan, bool drop_pair, cons
     nodes.push_back(source_name(*step.node));
     conv->add_origins_of(*step.node);
   }
-  if (drop_pair) nodes.insert(nodes.begin() + 1, {source_name(*chain.quantize), source_name(*chain.dequantize)});
+  if (drop_pair)
+    nodes.insert(nodes.begin() + 1, {source_name(*chain.quantize), source_name(*chain.dequantize)});
   record(chain, plan, nodes, drop_pair, clip, saturated);
   std::reverse(dead.begin(), dead.end());  // the end of the chain first
   erase_dead(std::move(dead));
   // The value at the chain's end lives on under its name: it is the one that the fold keeps.
   folded->def()->set_name(end_name);
-  if (!context_.records.rewrites.empty()) context_.records.rewrites.back().into = std::string(folded->def()->name());
+  if (!context_.records.rewrites.empty())
+    context_.records.rewrites.back().into = std::string(folded->def()->name());
   return {};
 }
 
-void BatchNormFold::record(const Chain& chain, const Plan& plan, const std::vector<std::string>& nodes, bool drop_pair, const ClipAnswer& clip, int64_t saturated) {
+void BatchNormFold::record(const Chain& chain, const Plan& plan, const std::vector<std::string>& nodes,
+                           bool drop_pair, const ClipAnswer& clip, int64_t saturated) {
   RewriteRecord record;
   record.pass = std::string(kPass);
   record.pattern = fmt::format("{}-batch-norm", chain.site.node->op().name);
@@ -319,39 +348,44 @@ void BatchNormFold::record(const Chain& chain, const Plan& plan, const std::vect
   note += plan.integer_bias ? ", int32 bias" : ", float bias";
   if (!plan.weightless.empty()) note += fmt::format(", channels without weight: {}", plan.weightless.size());
   if (plan.cleared > 0) note += fmt::format(", channels whose weights became zero: {}", plan.cleared);
-  if (plan.shrunk > 0) note += fmt::format(", channels with coarser weights so that the bias fits int32: {}", plan.shrunk);
+  if (plan.shrunk > 0)
+    note += fmt::format(", channels with coarser weights so that the bias fits int32: {}", plan.shrunk);
   if (saturated > 0) note += fmt::format(", channels with a saturated bias: {}", saturated);
   if (drop_pair) {
     const QuantType& quant = *chain.quantize->result()->type().quant;
-    note += fmt::format(", quantizer of scale {:.6g} and zero point {} in front of the batch norm dropped ({:.2g} % clipped, {})", quant.scale, quant.zero_point,
-                        clip.share * 100, clip.how);
+    note += fmt::format(
+        ", quantizer of scale {:.6g} and zero point {} in front of the batch norm dropped ({:.2g} % clipped, "
+        "{})",
+        quant.scale, quant.zero_point, clip.share * 100, clip.how);
   }
   note += fmt::format("; largest change {:.3g}", plan.bound);
   context_.records.rewrites.push_back(std::move(record));
   if (saturated > 0) {
-    context_.records.warnings.push_back(fmt::format("{}: the bias of '{}' exceeds int32 in {} of {} channels and was saturated", kPass,
-                                                    source_name(*chain.site.node), saturated, plan.bias.size()));
+    context_.records.warnings.push_back(
+        fmt::format("{}: the bias of '{}' exceeds int32 in {} of {} channels and was saturated", kPass,
+                    source_name(*chain.site.node), saturated, plan.bias.size()));
   }
 }
 
 Status run_fold(PassContext& context) {
-  BatchNormFold fold(context, count_clipped(context.model, context.samples));
   std::vector<Graph*> graphs{context.model.graph.get()};
-  for (size_t i = 0; i < graphs.size(); ++i) {
+  for (size_t i = 0; i < graphs.size(); ++i)
     for (const Node* node : graphs[i]->nodes())
       for (Graph* region : node->regions()) graphs.push_back(region);
-    ZP_CHECK(fold.run(*graphs[i]));
-  }
-  return {};
+  return BatchNormFold(context).run(graphs);
 }
 
 }  // namespace
+}  // namespace zp::qat
 
-const PassCard kFoldQatBatchNormPass{.name = kPass,
-                                     .doc = "folds batch norms behind quantized convolutions into weight scales and biases",
-                                     .needs = "cleanup makes it find more and costs less",
-                                     .gives = "no batch norm behind a quantized convolution that can be folded exactly",
-                                     .promise = Promise::Rounded,
-                                     .run = run_fold};
+namespace zp {
+
+const PassCard kFoldQatBatchNormPass{
+    .name = qat::kPass,
+    .doc = "folds batch norms behind quantized convolutions into weight scales and biases",
+    .needs = "cleanup makes it find more and costs less",
+    .gives = "no batch norm behind a quantized convolution that can be folded exactly",
+    .promise = Promise::Rounded,
+    .run = qat::run_fold};
 
 }  // namespace zp

@@ -15,7 +15,7 @@ struct Why {
   std::string clause;           // the condition that failed, e.g. one-use, channel-axis
   std::string wanted;
   std::string found;
-  std::string text;             // one sentence
+  std::string text;  // one sentence
 };
 
 // A T, or the reason why there is none.
