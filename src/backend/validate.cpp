@@ -460,13 +460,15 @@ class Checker {
 
   void check_becomes(const PatternDef& def) {
     const Becomes& b = *def.becomes;
-    const OpDef* op = ops_.find(b.op);
-    if (op == nullptr) return op_known(b.op, b.at);
+    // `root`: whatever op the root is.
+    std::vector<const OpDef*> targets = root_ops(def);
+    if (b.op != "root") targets = {ops_.find(b.op)};
+    if (targets.front() == nullptr) return op_known(b.op, b.at);
     for (const Becomes::Attr& attr : b.attrs) {
-      const bool clamp = attr.name == "clamp";
-      const auto* fields = op->attrs;
-      const bool known = clamp ? fields != nullptr && fields->find("act_min") != nullptr : fields != nullptr && fields->find(attr.name) != nullptr;
-      if (!known) error("zpb01", attr.at, fmt::format("{} has no attribute \"{}\"", op->name, attr.name));
+      const std::string_view field = attr.name == "clamp" ? std::string_view("act_min") : std::string_view(attr.name);
+      const bool known = std::any_of(targets.begin(), targets.end(),
+                                     [&](const OpDef* op) { return op->attrs != nullptr && op->attrs->find(field) != nullptr; });
+      if (!known) error("zpb01", attr.at, fmt::format("{} has no attribute \"{}\"", targets.front()->name, attr.name));
       if (attr.kind == Becomes::Attr::Activation && attr.activation != "relu" && attr.activation != "relu6") {
         error("zpb01", attr.at, fmt::format("unknown activation \"{}\", known: relu, relu6, or 'of' a step", attr.activation));
       }

@@ -212,7 +212,9 @@ class TestRun {
     ZP_CHECK(one_argument("a list of passes"));
     ZP_CHECK(check_settings({"backend"}));
     ZP_TRY(const std::unique_ptr<Model> model, parse_valid());
-    ZP_TRY(const std::unique_ptr<Backend> backend, load_backend(setting("backend", "none")));
+    // A file is looked for beside the test.
+    const std::string target = setting("backend", "none");
+    ZP_TRY(const std::unique_ptr<Backend> backend, load_backend(target.ends_with(".zpb") ? relative_to(test_.path, target) : target));
     std::vector<Sample> inputs;
     if (!test_.norun) {
       ZP_TRY(inputs, samples(*model));

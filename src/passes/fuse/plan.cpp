@@ -62,7 +62,7 @@ class Planner {
   }
 
   std::variant<Plan, Refusal> plan() {
-    if (plan_.becomes != nullptr) plan_.op = ops::table().find(plan_.becomes->op);
+    if (plan_.becomes != nullptr && plan_.becomes->op != "root") plan_.op = ops::table().find(plan_.becomes->op);
     if (plan_.op == nullptr) return refuse("a known op", plan_.becomes->op, fmt::format("{} is no op", plan_.becomes->op));
     if (auto refusal = absorb_steps()) return *refusal;
     if (auto refusal = operands()) return *refusal;
