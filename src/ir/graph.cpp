@@ -140,9 +140,24 @@ void Node::erase() {
   graph_ = nullptr;
 }
 
+namespace {
+// Whatever an op's own checks let pass, no result has a negative extent.
+Status check_extents(const Node& node) {
+  for (size_t i = 0; i < node.result_count(); ++i) {
+    for (const Dim& d : node.result(i)->type().shape) {
+      if (d.is_known() && d.value() < 0) {
+        return Error(std::string(node.op().name) + ".extent", "result " + std::to_string(i) + " would have the extent " + d.str());
+      }
+    }
+  }
+  return {};
+}
+}  // namespace
+
 Status Node::infer() {
   if (op_->infer == nullptr) return {};
   Status status = op_->infer(context(), *this);
+  if (status.ok()) status = check_extents(*this);
   if (status.ok()) return status;
   const Origin* o = origin();
   Location where;

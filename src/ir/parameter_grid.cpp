@@ -14,17 +14,22 @@ namespace {
 // Slots and labels that one step may write: a reshape that cuts through blocks of a large constant is refused rather than
 // followed element by element.
 constexpr int64_t kBudget = int64_t{1} << 23;
+// Scales of one tensor: an embedding has one a row.
+constexpr int64_t kMaxSlots = int64_t{1} << 26;
 
 size_t at(int64_t i) { return static_cast<size_t>(i); }
 
 int64_t count_of(std::span<const int64_t> shape) {
   int64_t count = 1;
-  for (const int64_t d : shape) count *= d;
+  for (const int64_t d : shape) {
+    if (d == 0) return 0;
+    if (__builtin_mul_overflow(count, d, &count)) count = INT64_MAX;
+  }
   return count;
 }
 
 Error too_fine(const char* what, int64_t count) {
-  return Error("quant.carry", fmt::format("{} would need {} entries one by one, the limit is {}", what, count, kBudget));
+  return Error("quant.carry", fmt::format("{} would need {} entries one by one, too many", what, count));
 }
 
 // Rewrites a dim in its shortest form: longest blocks, then shortest repeated pattern.
@@ -93,17 +98,18 @@ Result<ParameterGrid> ParameterGrid::uniform(const IntShape& shape, const IntSha
   int64_t labels = 1;
   for (size_t d = 0; d < shape.size(); ++d) {
     GridDim dim = GridDim::whole(shape[d]);
-    const int64_t cells = (shape[d] + block[d] - 1) / block[d];
+    if (block[d] <= 0) return Error("quant.carry", fmt::format("block extent {} is not positive", block[d]));
+    const int64_t cells = shape[d] / block[d] + (shape[d] % block[d] != 0);
     if (cells > 1) {
       // A last block that is not full makes the common unit of blocks and extent shorter.
       const int64_t unit = std::gcd(block[d], shape[d]);
-      if (shape[d] / unit > INT32_MAX) return too_fine("the scale grid", shape[d] / unit);
+      if (shape[d] / unit > kMaxSlots) return too_fine("the scale grid", shape[d] / unit);
       dim.block = unit;
       dim.slots.clear();
       for (int64_t j = 0; j < shape[d]; j += unit) dim.slots.push_back(static_cast<int32_t>(j / block[d]));
       dim.slot_count = static_cast<int32_t>(cells);
     }
-    if (labels > INT32_MAX / cells) return Error("quant.carry", "more scales than can be numbered");
+    if (labels > kMaxSlots / cells) return Error("quant.carry", "more scales than can be numbered");
     labels *= cells;
     grid.dims_.push_back(std::move(dim));
   }

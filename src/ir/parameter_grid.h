@@ -107,7 +107,7 @@ Status ParameterGrid::each_padding(const GridForm& form, F f) const {
   std::vector<std::vector<std::vector<int32_t>>> by_block;
   IntShape cells;
   for (size_t d = 0; d < dims_.size(); ++d) {
-    int64_t block = form.block[d];
+    int64_t block = d < form.block.size() ? form.block[d] : 0;
     if (form.kind == GridForm::PerAxis) block = static_cast<int64_t>(d) == form.axis ? 1 : dims_[d].extent;
     if (form.kind == GridForm::PerTensor) block = dims_[d].extent;
     by_block.push_back(slots_by_block(dims_[d], block));

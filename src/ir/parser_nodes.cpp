@@ -94,6 +94,11 @@ Result<std::vector<Value*>> TextParser::operands(Graph& graph, const OpDef& op, 
       return cursor_.error_at(place, fmt::format("operand {} ({}) of {} is missing; its operands: {}", i, o.name, op.name, operand_list(op)));
     }
   }
+  for (size_t i = op.operands.size() - 1; op.variadic() && !op.operands.back().optional && i < values.size(); ++i) {
+    if (values[i] == nullptr) {
+      return cursor_.error_at(place, fmt::format("operand {} of {} is absent: only optional ones may be", i, op.name));
+    }
+  }
   // Absent optional operands have slots of their own, so that a pass can fill them.
   if (!op.variadic()) values.resize(op.operands.size(), nullptr);
   return values;

@@ -155,6 +155,9 @@ class ModelVerifier {
       const OperandDef& o = op.operands[i];
       if (!o.optional && !o.variadic && n.operand(i) == nullptr) add("node.operands", fmt::format("operand {} ({}) is missing", i, o.name), &n);
     }
+    for (size_t i = op.operands.size(); op.variadic() && !op.operands.back().optional && i <= n.operand_count(); ++i) {
+      if (n.operand(i - 1) == nullptr) add("node.operands", fmt::format("operand {} ({}) is missing", i - 1, op.operands.back().name), &n);
+    }
     if (!op.has(kVariadicResults) && n.result_count() != op.results.size()) {
       add("node.results", fmt::format("{} results, {} has {}", n.result_count(), op.name, op.results.size()), &n);
     }

@@ -25,6 +25,9 @@ Status check_operands(const Node& node) {
   }
   for (size_t i = 0; i < node.operand_count(); ++i) {
     const Value* value = node.operand(i);
+    if (value == nullptr && node.op().variadic() && i + 1 >= defs.size() && !defs.back().optional) {
+      return failed(node, "operands", fmt::format("operand {} ({}) is missing", i, defs.back().name));
+    }
     if (value != nullptr && !value->type().is_tensor()) {
       return failed(node, "operands", fmt::format("operand {} is {}, not a tensor", i, value->type().str()));
     }

@@ -4,7 +4,8 @@
 //   # test: roundtrip                      print it
 //   # test: verify                         list what the verifier finds (nothing: the graph is right)
 //   # test: opt PASS,PASS [backend=B]      run passes, print the result; the graph runs before and after each pass on
-//                                          seeded inputs, and must give the same bits, or stay within the stated bounds
+//                                          seeded inputs, and must give the same bits, or stay within the stated bounds.
+//                                          Files (FILE, B.zpb) are named from the folder of the test
 //   # test: run                            run it, print the outputs
 //   # test: import FILE                    read a model file, print it
 //   # test: export .pt2                    write the graph in that format, read it back, print it; both must compute the same
