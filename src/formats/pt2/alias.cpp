@@ -1,6 +1,8 @@
 #include "formats/pt2/alias.h"
 
 #include <algorithm>
+#include <optional>
+#include <span>
 
 #include "formats/pt2/schema.h"
 
@@ -24,15 +26,43 @@ const Arg* find_argument(const NodeData& node, const Overload& row, std::string_
   return nullptr;
 }
 
-bool dense(const GraphData& graph, uint32_t name) {
-  auto meta = read_dense_meta(graph.values[name].meta);
-  if (!meta.ok() || meta->sizes.size() != meta->strides.size()) return false;
+bool dense(const DenseMeta& meta) {
   int64_t expected = 1;
-  for (size_t d = meta->sizes.size(); d-- > 0;) {
-    if (meta->sizes[d] != 1 && meta->strides[d] != expected) return false;
-    expected *= std::max<int64_t>(meta->sizes[d], 1);
+  for (size_t d = meta.sizes.size(); d-- > 0;) {
+    if (meta.sizes[d] != 1 && meta.strides[d] != expected) return false;
+    if (__builtin_mul_overflow(expected, std::max<int64_t>(meta.sizes[d], 1), &expected)) return false;
   }
   return true;
+}
+
+// Whether reshape gives a view: each run of dims that lie evenly in memory must be filled by new dims exactly.
+bool viewable(const DenseMeta& from, std::span<const int64_t> to) {
+  const auto rank = static_cast<int64_t>(from.sizes.size());
+  for (int64_t s : from.sizes)
+    if (s == 0) return true;
+  if (rank == 0) return true;
+  auto left = static_cast<int64_t>(to.size()) - 1;
+  int64_t base = from.strides.back(), run = 1, filled = 1;
+  for (int64_t d = rank - 1; d >= 0; --d) {
+    const auto at = static_cast<size_t>(d);
+    int64_t next = 0;
+    if (__builtin_mul_overflow(run, from.sizes[at], &run) || __builtin_mul_overflow(run, base, &next)) return false;
+    if (d != 0 && (from.sizes[at - 1] == 1 || from.strides[at - 1] == next)) continue;
+    for (; left >= 0 && (filled < run || to[static_cast<size_t>(left)] == 1); --left) {
+      if (__builtin_mul_overflow(filled, to[static_cast<size_t>(left)], &filled)) return false;
+    }
+    if (filled != run) return false;
+    if (d > 0) base = from.strides[at - 1];
+    run = filled = 1;
+  }
+  return left < 0;
+}
+
+// Sizes and strides of a name; nothing if they are symbolic.
+std::optional<DenseMeta> layout_of(const GraphData& graph, uint32_t name) {
+  auto meta = read_dense_meta(graph.values[name].meta);
+  if (!meta.ok() || meta->sizes.size() != meta->strides.size()) return std::nullopt;
+  return std::move(*meta);
 }
 
 // How a node that the schema calls a view is undone; nothing if its result is a tensor of its own.
@@ -45,8 +75,12 @@ bool view_kind(const GraphData& graph, const NodeData& node, const Overload& row
   else if (row.op == "unbind") *kind = ViewKind::Unbind;
   else if (row.op == "squeeze" || row.op == "unsqueeze") *kind = ViewKind::Reshape;
   else if (row.op == "reshape") {
-    const bool always = base == "view" || base == "view_as" || base == "unflatten";
-    *kind = always || dense(graph, self) ? ViewKind::Reshape : ViewKind::Maybe;
+    *kind = ViewKind::Reshape;
+    if (base == "view" || base == "view_as" || base == "unflatten") return true;
+    const auto from = layout_of(graph, self);
+    const auto to = node.outputs.empty() || node.outputs[0].tag != ArgTag::Tensor ? std::nullopt : layout_of(graph, node.outputs[0].value);
+    if (from && to) return viewable(*from, to->sizes);
+    *kind = ViewKind::Maybe;
   } else if (row.op == "cast") {
     const Arg* copy = find_argument(node, row, "copy");
     if (copy != nullptr && copy->b) return false;
@@ -55,7 +89,11 @@ bool view_kind(const GraphData& graph, const NodeData& node, const Overload& row
     if (from != to) return false;
     *kind = ViewKind::Same;
   } else if (row.op == "identity") {
-    *kind = base != "contiguous" || dense(graph, self) ? ViewKind::Same : ViewKind::Maybe;
+    *kind = ViewKind::Same;
+    if (base != "contiguous") return true;
+    const auto from = layout_of(graph, self);
+    if (from && find_argument(node, row, "memory_format") == nullptr) return dense(*from);
+    *kind = ViewKind::Maybe;
   } else {
     *kind = ViewKind::Opaque;
   }
@@ -147,6 +185,14 @@ void AliasAnalysis::visit(const GraphData& graph, const NodeData& node) {
   if (row == nullptr) row = find_functional_overload(node.target);  // detach_
   if (row == nullptr) return;
   const std::string_view base_op = base_name(row->target);
+  if (row->op == "meshgrid" && !node.inputs.empty() && node.inputs[0].arg.tag == ArgTag::Tensors) {
+    // Views of the operands, although the schema does not say so.
+    std::vector<uint32_t> results;
+    for (const Arg& out : node.outputs) for_each_name(out, [&](const Arg& leaf) { results.push_back(leaf.value); });
+    const List<Arg> operands = node.inputs[0].arg.items;
+    for (size_t k = 0; k < results.size() && k < operands.size(); ++k) add_view(graph, results[k], operands[k].value, ViewKind::Maybe);
+    return;
+  }
   const bool returns_self = row->op == "identity" && base_op.ends_with("dropout");
   for (const ArgSpec& spec : row->args) {
     if ((!spec.aliased && !returns_self && row->op != "cast") || spec.kind != ArgKind::Tensor) continue;

@@ -21,6 +21,7 @@
 namespace zp::pt2 {
 
 class NodeReader;
+struct Overload;
 
 // What all graphs of one import share.
 struct ImportState {
@@ -45,6 +46,7 @@ struct Name {
   const Constant* constant = nullptr;  // const nodes are made when it is read
   const Payload* subclass = nullptr;   // a pickled tensor subclass: only its parts can be read
   const NodeData* symbolic = nullptr;  // a symbolic number: its node is made when a reader needs a value
+  Value* item_of = nullptr;            // a number read from a tensor: stands for it where a tensor is wanted
   bool missing = false;                // an error about it was reported: stay quiet
 };
 
@@ -89,6 +91,8 @@ class GraphReader {
   void check_type(Value* value, const ValueData& said);
   const Type* type_of(const ValueData& value);
 
+  // Whether a number is read where only a number will do (a size, a bound); in place of a tensor its tensor serves.
+  bool read_as_number(uint32_t index);
   bool is_read(uint32_t index) const { return read_[index]; }  // by a node, or as an output of the graph
   Dim dim_of_name(uint32_t index) const { return data_.values[index].dim; }
 
@@ -111,9 +115,10 @@ class GraphReader {
   const GraphData& data_;
   Graph& graph_;
   std::vector<Name> names_;
-  std::vector<bool> read_;
+  std::vector<bool> read_, read_as_number_;
   AliasAnalysis aliases_;
   const NodeData* current_ = nullptr;
+  const Overload* current_row_ = nullptr;
   const Origin* origin_ = nullptr;
   SourceNode* source_ = nullptr;
   std::unordered_map<const Constant*, std::vector<Value*>> const_nodes_;

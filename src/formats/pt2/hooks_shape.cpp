@@ -372,7 +372,54 @@ Result<bool> assertion(NodeReader& n) {
   return true;
 }
 
-Result<bool> item(NodeReader& n) { return n.no({}); }
+// A number read from a tensor. Where it is used like a tensor, the tensor itself (as a 0-d one) serves; where it is a size,
+// the node must stay to say what the symbol is.
+Result<bool> item(NodeReader& n) {
+  ZP_TRY(Value* input, n.tensor("self"));
+  if (n.data().outputs.empty() || n.data().outputs[0].text.empty()) return n.no({});
+  const uint32_t result = n.data().outputs[0].value;
+  if (input->type().ranked && input->type().rank() > 0) {
+    const OpDef* reshape = n.card("reshape");
+    if (reshape == nullptr) return n.no({});
+    AttrBuilder attrs(*reshape, n.context());
+    attrs.set_dims("shape", {});
+    ZP_TRY(Node* node, n.make(attrs, {input}, 1, true));
+    input = node->result();
+  }
+  n.graph().name(result).item_of = input;
+  return n.graph().read_as_number(result) ? n.no({}) : Result<bool>(true);
+}
+
+// Class k as the row that is 1 at k: a comparison with all classes.
+Result<bool> one_hot(NodeReader& n) {
+  ZP_TRY(Value* input, n.tensor("self"));
+  const auto classes = n.integer("num_classes");
+  const OpDef *unsqueeze = n.card("unsqueeze"), *arange = n.card("arange"), *eq = n.card("eq"), *cast = n.card("cast");
+  if (!classes || *classes < 0) return n.no("the number of classes depends on the data");
+  if (unsqueeze == nullptr || arange == nullptr || eq == nullptr || cast == nullptr) return n.no({});
+  AttrBuilder column(*unsqueeze, n.context()), all(*arange, n.context()), whole(*cast, n.context());
+  column.set_int("dim", -1);
+  all.set_int("end", *classes);
+  whole.set_dtype("dtype", DType::I64);
+  ZP_TRY(Node* left, n.make(column, {input}, 1, true));
+  ZP_TRY(Node* right, n.make(all, {}, 1, true));
+  ZP_TRY(Node* equal, n.make(AttrBuilder(*eq, n.context()), {left->result(), right->result()}, 1, true));
+  ZP_TRY(Node* node, n.make(whole, {equal->result()}));
+  return n.bind_all(node);
+}
+
+// The product of every element of one vector with every element of another.
+Result<bool> outer(NodeReader& n) {
+  ZP_TRY(Value* a, n.tensor("self"));
+  ZP_TRY(Value* b, n.tensor("vec2"));
+  const OpDef *unsqueeze = n.card("unsqueeze"), *mul = n.card("mul");
+  if (unsqueeze == nullptr || mul == nullptr || a == nullptr || b == nullptr) return n.no({});
+  AttrBuilder column(*unsqueeze, n.context());
+  column.set_int("dim", 1);
+  ZP_TRY(Node* left, n.make(column, {a}, 1, true));
+  ZP_TRY(Node* node, n.make(AttrBuilder(*mul, n.context()), {left->result(), b}));
+  return n.bind_all(node);
+}
 
 // A part of a pickled tensor subclass is a constant of its own.
 Result<bool> subclass_part(NodeReader& n) {
@@ -395,7 +442,7 @@ std::span<const NamedHook> shape_hooks() {
   static constexpr NamedHook kHooks[] = {
       {"as_strided", as_strided}, {"assert", assertion},   {"chunk", chunk},   {"convolution", convolution},
       {"flatten", flatten},       {"hstack", hstack},      {"item", item},     {"movedim", movedim},
-      {"narrow", narrow},         {"reverse_dims", reverse_dims}, {"scales", scales}, {"shape_of", shape_of},
+      {"narrow", narrow}, {"one_hot", one_hot}, {"outer", outer},         {"reverse_dims", reverse_dims}, {"scales", scales}, {"shape_of", shape_of},
       {"split", split},           {"subclass_part", subclass_part}, {"t", t},  {"tensor_split", tensor_split},
       {"tile", tile},             {"to", to},              {"transpose", transpose}, {"transpose_last", transpose_last},
       {"type_as", type_as},       {"unbiased", unbiased},  {"unflatten", unflatten},

@@ -126,7 +126,7 @@ void parse_schema(const Row& row, Overload& overload, Parsed& parsed) {
     if (!parse_argument(piece, arg)) parsed.problem(row, fmt::format("cannot read argument '{}'", piece));
     overload.args.push_back(arg);
   });
-  if (returns.empty() || returns == "Tensor") return;
+  if (returns.empty() || returns == "Tensor" || (returns.starts_with("Tensor(") && returns.ends_with(")"))) return;
   if (returns.front() == '(') {
     overload.results = 0;
     split_outside(returns.substr(1, returns.size() - 2), ',', [&](std::string_view) { ++overload.results; });

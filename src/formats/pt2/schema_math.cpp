@@ -49,6 +49,8 @@ constexpr Row kMathRows[] = {
     {"aten.bmm.default", "Tensor self, Tensor mat2", "matmul", "<"},
     {"aten.mv.default", "Tensor self, Tensor vec", "matmul", "<"},
     {"aten.dot.default", "Tensor self, Tensor tensor", "matmul", "<"},
+    {"aten.outer.default", "Tensor self, Tensor vec2", "mul", "@outer <"},
+    {"aten.ger.default", "Tensor self, Tensor vec2", "mul", "@outer <"},
     {"aten.addmm.default",
      "Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1", "addmm", ""},
     {"aten.baddbmm.default",
@@ -82,6 +84,14 @@ constexpr Row kMathRows[] = {
     {"aten._native_batch_norm_legit_no_training.default",
      "Tensor input, Tensor? weight, Tensor? bias, Tensor running_mean, Tensor running_var, "
      "float momentum, float eps -> (Tensor, Tensor, Tensor)", "batch_norm", ".training=false"},
+    {"aten._native_batch_norm_legit_functional.default",
+     "Tensor input, Tensor? weight, Tensor? bias, Tensor running_mean, Tensor running_var, "
+     "bool training, float momentum, "
+     "float eps -> (Tensor, Tensor, Tensor, Tensor running_mean_out, Tensor running_var_out)",
+     "native_batch_norm", ""},
+    {"aten._native_batch_norm_legit.no_stats",
+     "Tensor input, Tensor? weight, Tensor? bias, bool training, float momentum, "
+     "float eps -> (Tensor, Tensor, Tensor)", "batch_norm", "weight>1 bias>2 <"},
     {"aten.layer_norm.default",
      "Tensor input, SymInt[] normalized_shape, Tensor? weight=None, Tensor? bias=None, "
      "float eps=1.0000000000000001e-05, bool cudnn_enable=True", "layer_norm", "-cudnn_enable"},

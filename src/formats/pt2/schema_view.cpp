@@ -150,10 +150,10 @@ constexpr Row kViewRows[] = {
     {"aten.select_scatter.default", "Tensor self, Tensor src, int dim, SymInt index", "select_scatter", ""},
     {"aten.masked_scatter.default", "Tensor self, Tensor mask, Tensor source", "masked_scatter", ""},
     {"aten.nonzero.default", "Tensor self", "nonzero", ""},
-    {"aten.masked_select.default", "Tensor self, Tensor mask", "masked_select", ""},
     {"aten.bucketize.Tensor",
      "Tensor self, Tensor boundaries, *, bool out_int32=False, bool right=False", "bucketize", ""},
-    {"aten.one_hot.default", "Tensor self, int num_classes=-1", "one_hot", ""},
+    {"aten.masked_select.default", "Tensor self, Tensor mask", "masked_select", ""},
+    {"aten.one_hot.default", "Tensor self, int num_classes=-1", "cast", "@one_hot <"},
 };
 List<Row> view_rows() { return kViewRows; }
 

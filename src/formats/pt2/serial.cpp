@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cstring>
+
 #include "formats/pt2/json.h"
 #include "formats/pt2/schema.h"
 
@@ -28,6 +30,12 @@ constexpr Variant kVariants[] = {
     {"as_int_lists", ArgTag::IntLists}, {"as_string_to_argument", ArgTag::StringMap}, {"as_float_lists", ArgTag::FloatLists},
 };
 
+// Comparison with a literal, its length known to the compiler: keys are compared by the hundred thousand.
+template <size_t N>
+bool is(std::string_view key, const char (&literal)[N]) {
+  return key.size() == N - 1 && std::memcmp(key.data(), literal, N - 1) == 0;
+}
+
 // Stack for the items of lists under construction: one vector for all depths.
 template <typename T>
 class Pending {
@@ -53,6 +61,7 @@ class ProgramReader {
       : program_(program), json_(json), arena_(arena), symbols_(symbols) {}
 
   bool read();
+  bool read_versions();
   const std::string& semantic_error() const { return problem_; }
 
  private:
@@ -60,6 +69,7 @@ class ProgramReader {
     if (problem_.empty()) problem_ = std::move(text);
     return false;
   }
+  bool read_version(JsonValue value);
   bool read_ranges(JsonValue value);
   bool read_module(JsonValue value);
   bool read_signature(JsonValue value);
@@ -76,7 +86,7 @@ class ProgramReader {
   bool read_symbol_or_literal(JsonValue value, GraphData& graph, Arg* out, ArgTag named);
   bool read_list(ArgTag item_tag, JsonValue value, GraphData& graph, Arg* out, int depth, int nesting);
   uint32_t name_index(GraphData& graph, std::string_view name, ValueData::Kind kind);
-  std::string_view module_path(std::string_view metadata);
+  std::string_view module_path(std::string_view stack);
 
   ProgramData& program_;
   Json& json_;
@@ -87,6 +97,7 @@ class ProgramReader {
   Pending<std::string_view> texts_;
   std::vector<Dim> dims_;
   std::unordered_map<std::string_view, std::string_view> modules_;  // by nn_module_stack
+  std::string_view last_stack_, last_path_;  // neighbours usually share their module
   std::string problem_;
 };
 
@@ -103,21 +114,21 @@ uint32_t ProgramReader::name_index(GraphData& graph, std::string_view name, Valu
 
 bool ProgramReader::read_sym_int(JsonValue value, Dim* out) {
   return json_.object_fields(value, [&](std::string_view key, JsonValue v) {
-    if (key == "as_int") {
+    if (is(key, "as_int")) {
       int64_t number = 0;
       if (!json_.integer(v, &number)) return false;
       *out = Dim(number);
       return true;
     }
-    if (key != "as_expr") return true;
+    if (!is(key, "as_expr")) return true;
     std::string_view text;
     std::optional<int64_t> hint;
     const bool ok = json_.object_fields(v, [&](std::string_view field, JsonValue inner) {
-      if (field == "expr_str") return json_.text(inner, &text);
-      if (field != "hint" || json_.is_null(inner)) return true;
+      if (is(field, "expr_str")) return json_.text(inner, &text);
+      if (!is(field, "hint") || json_.is_null(inner)) return true;
       return json_.object_fields(inner, [&](std::string_view which, JsonValue number) {
         int64_t n = 0;
-        if (which != "as_int") return true;
+        if (!is(which, "as_int")) return true;
         if (!json_.integer(number, &n)) return false;
         hint = n;
         return true;
@@ -143,9 +154,9 @@ bool ProgramReader::read_tensor_values(JsonValue value, GraphData& graph) {
     if (!json_.check(object.reset().error())) return false;
     dims_.clear();
     const bool ok = json_.fields(object, [&](std::string_view key, JsonValue v) {
-      if (key == "dtype") return json_.integer(v, &out.dtype_number);
-      if (key == "requires_grad") return json_.boolean(v, &out.requires_grad);
-      if (key != "sizes") return true;
+      if (is(key, "dtype")) return json_.integer(v, &out.dtype_number);
+      if (is(key, "requires_grad")) return json_.boolean(v, &out.requires_grad);
+      if (!is(key, "sizes")) return true;
       return json_.items(v, [&](JsonValue item) {
         Dim dim;
         if (!read_sym_int(item, &dim)) return false;
@@ -172,9 +183,9 @@ bool ProgramReader::read_sym_values(JsonValue value, GraphData& graph, ValueData
 bool ProgramReader::read_name(JsonValue value, GraphData& graph, Arg* out, ValueData::Kind kind) {
   std::string_view name;
   const bool ok = json_.object_fields(value, [&](std::string_view key, JsonValue v) {
-    if (key == "name") return json_.text(v, &name);
-    if (key == "as_tensor") return read_name(v, graph, out, kind);  // OptionalTensorArgument
-    if (key == "as_none") out->tag = ArgTag::None;
+    if (is(key, "name")) return json_.text(v, &name);
+    if (is(key, "as_tensor")) return read_name(v, graph, out, kind);  // OptionalTensorArgument
+    if (is(key, "as_none")) out->tag = ArgTag::None;
     return true;
   });
   if (!ok || out->tag == ArgTag::None || name.empty()) return ok;
@@ -185,21 +196,21 @@ bool ProgramReader::read_name(JsonValue value, GraphData& graph, Arg* out, Value
 
 bool ProgramReader::read_symbol_or_literal(JsonValue value, GraphData& graph, Arg* out, ArgTag named) {
   return json_.object_fields(value, [&](std::string_view key, JsonValue v) {
-    if (key == "as_name") {
+    if (is(key, "as_name")) {
       out->tag = named;
       if (!json_.text(v, &out->text)) return false;
       out->value = name_index(graph, out->text, ValueData::Undeclared);
       return true;
     }
-    if (key == "as_int") {
+    if (is(key, "as_int")) {
       out->tag = ArgTag::Int;
       return json_.integer(v, &out->i);
     }
-    if (key == "as_float") {
+    if (is(key, "as_float")) {
       out->tag = ArgTag::Float;
       return json_.number(v, &out->f);
     }
-    if (key == "as_bool") {
+    if (is(key, "as_bool")) {
       out->tag = ArgTag::Bool;
       return json_.boolean(v, &out->b);
     }
@@ -243,32 +254,28 @@ bool ProgramReader::read_payload(ArgTag tag, JsonValue value, GraphData& graph, 
     case ArgTag::SymBools: return read_list(ArgTag::SymBool, value, graph, out, depth, nesting);
     case ArgTag::Strings: return read_list(ArgTag::String, value, graph, out, depth, nesting);
     case ArgTag::Device:
-      return json_.object_fields(value, [&](std::string_view key, JsonValue v) { return key != "type" || json_.text(v, &out->text); });
+      return json_.object_fields(value, [&](std::string_view key, JsonValue v) { return !is(key, "type") || json_.text(v, &out->text); });
     case ArgTag::Complex:
-      return json_.object_fields(value, [&](std::string_view key, JsonValue v) { return key != "real" || json_.number(v, &out->f); });
+      return json_.object_fields(value, [&](std::string_view key, JsonValue v) { return !is(key, "real") || json_.number(v, &out->f); });
     case ArgTag::Graph: {
       auto* inner = new GraphData();
       program_.inner_graphs.emplace_back(inner);
       out->graph = inner;
       return json_.object_fields(value, [&](std::string_view key, JsonValue v) {
-        if (key == "name") return json_.text(v, &out->text);
-        return key != "graph" || read_graph(v, *inner, depth + 1);
+        if (is(key, "name")) return json_.text(v, &out->text);
+        return !is(key, "graph") || read_graph(v, *inner, depth + 1);
       });
     }
     case ArgTag::StringMap: {
       if (nesting >= kMaxArgumentDepth) return problem("an argument is nested too deeply");
       auto frame = args_.frame();
-      auto keys = texts_.frame();
-      const bool ok = json_.object_fields(value, [&](std::string_view key, JsonValue v) {
-        std::string_view name;
+      const bool ok = json_.object_fields(value, [&](std::string_view, JsonValue v) {
         Arg arg;
-        if (!json_.key_text(key, &name) || !read_argument(v, graph, &arg, depth, nesting + 1)) return false;
-        keys.push(name);
+        if (!read_argument(v, graph, &arg, depth, nesting + 1)) return false;
         frame.push(arg);
         return true;
       });
       out->items = frame.finish(arena_);
-      out->keys = keys.finish(arena_);
       return ok;
     }
     case ArgTag::Absent: case ArgTag::Unknown: break;
@@ -281,7 +288,7 @@ bool ProgramReader::read_argument(JsonValue value, GraphData& graph, Arg* out, i
   const bool ok = json_.object_fields(value, [&](std::string_view key, JsonValue v) {
     ++variants;
     for (const Variant& variant : kVariants) {
-      if (variant.key != key) continue;
+      if (variant.key.size() != key.size() || variant.key[3] != key[3] || variant.key != key) continue;  // all begin with as_
       out->tag = variant.tag;
       return read_payload(variant.tag, v, graph, out, depth, nesting);
     }
@@ -293,29 +300,21 @@ bool ProgramReader::read_argument(JsonValue value, GraphData& graph, Arg* out, i
 }
 
 // nn_module_stack is `key,path,type;key,path,type`: the path of the last entry.
-std::string_view ProgramReader::module_path(std::string_view metadata) {
-  constexpr std::string_view kKey = "\"nn_module_stack\"";  // quotes inside of strings are escaped: this is a key
-  size_t at = metadata.find(kKey);
-  if (at == std::string_view::npos) return {};
-  at = metadata.find('"', at + kKey.size());
-  if (at == std::string_view::npos) return {};
-  const size_t end = metadata.find('"', at + 1);
-  if (end == std::string_view::npos) return {};
-  const std::string_view stack = metadata.substr(at + 1, end - at - 1);
-  if (auto known = modules_.find(stack); known != modules_.end()) return known->second;
-  std::string_view last = stack.substr(stack.rfind(';') + 1);  // npos + 1 is 0
-  const size_t begin = last.find(',');
-  std::string_view path;
-  if (begin != std::string_view::npos) {
-    // Paths may contain commas only inside of brackets; types come last.
-    const size_t close = last.rfind(',');
-    path = close > begin ? last.substr(begin + 1, close - begin - 1) : last.substr(begin + 1);
+std::string_view ProgramReader::module_path(std::string_view stack) {
+  if (stack == last_stack_) return last_path_;
+  auto [at, added] = modules_.emplace(stack, std::string_view());
+  if (added) {
+    const std::string_view last = stack.substr(stack.rfind(';') + 1);  // npos + 1 is 0
+    const size_t begin = last.find(','), end = last.rfind(',');
+    std::string_view path;
+    if (begin != std::string_view::npos) path = end > begin ? last.substr(begin + 1, end - begin - 1) : last.substr(begin + 1);
+    constexpr std::string_view kSelf = "L['self']";
+    if (path == kSelf || path == "L__self__") path = {};
+    if (path.starts_with(kSelf) && path.substr(kSelf.size()).starts_with(".")) path.remove_prefix(kSelf.size() + 1);
+    at->second = arena_.intern(path);
   }
-  std::string plain;
-  constexpr std::string_view kNoise = "L['self'].";
-  if (path == "L['self']" || path == "L__self__") path = {};
-  if (path.starts_with(kNoise)) path.remove_prefix(kNoise.size());
-  return modules_.emplace(stack, path).first->second;
+  last_stack_ = stack;
+  return last_path_ = at->second;
 }
 
 bool ProgramReader::read_node(JsonValue value, GraphData& graph, NodeData& node, int depth) {
@@ -331,15 +330,15 @@ bool ProgramReader::read_node(JsonValue value, GraphData& graph, NodeData& node,
     return true;
   };
   return json_.object_fields(value, [&](std::string_view key, JsonValue v) {
-    if (key == "target") return json_.text(v, &node.target);
-    if (key == "name") return json_.optional_text(v, &node.name);
-    if (key == "inputs") {
+    if (is(key, "target")) return json_.text(v, &node.target);
+    if (is(key, "name")) return json_.optional_text(v, &node.name);
+    if (is(key, "inputs")) {
       auto frame = named_.frame();
       const bool ok = raw_list(v, &node.raw_inputs, [&](JsonValue item) {
         NamedArg arg;
         const bool fields = json_.object_fields(item, [&](std::string_view field, JsonValue inner) {
-          if (field == "name") return json_.text(inner, &arg.name);
-          return field != "arg" || read_argument(inner, graph, &arg.arg, depth, 0);
+          if (is(field, "name")) return json_.text(inner, &arg.name);
+          return !is(field, "arg") || read_argument(inner, graph, &arg.arg, depth, 0);
         });
         frame.push(arg);
         return fields;
@@ -347,7 +346,7 @@ bool ProgramReader::read_node(JsonValue value, GraphData& graph, NodeData& node,
       node.inputs = frame.finish(arena_);
       return ok;
     }
-    if (key == "outputs") {
+    if (is(key, "outputs")) {
       auto frame = args_.frame();
       const bool ok = raw_list(v, &node.raw_outputs, [&](JsonValue item) {
         Arg arg;
@@ -358,13 +357,20 @@ bool ProgramReader::read_node(JsonValue value, GraphData& graph, NodeData& node,
       node.outputs = frame.finish(arena_);
       return ok;
     }
-    if (key == "metadata") {
-      if (!json_.raw(v, &node.raw_metadata)) return false;
+    if (is(key, "metadata")) {
+      JsonObject object;
+      if (!json_.check(v.get_object().get(object)) || !json_.check(object.raw_json().get(node.raw_metadata))) return false;
       while (!node.raw_metadata.empty() && node.raw_metadata.back() != '}') node.raw_metadata.remove_suffix(1);
-      node.module = module_path(node.raw_metadata);
-      return true;
+      if (!json_.check(object.reset().error())) return false;
+      return json_.fields(object, [&](std::string_view field, JsonValue inner) {
+        std::string_view stack;
+        if (!is(field, "nn_module_stack")) return true;
+        if (!json_.text(inner, &stack)) return false;
+        node.module = module_path(stack);
+        return true;
+      });
     }
-    if (key == "is_hop_single_tensor_return" && !json_.is_null(v)) {
+    if (is(key, "is_hop_single_tensor_return") && !json_.is_null(v)) {
       bool single = false;
       if (!json_.boolean(v, &single)) return false;
       node.single_return = single ? 1 : 0;
@@ -377,20 +383,11 @@ bool ProgramReader::read_graph(JsonValue value, GraphData& graph, int depth) {
   if (depth > kMaxGraphDepth) return problem(fmt::format("graphs are nested more than {} deep", kMaxGraphDepth));
   JsonObject object;
   if (!json_.check(value.get_object().get(object))) return false;
-  // Types first: they come after the nodes in the text.
   constexpr std::pair<std::string_view, ValueData::Kind> kTables[] = {{"sym_int_values", ValueData::Int},
                                                                      {"sym_bool_values", ValueData::Bool},
                                                                      {"sym_float_values", ValueData::Float},
                                                                      {"custom_obj_values", ValueData::Object},
                                                                      {"tensor_values", ValueData::Tensor}};
-  bool ok = json_.fields(object, [&](std::string_view key, JsonValue v) {
-    for (auto [name, kind] : kTables) {
-      if (key != name) continue;
-      return kind == ValueData::Tensor ? read_tensor_values(v, graph) : read_sym_values(v, graph, kind);
-    }
-    return key != "is_single_tensor_return" || json_.boolean(v, &graph.single_tensor_return);
-  });
-  if (!ok || !json_.check(object.reset().error())) return false;
   auto arguments = [&](JsonValue v, List<Arg>* out, List<std::string_view>* raws) {
     auto frame = args_.frame();
     auto raw_frame = texts_.frame();
@@ -411,9 +408,14 @@ bool ProgramReader::read_graph(JsonValue value, GraphData& graph, int depth) {
     return read;
   };
   return json_.fields(object, [&](std::string_view key, JsonValue v) {
-    if (key == "inputs") return arguments(v, &graph.inputs, &graph.raw_inputs);
-    if (key == "outputs") return arguments(v, &graph.outputs, &graph.raw_outputs);
-    if (key != "nodes") return true;
+    if (is(key, "inputs")) return arguments(v, &graph.inputs, &graph.raw_inputs);
+    if (is(key, "outputs")) return arguments(v, &graph.outputs, &graph.raw_outputs);
+    if (is(key, "is_single_tensor_return")) return json_.boolean(v, &graph.single_tensor_return);
+    for (auto [name, kind] : kTables) {
+      if (key != name) continue;
+      return kind == ValueData::Tensor ? read_tensor_values(v, graph) : read_sym_values(v, graph, kind);
+    }
+    if (!is(key, "nodes")) return true;
     return json_.items(v, [&](JsonValue item) {
       NodeData node;
       const bool read = read_node(item, graph, node, depth);
@@ -438,11 +440,11 @@ bool ProgramReader::read_input_spec(JsonValue value, SourceInput* out) {
     }
     if (!known) return problem(fmt::format("the signature has an input of the unknown kind '{}'", key));
     return json_.object_fields(v, [&](std::string_view field, JsonValue inner) {
-      if (field == "parameter_name" || field == "buffer_name" || field == "tensor_constant_name" || field == "custom_obj_name") {
+      if (is(field, "parameter_name") || is(field, "buffer_name") || is(field, "tensor_constant_name") || is(field, "custom_obj_name")) {
         return json_.text(inner, &out->fqn);
       }
-      if (field == "name") return json_.text(inner, &out->name);
-      if (field == "persistent") return json_.boolean(inner, &out->persistent);
+      if (is(field, "name")) return json_.text(inner, &out->name);
+      if (is(field, "persistent")) return json_.boolean(inner, &out->persistent);
       return true;
     });
   });
@@ -468,7 +470,7 @@ bool ProgramReader::read_output_spec(JsonValue value, SourceOutput* out) {
     }
     if (!known) return problem(fmt::format("the signature has an output of the unknown kind '{}'", key));
     return json_.object_fields(v, [&](std::string_view field, JsonValue inner) {
-      if (field == "buffer_name" || field == "parameter_name" || field == "user_input_name") return json_.text(inner, &out->target);
+      if (is(field, "buffer_name") || is(field, "parameter_name") || is(field, "user_input_name")) return json_.text(inner, &out->target);
       return true;
     });
   });
@@ -485,19 +487,19 @@ bool ProgramReader::read_signature(JsonValue value) {
     });
   };
   return json_.object_fields(value, [&](std::string_view key, JsonValue v) {
-    if (key == "input_specs") return specs(v, program_.inputs, [&](JsonValue item, SourceInput* out) { return read_input_spec(item, out); });
-    if (key == "output_specs") return specs(v, program_.outputs, [&](JsonValue item, SourceOutput* out) { return read_output_spec(item, out); });
+    if (is(key, "input_specs")) return specs(v, program_.inputs, [&](JsonValue item, SourceInput* out) { return read_input_spec(item, out); });
+    if (is(key, "output_specs")) return specs(v, program_.outputs, [&](JsonValue item, SourceOutput* out) { return read_output_spec(item, out); });
     return true;
   });
 }
 
 bool ProgramReader::read_module(JsonValue value) {
   return json_.object_fields(value, [&](std::string_view key, JsonValue v) {
-    if (key == "graph") return read_graph(v, program_.graph, 0);
-    if (key == "signature") return read_signature(v);
-    if (key == "module_call_graph") return json_.raw(v, &program_.module_call_graph);
-    if (key == "metadata") return json_.raw(v, &program_.metadata);
-    if (key == "treespec_namedtuple_fields") return json_.raw(v, &program_.treespec_fields);
+    if (is(key, "graph")) return read_graph(v, program_.graph, 0);
+    if (is(key, "signature")) return read_signature(v);
+    if (is(key, "module_call_graph")) return json_.raw(v, &program_.module_call_graph);
+    if (is(key, "metadata")) return json_.raw(v, &program_.metadata);
+    if (is(key, "treespec_namedtuple_fields")) return json_.raw(v, &program_.treespec_fields);
     return true;
   });
 }
@@ -511,9 +513,9 @@ bool ProgramReader::read_ranges(JsonValue value) {
     if (!json_.key_text(raw_key, &range.symbol)) return false;
     const bool ok = json_.object_fields(v, [&](std::string_view key, JsonValue bound) {
       int64_t number = 0;
-      if ((key != "min_val" && key != "max_val") || json_.is_null(bound)) return true;
+      if ((!is(key, "min_val") && !is(key, "max_val")) || json_.is_null(bound)) return true;
       if (!json_.integer(bound, &number)) return false;
-      (key == "min_val" ? range.min : range.max) = number;
+      (is(key, "min_val") ? range.min : range.max) = number;
       return true;
     });
     program_.ranges.push_back(range);
@@ -525,30 +527,32 @@ bool ProgramReader::read_ranges(JsonValue value) {
 bool ProgramReader::read() {
   JsonObject root;
   if (!json_.root(&root)) return false;
-  // The version decides whether the rest can be understood, and ranges are wanted before shapes: both come late.
-  bool ok = json_.fields(root, [&](std::string_view key, JsonValue v) {
-    if (key == "schema_version") {
-      return json_.object_fields(v, [&](std::string_view field, JsonValue number) {
-        if (field == "major") return json_.integer(number, &program_.schema_major);
-        return field != "minor" || json_.integer(number, &program_.schema_minor);
-      });
-    }
-    if (key == "range_constraints") return read_ranges(v);
-    if (key == "torch_version") return json_.text(v, &program_.torch_version);
-    if (key == "verifiers") return json_.raw(v, &program_.verifiers);
-    if (key == "opset_version") return json_.raw(v, &program_.opset_version);
-    return key != "guards_code" || json_.raw(v, &program_.guards_code);
+  return json_.fields(root, [&](std::string_view key, JsonValue v) {
+    if (is(key, "graph_module")) return read_module(v);
+    if (is(key, "schema_version")) return read_version(v);
+    if (is(key, "range_constraints")) return read_ranges(v);
+    if (is(key, "torch_version")) return json_.text(v, &program_.torch_version);
+    if (is(key, "verifiers")) return json_.raw(v, &program_.verifiers);
+    if (is(key, "opset_version")) return json_.raw(v, &program_.opset_version);
+    return !is(key, "guards_code") || json_.raw(v, &program_.guards_code);
   });
-  if (!ok) return false;
-  if (program_.schema_major != 8) {
-    return problem(program_.schema_major < 0
-                       ? "the record has no schema version: it is no exported program"
-                       : fmt::format("schema {}.{} (torch {}): only major version 8 is read (torch 2.6 and later); export the model again "
-                                     "with a current torch",
-                                     program_.schema_major, program_.schema_minor, program_.torch_version));
-  }
-  if (!json_.check(root.reset().error())) return false;
-  return json_.fields(root, [&](std::string_view key, JsonValue v) { return key != "graph_module" || read_module(v); });
+}
+
+// Only what tells whether the rest can be understood.
+bool ProgramReader::read_versions() {
+  JsonObject root;
+  if (!json_.root(&root)) return false;
+  return json_.fields(root, [&](std::string_view key, JsonValue v) {
+    if (is(key, "schema_version")) return read_version(v);
+    return !is(key, "torch_version") || json_.text(v, &program_.torch_version);
+  });
+}
+
+bool ProgramReader::read_version(JsonValue value) {
+  return json_.object_fields(value, [&](std::string_view field, JsonValue number) {
+    if (is(field, "major")) return json_.integer(number, &program_.schema_major);
+    return !is(field, "minor") || json_.integer(number, &program_.schema_minor);
+  });
 }
 
 }  // namespace
@@ -573,9 +577,26 @@ bool Arg::is_list() const {
 Result<std::unique_ptr<ProgramData>> read_program(Blob text, Arena& arena, SymbolReader& symbols, std::string_view what) {
   auto program = std::make_unique<ProgramData>();
   program->text = padded_text(text);
+  // Names, values and nodes come by the thousand: a node takes about a kilobyte of text.
+  program->graph.names.reserve(text.size() / 800);
+  program->graph.values.reserve(text.size() / 800);
+  program->graph.nodes.reserve(text.size() / 1200);
   Json json(program->text, arena, what);
   ProgramReader reader(*program, json, arena, symbols);
   const bool ok = reader.read();
+  if (!ok && program->schema_major < 0) {
+    // The version comes last in the text; it explains better than where reading stopped.
+    Json again(program->text, arena, what);
+    ProgramReader versions(*program, again, arena, symbols);
+    if (!versions.read_versions()) return json.error();
+  }
+  if (program->schema_major != 8) {
+    return Error("pt2.schema", program->schema_major < 0
+                                   ? fmt::format("record '{}' has no schema version: it is no exported program", what)
+                                   : fmt::format("schema {}.{} (torch {}): only major version 8 is read (torch 2.6 and later); export the "
+                                                 "model again with a current torch",
+                                                 program->schema_major, program->schema_minor, program->torch_version));
+  }
   if (!reader.semantic_error().empty()) return Error("pt2.program", reader.semantic_error());
   if (!ok || json.failed()) return json.error();
   if (program->graph.inputs.size() != program->inputs.size() || program->graph.outputs.size() != program->outputs.size()) {
@@ -598,16 +619,16 @@ Result<DenseMeta> read_dense_meta(std::string_view raw) {
   Json json(text, arena, "TensorMeta");
   auto number = [&](JsonValue value, int64_t* out) {
     bool found = false;
-    return json.object_fields(value, [&](std::string_view key, JsonValue v) { return key != "as_int" || (found = json.integer(v, out)); }) && found;
+    return json.object_fields(value, [&](std::string_view key, JsonValue v) { return !is(key, "as_int") || (found = json.integer(v, out)); }) && found;
   };
   auto numbers = [&](JsonValue value, std::vector<int64_t>& out) {
     return json.items(value, [&](JsonValue item) { return number(item, &out.emplace_back()); });
   };
   JsonObject root;
   const bool ok = json.root(&root) && json.fields(root, [&](std::string_view key, JsonValue v) {
-    if (key == "sizes") return numbers(v, meta.sizes);
-    if (key == "strides") return numbers(v, meta.strides);
-    return key != "storage_offset" || number(v, &meta.offset);
+    if (is(key, "sizes")) return numbers(v, meta.sizes);
+    if (is(key, "strides")) return numbers(v, meta.strides);
+    return !is(key, "storage_offset") || number(v, &meta.offset);
   });
   if (!ok) return Error("pt2.meta", "sizes or strides are symbolic or missing");
   return meta;

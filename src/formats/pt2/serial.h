@@ -42,12 +42,13 @@ struct Arg {
   ArgTag tag = ArgTag::Absent;
   bool b = false;          // Bool
   uint32_t value = 0;      // Tensor, Sym*, CustomObject: index into GraphData::values
-  int64_t i = 0;           // Int, ScalarType, MemoryFormat, Layout
-  double f = 0;            // Float; real part of Complex
-  std::string_view text;   // String, Device (type), Operator; name of Graph and of Unknown
-  List<Arg> items;         // lists of anything; StringMap: the values
-  List<std::string_view> keys;  // StringMap
-  const GraphData* graph = nullptr;
+  union {
+    int64_t i = 0;           // Int, ScalarType, MemoryFormat, Layout
+    double f;                // Float; real part of Complex
+    const GraphData* graph;  // Graph
+  };
+  std::string_view text;  // String, Device (type), Operator; the name of what has one, and of Unknown
+  List<Arg> items;        // lists of anything; StringMap: the values
 
   bool is_list() const;
 };
