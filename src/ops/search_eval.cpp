@@ -36,15 +36,14 @@ Result<DimView> view_along(const EvalArgs& args, int64_t dim) {
   return DimView(args.in[0]->shape(), d);
 }
 
-// The shape with the extent of `dim` replaced, or the dim dropped when `extent` is negative.
+// The shape with the extent of `dim` (0 to rank - 1) replaced, or the dim dropped when `extent` is negative.
 std::vector<int64_t> with_extent(const Tensor& x, int64_t dim, int64_t extent) {
   std::vector<int64_t> shape = x.shape();
   if (shape.empty()) return shape;
-  const auto d = static_cast<size_t>(dim < 0 ? dim + x.rank() : dim);
   if (extent < 0) {
-    shape.erase(shape.begin() + static_cast<int64_t>(d));
+    shape.erase(shape.begin() + dim);
   } else {
-    shape[d] = extent;
+    shape[static_cast<size_t>(dim)] = extent;
   }
   return shape;
 }
@@ -52,8 +51,9 @@ std::vector<int64_t> with_extent(const Tensor& x, int64_t dim, int64_t extent) {
 // Picks one element of each slice along dim: pick(first, extent, step) gives its index. Values go to out[0] and indices
 // to out[1], or indices alone to out[0] when the op has no values.
 template <typename F>
-Status pick_along(EvalArgs& args, const Tensor& source, int64_t dim, std::vector<int64_t> shape, bool values, const F& pick) {
+Status pick_along(EvalArgs& args, const Tensor& source, int64_t dim, bool keepdim, bool values, const F& pick) {
   ZP_TRY(const int64_t d, normalize_dim(args.node, "c1", dim, source.rank()));
+  std::vector<int64_t> shape = with_extent(source, d, keepdim ? 1 : -1);
   const DimView view(source.shape(), d);
   if (view.extent == 0 && view.slices() > 0) return failed(args.node, "c3", "the reduced dims are empty");
   ZP_TRY(const DType computation, computation_type(args, source.dtype()));
@@ -79,7 +79,7 @@ Status pick_along(EvalArgs& args, const Tensor& source, int64_t dim, std::vector
 
 Status eval_extremum(EvalArgs& args, bool largest) {
   const auto& attrs = args.node.attrs<DimReduceAttrs>();
-  return pick_along(args, *args.in[0], attrs.dim, with_extent(*args.in[0], attrs.dim, attrs.keepdim ? 1 : -1), true,
+  return pick_along(args, *args.in[0], attrs.dim, attrs.keepdim, true,
                     [=](const auto* x, int64_t n, int64_t step) { return extremum_index(x, n, step, largest); });
 }
 
@@ -87,11 +87,12 @@ Status eval_arg_extremum(EvalArgs& args, bool largest) {
   const auto& attrs = args.node.attrs<ArgReduceAttrs>();
   const auto pick = [=](const auto* x, int64_t n, int64_t step) { return extremum_index(x, n, step, largest); };
   if (attrs.dim) {
-    return pick_along(args, *args.in[0], *attrs.dim, with_extent(*args.in[0], *attrs.dim, attrs.keepdim ? 1 : -1), false, pick);
+    return pick_along(args, *args.in[0], *attrs.dim, attrs.keepdim, false, pick);
   }
   const Tensor flat = args.in[0]->reshaped({args.in[0]->elements()});
-  std::vector<int64_t> shape(attrs.keepdim ? args.in[0]->shape().size() : 0, 1);
-  return pick_along(args, flat, 0, std::move(shape), false, pick);
+  ZP_CHECK(pick_along(args, flat, 0, false, false, pick));
+  if (attrs.keepdim) args.out[0] = args.out[0].reshaped(std::vector<int64_t>(args.in[0]->shape().size(), 1));
+  return {};
 }
 
 // Indices of the elements of a slice in order.
@@ -107,7 +108,8 @@ void sorted_indices(const T* x, int64_t n, int64_t step, bool descending, std::v
 // The first `count` of each slice along dim in order.
 Status sort_along(EvalArgs& args, int64_t dim, int64_t count, bool descending, bool values) {
   const Tensor& source = *args.in[0];
-  ZP_TRY(const DimView view, view_along(args, dim));
+  ZP_TRY(const int64_t d, normalize_dim(args.node, "c1", dim, source.rank()));
+  const DimView view(source.shape(), d);
   if (count > view.extent || count < 0) {
     return failed(args.node, "c2", "k is " + std::to_string(count) + " of " + std::to_string(view.extent) + " elements");
   }
@@ -115,7 +117,7 @@ Status sort_along(EvalArgs& args, int64_t dim, int64_t count, bool descending, b
   return with_computation(computation, [&](auto tag) -> Status {
     using T = decltype(tag);
     ZP_TRY(const Tensor x, widen_to(source, kDTypeOf<T>));
-    ZP_TRY(Tensor sorted, Tensor::make(kDTypeOf<T>, with_extent(source, dim, count)));
+    ZP_TRY(Tensor sorted, Tensor::make(kDTypeOf<T>, with_extent(source, d, count)));
     ZP_TRY(Tensor index, Tensor::make(DType::I64, sorted.shape()));
     for_each_slice(view, [&](int64_t s) {
       std::vector<int64_t> order;
@@ -145,7 +147,7 @@ Status eval_argmin(EvalArgs& args) { return eval_arg_extremum(args, false); }
 
 Status eval_median(EvalArgs& args) {
   const auto& attrs = args.node.attrs<DimReduceAttrs>();
-  return pick_along(args, *args.in[0], attrs.dim, with_extent(*args.in[0], attrs.dim, attrs.keepdim ? 1 : -1), true,
+  return pick_along(args, *args.in[0], attrs.dim, attrs.keepdim, true,
                     [](const auto* x, int64_t n, int64_t step) {
                       for (int64_t i = 0; i < n; ++i)
                         if (x[i * step] != x[i * step]) return i;
@@ -162,7 +164,7 @@ Status eval_kthvalue(EvalArgs& args) {
   if (k < 1 || k > view.extent) {
     return failed(args.node, "c3", "k is " + std::to_string(k) + " of " + std::to_string(view.extent) + " elements");
   }
-  return pick_along(args, *args.in[0], attrs.dim, with_extent(*args.in[0], attrs.dim, attrs.keepdim ? 1 : -1), true,
+  return pick_along(args, *args.in[0], attrs.dim, attrs.keepdim, true,
                     [=](const auto* x, int64_t n, int64_t step) {
                       std::vector<int64_t> order;
                       sorted_indices(x, n, step, false, order);

@@ -100,10 +100,10 @@ std::string kept_json(const std::vector<KeptRecord>& kept) {
   return json.take();
 }
 
-std::string kept_table(const std::vector<KeptRecord>& kept) {
+std::string kept_table(const std::vector<KeptRecord>& kept, size_t max_width) {
   TextTable table({"node", "op", "pass", "tried", "wanted", "found", "why"});
   for (const KeptRecord& k : kept) table.add({k.node, k.op, k.pass, k.pattern, k.wanted, k.found, k.text});
-  return table.str(2);
+  return table.str(2, max_width);
 }
 
 std::string ops_table(const std::map<std::string, int64_t>& before, const std::map<std::string, int64_t>& after) {
@@ -126,10 +126,10 @@ std::string ops_table(const std::map<std::string, int64_t>& before, const std::m
   return table.str(2);
 }
 
-std::string rewrites_table(const std::vector<RewriteRecord>& rewrites) {
+std::string rewrites_table(const std::vector<RewriteRecord>& rewrites, size_t max_width) {
   TextTable table({"pass", "pattern", "into", "from", "note"});
-  for (const RewriteRecord& w : rewrites) table.add({w.pass, w.pattern, w.into, joined(w.nodes, 4), w.note});
-  return table.str(2);
+  for (const RewriteRecord& w : rewrites) table.add({w.pass, w.pattern, w.into, joined(w.nodes, max_width ? 2 : 4), w.note});
+  return table.str(2, max_width);
 }
 
 std::string report_text(const CompileReport& r) {

@@ -37,10 +37,11 @@ struct CompileReport {
 
 std::string report_json(const CompileReport& report);
 std::string kept_json(const std::vector<KeptRecord>& kept);
-std::string kept_table(const std::vector<KeptRecord>& kept);
+// Tables for people; lines are cut at `max_width`, if that is not 0.
+std::string kept_table(const std::vector<KeptRecord>& kept, size_t max_width = 0);
 // Operators before and after, side by side.
 std::string ops_table(const std::map<std::string, int64_t>& before, const std::map<std::string, int64_t>& after);
-std::string rewrites_table(const std::vector<RewriteRecord>& rewrites);
+std::string rewrites_table(const std::vector<RewriteRecord>& rewrites, size_t max_width = 0);
 std::string report_text(const CompileReport& report);
 // One self-contained page.
 std::string report_html(const CompileReport& report);

@@ -113,7 +113,7 @@ TEST(QuantCarry, ChainsKeepEveryElementsParameters) {
     ++written;
     const Parameters got = parameters(context, **type, ids.shape);
     ASSERT_EQ(got.of, wanted.of) << what << " written " << quant_str(**type);
-    if (form.kind == GridForm::PerTensor && from->per_tensor()) ASSERT_EQ(*type, from) << what;
+    if (form.kind == GridForm::PerTensor && from->per_tensor()) { ASSERT_EQ(*type, from) << what; }
     // Asking again gives the very same type: inference must be stable.
     auto again = CarriedQuant::mapped(map, operands);
     ASSERT_EQ(*again->write(context), *type) << what;

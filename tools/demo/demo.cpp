@@ -110,11 +110,11 @@ Status demo(const std::string& folder) {
   ZP_TRY(const Compiled compiled, compile_file(source, target, options));
   const CompileReport& report = compiled.report;
   fmt::print("operators\n{}\n", ops_table(report.input.ops, report.output.ops));
-  fmt::print("folded and fused\n{}\n", rewrites_table(report.records.rewrites));
+  fmt::print("folded and fused (zp compile --report R.html shows all of it)\n{}\n", rewrites_table(report.records.rewrites, 170));
   if (report.records.kept.empty()) {
     fmt::print("nothing stayed float\n\n");
   } else {
-    fmt::print("stayed as it was, and why\n{}\n", kept_table(report.records.kept));
+    fmt::print("stayed as it was, and why\n{}\n", kept_table(report.records.kept, 170));
   }
 
   // Each pass is checked on real images: the graph is run before and after it.

@@ -46,6 +46,10 @@ class NodeWriter {
   Result<std::optional<std::string>> operand_json(const Overload& row, const ArgSpec& arg, Fit fit);
   Result<std::optional<std::string>> tensor_list(const ArgSpec& arg);
   Result<std::optional<std::string>> attribute_json(const ArgSpec& arg);
+  Result<std::optional<std::string>> optional_json(const ArgSpec& arg, const AttrField& field);
+  Result<std::optional<std::string>> value_json(const ArgSpec& arg, const AttrField& field);
+  Result<std::optional<std::string>> dim_json(Dim dim);
+  Result<std::optional<std::string>> dim_list_json(const ArgSpec& arg, std::span<const Dim> values);
   std::vector<Dim> without_symbols(std::span<const Dim> dims, std::string_view attr) const;
   bool fixed_hold(const Overload& row);
   bool others_default(const Overload& row);

@@ -251,7 +251,11 @@ const Arg& NodeReader::arg(std::string_view name) {
 
 Result<Value*> NodeReader::tensor(std::string_view name, bool plain) {
   const Arg& a = arg(name);
-  if (a.tag == ArgTag::None || a.tag == ArgTag::Absent) return static_cast<Value*>(nullptr);
+  if (a.tag == ArgTag::None || a.tag == ArgTag::Absent) {
+    const ArgSpec* spec = row_->find(name);
+    if (spec != nullptr && spec->optional) return static_cast<Value*>(nullptr);
+    return Error("pt2.argument", fmt::format("argument '{}' is missing", name));
+  }
   if (a.tag == ArgTag::Tensor) return graph_.value_of(a.value, plain);
   if (is_number(a.tag)) {
     const Number n = number_of(a);

@@ -71,7 +71,7 @@ class NodeReader {
   // Arguments. A missing one is its schema's default; Absent if there is none.
   const Arg& arg(std::string_view name);
   bool is_none(std::string_view name) { return arg(name).tag == ArgTag::None || arg(name).tag == ArgTag::Absent; }
-  // The value for a tensor argument, null for None. Numbers become literals.
+  // The value for a tensor argument; null only where the schema allows None. Numbers become literals.
   Result<Value*> tensor(std::string_view name, bool plain = true);
   Result<std::vector<Value*>> tensors(std::string_view name);
   std::optional<int64_t> integer(std::string_view name);

@@ -223,8 +223,8 @@ class FoldShape {
     kept.clause = obstacle.clause;
     kept.wanted = obstacle.wanted;
     kept.found = obstacle.found;
-    kept.text = fmt::format("{} '{}' is not folded: {}", kept.op, kept.node, obstacle.found);
-    if (!obstacle.wanted.empty()) kept.text += fmt::format("; wanted {}", obstacle.wanted);
+    kept.text = obstacle.wanted.empty() ? fmt::format("{} '{}' is not folded: {}", kept.op, kept.node, obstacle.found)
+                                        : fmt::format("{} '{}' is not folded: wanted {}, found {}", kept.op, kept.node, obstacle.wanted, obstacle.found);
     pass_.records.kept.push_back(std::move(kept));
   }
 

@@ -110,9 +110,11 @@ class MoveQdq {
       moved->erase();
       return {};
     }
-    // Scales that differ between operands would make a list of what is one scale each: no operator takes that.
-    if (!same_kind(*first->operand(0)->type().quant, moved->result()->type())) {
-      keep(node, "parameters", "one scale for all operands", moved->result()->type().str());
+    // Scales that differ between operands would make a list of one scale each, a list spread over two dims a grid: no
+    // operator takes that of an activation.
+    const QuantType& before = *first->operand(0)->type().quant;
+    if (!same_kind(before, moved->result()->type())) {
+      keep(node, "parameters", before.per_tensor() ? "one scale for all operands" : "one list along an axis", moved->result()->type().str());
       moved->erase();
       return {};
     }
@@ -156,7 +158,8 @@ class MoveQdq {
   }
 
   static bool same_kind(const QuantType& before, const Type& after) {
-    return after.quant != nullptr && (before.per_tensor() == after.quant->per_tensor() || after.quant->per_tensor());
+    const QuantType* q = after.quant;
+    return q != nullptr && (q->per_tensor() || (before.per_axis() && q->per_axis()) || (before.per_block() && q->per_block()));
   }
 
   // ---------------------------------------------------------------- pairs
