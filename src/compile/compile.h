@@ -18,7 +18,7 @@ struct CompileOptions {
   std::vector<std::string> passes;  // empty: the default pipeline
   std::string form = "qdq";         // qdq, integer or vendor
   int verify = 0;                   // number of seeded input sets; with inputs given: those
-  bool check_graph = true;
+  bool check_graph = false;         // also verify structure and types after each pass (always with verify)
   std::vector<std::string> inputs;  // arguments as in read_inputs
   uint64_t seed = 0;
   std::string print_after, stop_after;

@@ -79,6 +79,13 @@ Status eval_moved(EvalArgs& args) {
 }
 
 Status eval_moved_as(EvalArgs& args, std::span<const QuantType* const> quants) {
+  // Inference brings dims into range where ranks are known; without it the maps below would trust what a file says.
+  for (size_t i = 0; i < args.node.operand_count(); ++i) {
+    const Value* operand = args.node.operand(i);
+    if (operand != nullptr && operand->type().is_tensor() && !operand->type().ranked) {
+      return failed(args.node, "rank", fmt::format("the rank of operand {} was not known when the graph was checked", i));
+    }
+  }
   const MapEnv env(args.node, args.in, args.dims);
   ZP_TRY(const ShapeMap map, shape_map_of(env));
   if (map.results.size() != args.out.size()) {

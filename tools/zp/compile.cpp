@@ -45,7 +45,8 @@ int run_compile(const Globals& globals, Options& o) {
       fmt::print("# after {}\n{}\n", pass, print(*model.graph, {.constants = false}));
     };
   }
-  Result<Compiled> result = compile_file(o.model, o.output, o.compile);
+  // Never freed: the process ends when this command does, and freeing a large graph node by node would take a while.
+  Result<Compiled>& result = *new Result<Compiled>(compile_file(o.model, o.output, o.compile));
   if (!result.ok()) return fail(result.error(), o.model);
   const CompileReport& report = result->report;
   if (!o.report.empty()) {
