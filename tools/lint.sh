@@ -7,7 +7,6 @@ sh tools/check_layers.sh || bad=1
 unformatted=$(git ls-files 'src/*.cpp' 'src/*.h' 'tools/*.cpp' 'tools/*.h' 'test/*.cpp' 'bench/*.cpp' 'bench/*.h' | xargs clang-format-14 --dry-run 2>&1 | grep -oE '^[^:]+\.(cpp|h)' | sort -u || true)
 if [ -n "$unformatted" ]; then echo "not formatted (make format):"; echo "$unformatted" | sed 's/^/  /'; bad=1; fi
 cmake -S . -B "$build" -G Ninja -DZP_TESTS=OFF -DZP_BENCH=OFF > /dev/null
-ninja -C "$build" generated/placeholder >/dev/null 2>&1 || true
 git ls-files 'src/*.cpp' | xargs -P "$(nproc)" -n 8 clang-tidy-14 -p "$build" --quiet 2>/dev/null | grep -E 'warning|error' && bad=1
 [ $bad = 0 ] && echo "lint: right"
 exit $bad
