@@ -15,7 +15,8 @@ namespace zp::bench {
 
 namespace {
 
-Value* make(Graph& graph, const OpDef& op, std::initializer_list<Value*> operands, const void* attrs = nullptr, std::string_view name = {}) {
+Value* make(Graph& graph, const OpDef& op, std::initializer_list<Value*> operands,
+            const void* attrs = nullptr, std::string_view name = {}) {
   NodeSpec spec;
   spec.op = &op;
   spec.operands = std::span<Value* const>(operands.begin(), operands.size());
@@ -42,7 +43,8 @@ Value* floats(Graph& graph, std::string_view name, std::vector<int64_t> shape, d
   int64_t count = 1;
   for (int64_t d : shape) count *= d;
   std::vector<float> values(static_cast<size_t>(count));
-  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(base + step * static_cast<double>(i % 17));
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] = static_cast<float>(base + step * static_cast<double>(i % 17));
   const Constant* c = graph.context().make_constant(name, DType::F32, shape, values, ConstantKind::Buffer);
   return graph.add_const(*c, name);
 }
@@ -51,7 +53,8 @@ Value* weights(Graph& graph, std::string_view name, std::vector<int64_t> shape, 
   int64_t count = 1;
   for (int64_t d : shape) count *= d;
   std::vector<int8_t> values(static_cast<size_t>(count));
-  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<int8_t>(static_cast<int>(i * 37 % 255) - 127);
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] = static_cast<int8_t>(static_cast<int>(i * 37 % 255) - 127);
   const Constant* c = graph.context().make_constant(name, DType::I8, shape, values, ConstantKind::Buffer);
   Value* v = graph.add_const(*c, name);
   QuantType quant;
@@ -106,9 +109,11 @@ std::unique_ptr<Model> conv_bn_blocks(int64_t blocks) {
     Value* beta = floats(graph, p + "beta", {8}, -0.3, 0.05);
     Value* mean = floats(graph, p + "mean", {8}, 0.1, 0.01);
     Value* variance = floats(graph, p + "variance", {8}, 0.8, 0.03);
-    const Constant* eps = context.make_constant(p + "eps", DType::F32, {}, std::vector<float>{1e-5f}, ConstantKind::Literal);
+    const Constant* eps =
+        context.make_constant(p + "eps", DType::F32, {}, std::vector<float>{1e-5f}, ConstantKind::Literal);
     ops::AddAttrs add;
-    Value* deviation = make(graph, ops::sqrt, {make(graph, ops::add, {variance, graph.add_const(*eps)}, &add)});
+    Value* deviation =
+        make(graph, ops::sqrt, {make(graph, ops::add, {variance, graph.add_const(*eps)}, &add)});
     Value* scale = make(graph, ops::div, {gamma, deviation});
     ops::ReshapeAttrs per_channel;
     const int64_t channel_shape[] = {1, -1, 1, 1};

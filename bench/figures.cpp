@@ -1,5 +1,5 @@
-// The figures that the project claims, measured here and now: each with its target, on whole processes, best of repeated
-// runs. `bench_figures --build BUILD [--quick]`.
+// The figures that the project claims, measured here and now: each with its target, on whole processes, best
+// of repeated runs. `bench_figures --build BUILD [--quick]`.
 #include <fmt/format.h>
 #include <sys/stat.h>
 
@@ -58,8 +58,10 @@ bool write_model(const Figures& f, const std::string& name, const Model& model) 
 
 void digits(Figures& f) {
   const std::string model = std::string(ZP_SOURCE_DIR) + "/models/digits/qat_cadence_chain.pt2";
-  const ProcessResult r = best_of(f.quick ? 20 : 100, {f.zp(), "compile", model, "-o", f.file("digits.pt2"), "-q"});
-  f.add("compile digits (122 nodes)", r.exit_code == 0 ? fmt::format("{:.2f} ms", r.ms) : "failed", "5 ms", r.exit_code == 0 && r.ms <= 5);
+  const ProcessResult r =
+      best_of(f.quick ? 20 : 100, {f.zp(), "compile", model, "-o", f.file("digits.pt2"), "-q"});
+  f.add("compile digits (122 nodes)", r.exit_code == 0 ? fmt::format("{:.2f} ms", r.ms) : "failed", "5 ms",
+        r.exit_code == 0 && r.ms <= 5);
 }
 
 void chain(Figures& f) {
@@ -70,9 +72,11 @@ void chain(Figures& f) {
       f.add(name, "not written", "", false);
       return;
     }
-    const ProcessResult r = best_of(nodes < 100000 ? (f.quick ? 5 : 15) : (f.quick ? 1 : 3), {f.zp(), "compile", f.file(name), "-o", f.file("out.pt2"), "-q"});
+    const ProcessResult r = best_of(nodes < 100000 ? (f.quick ? 5 : 15) : (f.quick ? 1 : 3),
+                                    {f.zp(), "compile", f.file(name), "-o", f.file("out.pt2"), "-q"});
     const ArchiveSizes sizes = archive_sizes(f.file(name));
-    const std::string what = fmt::format("compile a Q/DQ chain of {} nodes ({})", nodes, human_bytes(sizes.json));
+    const std::string what =
+        fmt::format("compile a Q/DQ chain of {} nodes ({})", nodes, human_bytes(sizes.json));
     if (r.exit_code != 0) {
       f.add(what, "failed", "", false);
       return;
@@ -84,7 +88,8 @@ void chain(Figures& f) {
       f.add(what, fmt::format("{:.0f} ms = {:.1f} x", r.ms, r.ms / first), "11 x", r.ms <= 11 * first);
     }
     const double limit = 1.15 * sizes.payload + 3 * sizes.json + 20e6;
-    f.add("  peak memory", human_bytes(static_cast<double>(r.peak_rss_bytes)), human_bytes(limit), static_cast<double>(r.peak_rss_bytes) <= limit);
+    f.add("  peak memory", human_bytes(static_cast<double>(r.peak_rss_bytes)), human_bytes(limit),
+          static_cast<double>(r.peak_rss_bytes) <= limit);
   }
 }
 
@@ -112,11 +117,13 @@ void qat_blocks(Figures& f) {
         if (p.name == "fold-qat-batch-norm") pass_ms = std::min(pass_ms, p.ms);
     }
     const double per_node = pass_ms * 1000 / static_cast<double>(nodes);
-    f.add(fmt::format("fold {} conv-bn blocks ({} nodes)", blocks, nodes), fmt::format("{:.1f} ms = {:.2f} us a node", pass_ms, per_node), "2 us a node", per_node <= 2);
+    f.add(fmt::format("fold {} conv-bn blocks ({} nodes)", blocks, nodes),
+          fmt::format("{:.1f} ms = {:.2f} us a node", pass_ms, per_node), "2 us a node", per_node <= 2);
     if (first == 0) {
       first = total;
     } else {
-      f.add("  whole compile against a tenth of the blocks", fmt::format("{:.1f} x", total / first), "11 x", total <= 11 * first);
+      f.add("  whole compile against a tenth of the blocks", fmt::format("{:.1f} x", total / first), "11 x",
+            total <= 11 * first);
     }
   }
 }
@@ -125,7 +132,8 @@ void binary(Figures& f) {
   const std::string stripped = f.file("zp.stripped");
   const ProcessResult r = run_process({"/usr/bin/strip", "-o", stripped, f.zp()});
   const double size = static_cast<double>(file_size(stripped));
-  f.add("stripped binary", r.exit_code == 0 ? human_bytes(size) : "failed", "8 MB", r.exit_code == 0 && size <= 8e6);
+  f.add("stripped binary", r.exit_code == 0 ? human_bytes(size) : "failed", "8 MB",
+        r.exit_code == 0 && size <= 8e6);
 }
 
 std::string machine() {
@@ -154,7 +162,8 @@ int run(int argc, char** argv) {
   chain(f);
   qat_blocks(f);
   binary(f);
-  fmt::print("{}\n{} of {} figures met\n", f.table.str(), static_cast<int>(f.table.size()) - f.missed, f.table.size());
+  fmt::print("{}\n{} of {} figures met\n", f.table.str(), static_cast<int>(f.table.size()) - f.missed,
+             f.table.size());
   std::filesystem::remove_all(f.folder);
   return 0;
 }

@@ -1,5 +1,5 @@
-// libFuzzer target of the text form: any bytes give a model or an error; a model verifies without harm, prints, and reads
-// back equal. Good seeds: the files of test/zp.
+// libFuzzer target of the text form: any bytes give a model or an error; a model verifies without harm,
+// prints, and reads back equal. Good seeds: the files of test/zp.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>

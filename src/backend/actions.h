@@ -1,4 +1,5 @@
-// Rewrites a text cannot say, by name: `becomes ... with ACTION`. What each does is implemented by the passes.
+// Rewrites a text cannot say, by name: `becomes ... with ACTION`. What each does is implemented by the
+// passes.
 #pragma once
 
 #include <span>

@@ -41,14 +41,17 @@ const File& prelude() {
   return file;
 }
 
-bool is_path(std::string_view name) { return name.find('/') != std::string_view::npos || name.ends_with(".zpb"); }
+bool is_path(std::string_view name) {
+  return name.find('/') != std::string_view::npos || name.ends_with(".zpb");
+}
 
 Error unknown_backend(std::string_view name) {
   std::vector<std::string_view> known = Backend::builtin_names();
   known.push_back("none");
   const std::string_view near = nearest(name, known);
   return Error("", fmt::format("unknown backend \"{}\"{}; known: {}, or the path of a .zpb file", name,
-                               near.empty() ? "" : fmt::format(", did you mean \"{}\"", near), fmt::join(known, ", ")));
+                               near.empty() ? "" : fmt::format(", did you mean \"{}\"", near),
+                               fmt::join(known, ", ")));
 }
 
 // Reads the text of a backend that another one names; paths are relative to the file that names them.
@@ -67,8 +70,8 @@ Result<File> read_named(std::string_view name, std::string_view from, std::vecto
 }
 
 template <typename T, typename Name>
-void inherit(std::vector<T>& own, const std::vector<T>& base, const File& file, const File& from, std::string_view kind, Name&& name,
-             std::vector<Diagnostic>* notes) {
+void inherit(std::vector<T>& own, const std::vector<T>& base, const File& file, const File& from,
+             std::string_view kind, Name&& name, std::vector<Diagnostic>* notes) {
   std::vector<T> merged;
   for (const T& item : base) {
     if (std::find(file.except.begin(), file.except.end(), name(item)) != file.except.end()) continue;
@@ -90,27 +93,50 @@ void inherit(std::vector<T>& own, const std::vector<T>& base, const File& file, 
 void merge(File& file, File base, std::vector<Diagnostic>* notes) {
   for (PatternDef& p : base.patterns)
     if (p.from.empty()) p.from = base.name;
-  inherit(file.classes, base.classes, file, base, "class", [](const ClassDef& c) -> const std::string& { return c.name; }, notes);
-  inherit(file.types, base.types, file, base, "type", [](const TypeDef& c) -> const std::string& { return c.name; }, notes);
-  inherit(file.typesets, base.typesets, file, base, "types", [](const TypesDef& c) -> const std::string& { return c.name; }, notes);
-  inherit(file.predicates, base.predicates, file, base, "predicate", [](const PredicateDef& c) -> const std::string& { return c.name; }, notes);
-  inherit(file.numerics, base.numerics, file, base, "numerics", [](const Setting& c) -> const std::string& { return c.key; }, notes);
-  inherit(file.configs, base.configs, file, base, "config", [](const ConfigDef& c) -> const std::string& { return c.name; }, notes);
-  inherit(file.kernels, base.kernels, file, base, "kernel", [](const KernelDef& c) -> const std::string& { return c.name; }, notes);
-  inherit(file.patterns, base.patterns, file, base, "pattern", [](const PatternDef& c) -> const std::string& { return c.pattern.name; }, notes);
+  inherit(
+      file.classes, base.classes, file, base, "class",
+      [](const ClassDef& c) -> const std::string& { return c.name; }, notes);
+  inherit(
+      file.types, base.types, file, base, "type",
+      [](const TypeDef& c) -> const std::string& { return c.name; }, notes);
+  inherit(
+      file.typesets, base.typesets, file, base, "types",
+      [](const TypesDef& c) -> const std::string& { return c.name; }, notes);
+  inherit(
+      file.predicates, base.predicates, file, base, "predicate",
+      [](const PredicateDef& c) -> const std::string& { return c.name; }, notes);
+  inherit(
+      file.numerics, base.numerics, file, base, "numerics",
+      [](const Setting& c) -> const std::string& { return c.key; }, notes);
+  inherit(
+      file.configs, base.configs, file, base, "config",
+      [](const ConfigDef& c) -> const std::string& { return c.name; }, notes);
+  inherit(
+      file.kernels, base.kernels, file, base, "kernel",
+      [](const KernelDef& c) -> const std::string& { return c.name; }, notes);
+  inherit(
+      file.patterns, base.patterns, file, base, "pattern",
+      [](const PatternDef& c) -> const std::string& { return c.pattern.name; }, notes);
 }
 
 bool names_item(const File& file, std::string_view name) {
-  auto has = [&](const auto& items, auto&& get) { return std::any_of(items.begin(), items.end(), [&](const auto& i) { return get(i) == name; }); };
-  return has(file.classes, [](const auto& i) { return i.name; }) || has(file.types, [](const auto& i) { return i.name; }) ||
-         has(file.typesets, [](const auto& i) { return i.name; }) || has(file.predicates, [](const auto& i) { return i.name; }) ||
-         has(file.numerics, [](const auto& i) { return i.key; }) || has(file.configs, [](const auto& i) { return i.name; }) ||
-         has(file.kernels, [](const auto& i) { return i.name; }) || has(file.patterns, [](const auto& i) { return i.pattern.name; });
+  auto has = [&](const auto& items, auto&& get) {
+    return std::any_of(items.begin(), items.end(), [&](const auto& i) { return get(i) == name; });
+  };
+  return has(file.classes, [](const auto& i) { return i.name; }) ||
+         has(file.types, [](const auto& i) { return i.name; }) ||
+         has(file.typesets, [](const auto& i) { return i.name; }) ||
+         has(file.predicates, [](const auto& i) { return i.name; }) ||
+         has(file.numerics, [](const auto& i) { return i.key; }) ||
+         has(file.configs, [](const auto& i) { return i.name; }) ||
+         has(file.kernels, [](const auto& i) { return i.name; }) ||
+         has(file.patterns, [](const auto& i) { return i.pattern.name; });
 }
 
 Status merge_extended(File& file, int depth, std::vector<Diagnostic>* problems) {
   if (file.extends.empty()) return {};
-  if (depth >= kMaxExtends) return Error("zpb01", fmt::format("backends extend each other more than {} deep", kMaxExtends));
+  if (depth >= kMaxExtends)
+    return Error("zpb01", fmt::format("backends extend each other more than {} deep", kMaxExtends));
   ZP_TRY(File base, read_named(file.extends, file.path, problems));
   ZP_CHECK(merge_extended(base, depth + 1, problems));
   for (const std::string& name : file.except) {
@@ -125,7 +151,8 @@ Status merge_extended(File& file, int depth, std::vector<Diagnostic>* problems) 
   return {};
 }
 
-void resolve_classes(const File& file, const OpTable& ops, rewrite::ClassMap* classes, std::vector<Diagnostic>* problems) {
+void resolve_classes(const File& file, const OpTable& ops, rewrite::ClassMap* classes,
+                     std::vector<Diagnostic>* problems) {
   for (const ClassDef& def : file.classes) {
     std::vector<const OpDef*>& members = (*classes)[def.name];
     for (const std::string& name : def.ops) {
@@ -140,7 +167,8 @@ void resolve_classes(const File& file, const OpTable& ops, rewrite::ClassMap* cl
         Diagnostic d;
         d.id = "zpb01";
         d.where = {file.path, def.at.line, def.at.column, {}, {}};
-        d.text = fmt::format("unknown op \"{}\"{}", name, near.empty() ? "" : fmt::format(", did you mean \"{}\"", near));
+        d.text = fmt::format("unknown op \"{}\"{}", name,
+                             near.empty() ? "" : fmt::format(", did you mean \"{}\"", near));
         problems->push_back(std::move(d));
       }
     }
@@ -244,7 +272,9 @@ const ConfigDef* Backend::find_config(std::string_view name) const {
   return nullptr;
 }
 
-bool Backend::qat_output_after() const { return numerics("qat_output_quantizer").value_or("after") != "before"; }
+bool Backend::qat_output_after() const {
+  return numerics("qat_output_quantizer").value_or("after") != "before";
+}
 
 const rewrite::Expr* Backend::predicate(std::string_view name) const {
   for (const PredicateDef& p : tree_.predicates)
@@ -265,7 +295,8 @@ const Backend& Backend::permissive() {
       if (!op->has(kIntegerForm)) continue;
       TypesDef types;
       types.name = op->name;
-      for (const OperandDef& operand : op->operands) types.slots.push_back({std::string(operand.name), {any}, {any}, {}});
+      for (const OperandDef& operand : op->operands)
+        types.slots.push_back({std::string(operand.name), {any}, {any}, {}});
       types.slots.push_back({"y", {any}, {any}, {}});
       b->tree_.typesets.push_back(std::move(types));
       PatternDef def;

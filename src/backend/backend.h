@@ -1,6 +1,6 @@
-// A backend: what a target can do, read from a text file (backends/*.zpb, or any path). Passes ask it what a match may
-// become; they know no target by name. `accepts` is the one judge: fusing, observer placement, reports and `zp match`
-// all use its answer.
+// A backend: what a target can do, read from a text file (backends/*.zpb, or any path). Passes ask it what a
+// match may become; they know no target by name. `accepts` is the one judge: fusing, observer placement,
+// reports and `zp match` all use its answer.
 #pragma once
 
 #include <memory>
@@ -20,17 +20,18 @@ namespace backend {
 
 // Why something is not accepted: the condition, what it wants, what is there.
 struct Refusal {
-  std::string clause;   // types.x, where, one-use, derived ...; with the line of the backend file where it has one
+  std::string
+      clause;  // types.x, where, one-use, derived ...; with the line of the backend file where it has one
   std::string wanted;
   std::string found;
-  std::string text;     // one sentence for a person
-  uint32_t line = 0;    // in the backend file
-  int progress = 0;     // how many slots were accepted before: the nearest attempt explains best
+  std::string text;   // one sentence for a person
+  uint32_t line = 0;  // in the backend file
+  int progress = 0;   // how many slots were accepted before: the nearest attempt explains best
 };
 
 struct Verdict {
   const PatternDef* pattern = nullptr;
-  const TypesDef* types = nullptr;   // the first dtype configuration that fits; null: the pattern has none
+  const TypesDef* types = nullptr;  // the first dtype configuration that fits; null: the pattern has none
   // What was read, and which readings count as quantized (the others are taken as the float values they are).
   std::vector<rewrite::BoundSlot> slots;
   std::vector<std::vector<bool>> as_quantized;
@@ -41,14 +42,14 @@ struct Verdict {
 };
 
 struct AcceptOptions {
-  bool wish = false;                 // float values count as what they could be quantized to: for float graphs
-  const ConfigDef* config = nullptr; // only the dtype configurations it wishes for
+  bool wish = false;  // float values count as what they could be quantized to: for float graphs
+  const ConfigDef* config = nullptr;  // only the dtype configurations it wishes for
 };
 
 // Which form of bias the kernels of an op take, in order of preference.
 struct BiasForm {
-  bool integer = false;   // i32, scale = scale of x * scale of w
-  bool real = false;      // float
+  bool integer = false;  // i32, scale = scale of x * scale of w
+  bool real = false;     // float
   bool prefers_integer = false;
 };
 
@@ -82,8 +83,8 @@ class Backend {
 
   // The first word of a numerics line, or nothing: numerics("accumulate") -> "i32".
   std::optional<std::string_view> numerics(std::string_view key) const;
-  // `qat_output_quantizer` of numerics: true if a folded batch norm takes the parameters of the quantizer after it
-  // (the default), false if the target wants those of the quantizer before it.
+  // `qat_output_quantizer` of numerics: true if a folded batch norm takes the parameters of the quantizer
+  // after it (the default), false if the target wants those of the quantizer before it.
   bool qat_output_after() const;
 
   std::string print() const;  // the canonical text; reads back to the same tree
@@ -100,8 +101,11 @@ class Backend {
   backend::BiasForm bias_form(const OpDef& op) const;
   // True if some pattern takes this op as its root (or, with `anywhere`, at any step).
   bool knows(const OpDef& op, bool anywhere = false) const;
-  const backend::PatternDef& pattern_of(const rewrite::Variant& variant) const { return tree_.patterns[variant.pattern_index]; }
-  const rewrite::Expr* predicate(std::string_view name) const;  // of the file, else of the common ones; null: none
+  const backend::PatternDef& pattern_of(const rewrite::Variant& variant) const {
+    return tree_.patterns[variant.pattern_index];
+  }
+  const rewrite::Expr* predicate(
+      std::string_view name) const;  // of the file, else of the common ones; null: none
 
  private:
   Backend() = default;

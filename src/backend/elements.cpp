@@ -30,11 +30,13 @@ struct Mismatch {
 // Does the storage hold the declared range, in at most the width the element names?
 Mismatch check_storage(const Elem& e, const QuantType& q) {
   if (q.storage != e.dtype) {
-    const bool packs = is_integer(e.dtype) && is_integer(q.storage) && is_signed(e.dtype) == is_signed(q.storage) &&
-                       bits_of(e.dtype) < bits_of(q.storage) && q.qmin >= int_min(e.dtype) && q.qmax <= int_max(e.dtype);
+    const bool packs = is_integer(e.dtype) && is_integer(q.storage) &&
+                       is_signed(e.dtype) == is_signed(q.storage) && bits_of(e.dtype) < bits_of(q.storage) &&
+                       q.qmin >= int_min(e.dtype) && q.qmax <= int_max(e.dtype);
     if (!packs) {
       if (is_integer(e.dtype) && bits_of(e.dtype) < bits_of(q.storage) && is_integer(q.storage)) {
-        return {0, fmt::format("its declared range {}:{} does not fit {}", q.qmin, q.qmax, dtype_name(e.dtype))};
+        return {0,
+                fmt::format("its declared range {}:{} does not fit {}", q.qmin, q.qmax, dtype_name(e.dtype))};
       }
       return {0, fmt::format("it is stored as {}", dtype_name(q.storage))};
     }
@@ -45,7 +47,8 @@ Mismatch check_storage(const Elem& e, const QuantType& q) {
   return {3, ""};
 }
 
-Mismatch check_granularity(const Elem& e, const QuantType& q, std::span<const Dim> shape, const WeightAxes& axes) {
+Mismatch check_granularity(const Elem& e, const QuantType& q, std::span<const Dim> shape,
+                           const WeightAxes& axes) {
   const Granularity& g = e.granularity;
   const Grid grid = rewrite::grid_of(q, shape);
   auto axis_text = [&](int axis) {
@@ -62,21 +65,27 @@ Mismatch check_granularity(const Elem& e, const QuantType& q, std::span<const Di
     case Granularity::PerAxis: {
       if (grid.per_tensor) return {3, "it has one scale for the whole tensor"};
       if (grid.axis < 0) return {3, "it has not one scale an index of an axis"};
-      const int wanted = g.axis_kind == Granularity::Out  ? axes.out
-                         : g.axis_kind == Granularity::In ? axes.in
-                         : g.axis_kind == Granularity::Every
-                             ? grid.axis
-                             : static_cast<int>(g.axis < 0 ? g.axis + static_cast<int64_t>(shape.size()) : g.axis);
+      const int wanted =
+          g.axis_kind == Granularity::Out  ? axes.out
+          : g.axis_kind == Granularity::In ? axes.in
+          : g.axis_kind == Granularity::Every
+              ? grid.axis
+              : static_cast<int>(g.axis < 0 ? g.axis + static_cast<int64_t>(shape.size()) : g.axis);
       if (grid.axis != wanted) {
-        return {4, axis_text(grid.axis) + (g.axis_kind == Granularity::Out ? ", not along the output channels" : "")};
+        return {4, axis_text(grid.axis) +
+                       (g.axis_kind == Granularity::Out ? ", not along the output channels" : "")};
       }
       return {5, ""};
     }
     case Granularity::PerGroup: {
       const int wanted = axes.in >= 0 ? axes.in : static_cast<int>(shape.size()) - 1;
-      if (grid.group_axis < 0) return {3, grid.per_tensor ? "it has one scale for the whole tensor" : "it has no groups along one axis"};
-      if (grid.group_axis != wanted) return {4, fmt::format("its groups run along axis {}, not {}", grid.group_axis, wanted)};
-      if (g.group != 0 && grid.group != g.group) return {4, fmt::format("its groups have {} elements", grid.group)};
+      if (grid.group_axis < 0)
+        return {
+            3, grid.per_tensor ? "it has one scale for the whole tensor" : "it has no groups along one axis"};
+      if (grid.group_axis != wanted)
+        return {4, fmt::format("its groups run along axis {}, not {}", grid.group_axis, wanted)};
+      if (g.group != 0 && grid.group != g.group)
+        return {4, fmt::format("its groups have {} elements", grid.group)};
       return {5, ""};
     }
     case Granularity::Block: break;
@@ -91,17 +100,20 @@ Mismatch check_granularity(const Elem& e, const QuantType& q, std::span<const Di
 
 Mismatch check_scheme(Context& context, const Elem& e, const QuantType& q) {
   if (e.scheme == Scheme::FloatZero) {
-    return q.domain == ZeroPointDomain::Float ? Mismatch{6, ""} : Mismatch{5, "its zero points are no floats"};
+    return q.domain == ZeroPointDomain::Float ? Mismatch{6, ""}
+                                              : Mismatch{5, "its zero points are no floats"};
   }
   if (q.domain == ZeroPointDomain::Float) return {5, "its zero points are floats"};
   if (e.scheme == Scheme::Symmetric && !q.dynamic && !rewrite::is_symmetric(context, q)) {
-    return {5, is_signed(q.storage) ? "its zero point is not 0" : "its zero point is not the middle of its range"};
+    return {5, is_signed(q.storage) ? "its zero point is not 0"
+                                    : "its zero point is not the middle of its range"};
   }
   return {6, ""};
 }
 
 Mismatch check_parameters(Context& context, const Elem& e, const QuantType& q) {
-  if (e.dynamic != q.dynamic) return {6, q.dynamic ? "its parameters are dynamic" : "its parameters are static"};
+  if (e.dynamic != q.dynamic)
+    return {6, q.dynamic ? "its parameters are dynamic" : "its parameters are static"};
   if (q.dynamic || (!e.fixed && e.bounds.empty())) return {7, ""};
   const std::vector<double> scales = rewrite::scales_of(context, q);
   if (scales.empty()) return {6, "its scales cannot be read"};
@@ -114,15 +126,18 @@ Mismatch check_parameters(Context& context, const Elem& e, const QuantType& q) {
   if (e.fixed) {
     const auto wanted = static_cast<float>(e.fixed->scale);
     const std::vector<double> zeros = rewrite::zero_points_of(context, q, scales.size());
-    const bool scale_ok = std::all_of(scales.begin(), scales.end(), [&](double s) { return static_cast<float>(s) == wanted; });
+    const bool scale_ok =
+        std::all_of(scales.begin(), scales.end(), [&](double s) { return static_cast<float>(s) == wanted; });
     if (!scale_ok) return {6, fmt::format("its scale is {}", shortest(scales.front()))};
-    const bool zero_ok = std::all_of(zeros.begin(), zeros.end(), [&](double z) { return z == e.fixed->zero_point; });
+    const bool zero_ok =
+        std::all_of(zeros.begin(), zeros.end(), [&](double z) { return z == e.fixed->zero_point; });
     if (!zero_ok) return {6, fmt::format("its zero point is {}", shortest(zeros.front()))};
   }
   return {7, ""};
 }
 
-Mismatch check_quant(Context& context, const Elem& e, const QuantType& q, std::span<const Dim> shape, const WeightAxes& axes) {
+Mismatch check_quant(Context& context, const Elem& e, const QuantType& q, std::span<const Dim> shape,
+                     const WeightAxes& axes) {
   if (q.expressed != DType::F32) return {0, fmt::format("it expresses {}", dtype_name(q.expressed))};
   Mismatch m = check_storage(e, q);
   if (m.ok()) m = check_granularity(e, q, shape, axes);
@@ -140,20 +155,25 @@ Mismatch check_derived(Context& context, const Elem& e, const QuantType& q, cons
   }
   const std::vector<double> scales = rewrite::scales_of(context, q);
   const std::vector<double> zeros = rewrite::zero_points_of(context, q, scales.size());
-  const size_t count = scale.kind == ExprValue::List ? std::max(scale.list.size(), scales.size()) : scales.size();
+  const size_t count =
+      scale.kind == ExprValue::List ? std::max(scale.list.size(), scales.size()) : scales.size();
   if (scale.kind == ExprValue::List && scales.size() > 1 && scale.list.size() != scales.size()) {
-    return {7, fmt::format("it has {} scales where {} gives {}", scales.size(), print_expr(*e.derived->scale), scale.list.size())};
+    return {7, fmt::format("it has {} scales where {} gives {}", scales.size(), print_expr(*e.derived->scale),
+                           scale.list.size())};
   }
   for (size_t i = 0; i < count; ++i) {
     const double wanted = scale.kind == ExprValue::List ? scale.list[i] : scale.number;
     const double found = scales[scales.size() == 1 ? 0 : i];
     if (!(std::fabs(found - wanted) <= kDerivedTolerance * std::fabs(wanted))) {
-      return {7, fmt::format("its scale is {} where {} = {}", shortest(found), print_expr(*e.derived->scale), shortest(wanted))};
+      return {7, fmt::format("its scale is {} where {} = {}", shortest(found), print_expr(*e.derived->scale),
+                             shortest(wanted))};
     }
   }
   for (size_t i = 0; i < zeros.size(); ++i) {
-    const double wanted = zero.kind == ExprValue::List ? (i < zero.list.size() ? zero.list[i] : 0) : zero.number;
-    if (zeros[i] != wanted) return {7, fmt::format("its zero point is {}, not {}", shortest(zeros[i]), shortest(wanted))};
+    const double wanted =
+        zero.kind == ExprValue::List ? (i < zero.list.size() ? zero.list[i] : 0) : zero.number;
+    if (zeros[i] != wanted)
+      return {7, fmt::format("its zero point is {}, not {}", shortest(zeros[i]), shortest(wanted))};
   }
   return {8, ""};
 }
@@ -163,11 +183,13 @@ std::string plain_reason(const SlotReading& r) {
   const Node* def = r.value->def();
   if (def == nullptr) return "it is an input of the graph";
   if (def->is(kConstOp)) return "it is a constant that is not quantized";
-  if (def->op().trait == Trait::ShapeOnly && def->operand(0) != nullptr && def->operand(0)->def() != nullptr &&
-      def->operand(0)->def()->is(ops::dequantize)) {
-    return fmt::format("{} {} stands between it and its dequantize", op_label(*def), rewrite::source_name(*def));
+  if (def->op().trait == Trait::ShapeOnly && def->operand(0) != nullptr &&
+      def->operand(0)->def() != nullptr && def->operand(0)->def()->is(ops::dequantize)) {
+    return fmt::format("{} {} stands between it and its dequantize", op_label(*def),
+                       rewrite::source_name(*def));
   }
-  return fmt::format("it comes from {} {}, not from a dequantize", op_label(*def), rewrite::source_name(*def));
+  return fmt::format("it comes from {} {}, not from a dequantize", op_label(*def),
+                     rewrite::source_name(*def));
 }
 
 // Could a float value be quantized like this? For graphs that are yet to be quantized.
@@ -175,7 +197,8 @@ Mismatch check_wish(const Elem& e, const SlotReading& r, const WeightAxes& axes)
   const Type& type = r.value->type();
   if (type.dtype != DType::F32) return {0, fmt::format("it is {}", dtype_name(type.dtype))};
   const Granularity& g = e.granularity;
-  if (g.kind == Granularity::PerAxis && g.axis_kind == Granularity::Out && axes.out < 0) return {3, "it has no output channels"};
+  if (g.kind == Granularity::PerAxis && g.axis_kind == Granularity::Out && axes.out < 0)
+    return {3, "it has no output channels"};
   if (g.kind == Granularity::PerGroup && g.group > 0) {
     const int axis = axes.in >= 0 ? axes.in : type.rank() - 1;
     const Dim extent = axis >= 0 && axis < type.rank() ? type.shape[static_cast<size_t>(axis)] : Dim();
@@ -202,7 +225,8 @@ Mismatch check_one(Context& context, const Elem& e, const SlotReading& r, Role r
   const bool index = role == Role::Index || role == Role::Shape || role == Role::Mask || role == Role::State;
   if (!integers || index) {
     // A float (or an index): the value as it is. A dequantize in front of it stays.
-    const bool float_storage = r.quant != nullptr && is_float(r.quant->storage) && r.quant->storage == e.dtype;
+    const bool float_storage =
+        r.quant != nullptr && is_float(r.quant->storage) && r.quant->storage == e.dtype;
     if (!float_storage) {
       if (type.is_quantized()) return {0, "it is quantized"};
       if (type.dtype != e.dtype) return {0, fmt::format("it is {}", dtype_name(type.dtype))};
@@ -224,8 +248,8 @@ Mismatch check_one(Context& context, const Elem& e, const SlotReading& r, Role r
 
 }  // namespace
 
-ElemAnswer accepts_reading(Context& context, std::span<const Elem> elems, const SlotReading& reading, Role role,
-                           const WeightAxes& axes, const rewrite::ExprScope* scope, bool wish) {
+ElemAnswer accepts_reading(Context& context, std::span<const Elem> elems, const SlotReading& reading,
+                           Role role, const WeightAxes& axes, const rewrite::ExprScope* scope, bool wish) {
   ElemAnswer answer;
   answer.progress = -1;
   for (const Elem& e : elems) {
@@ -240,8 +264,8 @@ ElemAnswer accepts_reading(Context& context, std::span<const Elem> elems, const 
   return answer;
 }
 
-ElemAnswer accepts_quant(Context& context, const Elem& elem, const QuantType& quant, std::span<const Dim> shape,
-                         const WeightAxes& axes) {
+ElemAnswer accepts_quant(Context& context, const Elem& elem, const QuantType& quant,
+                         std::span<const Dim> shape, const WeightAxes& axes) {
   if (elem.any) return {true, true, 9, ""};
   if (elem.none || elem.dtype == DType::Unknown) return {false, false, 0, "it must be absent"};
   const Mismatch m = check_quant(context, elem, quant, shape, axes);

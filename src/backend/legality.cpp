@@ -32,13 +32,14 @@ WeightAxes axes_of(const rewrite::Match& match, const BoundSlot& slot, size_t re
 }
 
 // One dtype configuration against the slots; nothing if all fit.
-std::optional<Refusal> try_types(Context& context, const Backend& backend, const rewrite::Match& match, const TypesDef& types,
-                                 bool wish, Verdict* verdict) {
+std::optional<Refusal> try_types(Context& context, const Backend& backend, const rewrite::Match& match,
+                                 const TypesDef& types, bool wish, Verdict* verdict) {
   const MatchScope scope(backend, match, verdict->slots);
   std::vector<bool> covered(verdict->slots.size(), false);
   int accepted = 0;
   verdict->as_quantized.assign(verdict->slots.size(), {});
-  auto refuse = [&](std::string slot, const Place& at, std::string wanted, std::string found, std::string text, int progress) {
+  auto refuse = [&](std::string slot, const Place& at, std::string wanted, std::string found,
+                    std::string text, int progress) {
     Refusal r;
     r.clause = fmt::format("types {}.{}", types.name, slot);
     r.wanted = std::move(wanted);
@@ -59,11 +60,14 @@ std::optional<Refusal> try_types(Context& context, const Backend& backend, const
         verdict->as_quantized[index].push_back(false);
         continue;
       }
-      const ElemAnswer answer = accepts_reading(context, st.accepted, r, slot->name.role, axes_of(match, *slot, i), &scope, wish);
+      const ElemAnswer answer =
+          accepts_reading(context, st.accepted, r, slot->name.role, axes_of(match, *slot, i), &scope, wish);
       if (!answer.ok) {
         const std::string label = slot->name.result ? "result" : "operand " + slot->name.card;
-        return refuse(st.slot, st.at, print_elems(st.accepted), reading_text(context, slot->readings[i]),
-                      fmt::format("{} is {} ({})", label, reading_text(context, slot->readings[i]), answer.why), answer.progress);
+        return refuse(
+            st.slot, st.at, print_elems(st.accepted), reading_text(context, slot->readings[i]),
+            fmt::format("{} is {} ({})", label, reading_text(context, slot->readings[i]), answer.why),
+            answer.progress);
       }
       verdict->as_quantized[index].push_back(answer.as_quantized);
     }
@@ -91,15 +95,19 @@ Verdict Backend::accepts(const rewrite::Match& match, const AcceptOptions& optio
   Context& context = match.root()->context();
   if (def.types.empty()) {
     verdict.as_quantized.resize(verdict.slots.size());
-    for (size_t i = 0; i < verdict.slots.size(); ++i) verdict.as_quantized[i].assign(verdict.slots[i].readings.size(), false);
+    for (size_t i = 0; i < verdict.slots.size(); ++i)
+      verdict.as_quantized[i].assign(verdict.slots[i].readings.size(), false);
   }
   std::optional<Refusal> nearest;
   const Setting* wished = options.config == nullptr ? nullptr : options.config->find("types");
   bool any_wished = wished == nullptr || def.types.empty();
   for (const auto& [name, at] : def.types) {
-    if (wished != nullptr && std::find(wished->values.begin(), wished->values.end(), name) == wished->values.end()) continue;
+    if (wished != nullptr &&
+        std::find(wished->values.begin(), wished->values.end(), name) == wished->values.end())
+      continue;
     any_wished = true;
-    const auto types = std::find_if(tree_.typesets.begin(), tree_.typesets.end(), [&](const TypesDef& t) { return t.name == name; });
+    const auto types = std::find_if(tree_.typesets.begin(), tree_.typesets.end(),
+                                    [&](const TypesDef& t) { return t.name == name; });
     if (types == tree_.typesets.end()) continue;
     std::optional<Refusal> refusal = try_types(context, *this, match, *types, options.wish, &verdict);
     if (!refusal) {
@@ -142,10 +150,11 @@ Verdict Backend::accepts(const rewrite::Match& match, const AcceptOptions& optio
   return verdict;
 }
 
-WeightAnswer Backend::takes_weight_quant(const OpDef& op, size_t operand, const QuantType& quant, std::span<const Dim> shape) const {
+WeightAnswer Backend::takes_weight_quant(const OpDef& op, size_t operand, const QuantType& quant,
+                                         std::span<const Dim> shape) const {
   WeightAnswer answer;
-  // The judge needs a Context only to read constants; that of the quantization is not known here, so parameters are read
-  // through a context of its own (reading a constant changes none).
+  // The judge needs a Context only to read constants; that of the quantization is not known here, so
+  // parameters are read through a context of its own (reading a constant changes none).
   Context context;
   const WeightAxes axes = rewrite::weight_axes(op, operand, static_cast<int>(shape.size()));
   for (size_t p = 0; p < tree_.patterns.size(); ++p) {
@@ -158,14 +167,17 @@ WeightAnswer Backend::takes_weight_quant(const OpDef& op, size_t operand, const 
           if (types.name != name) continue;
           for (const SlotTypes& st : types.slots) {
             const int i = rewrite::find_slot_name(slots, st.slot);
-            if (i < 0 || !slots[static_cast<size_t>(i)].of_root || slots[static_cast<size_t>(i)].operand != operand) continue;
+            if (i < 0 || !slots[static_cast<size_t>(i)].of_root ||
+                slots[static_cast<size_t>(i)].operand != operand)
+              continue;
             for (const Elem& e : st.accepted) {
               if (accepts_quant(context, e, quant, shape, axes).ok) {
                 answer.ok = true;
                 return answer;
               }
               const std::string text = print_elem(e);
-              if (answer.wanted.find(text) == std::string::npos) answer.wanted += (answer.wanted.empty() ? "" : " | ") + text;
+              if (answer.wanted.find(text) == std::string::npos)
+                answer.wanted += (answer.wanted.empty() ? "" : " | ") + text;
             }
           }
         }
@@ -186,12 +198,13 @@ BiasForm Backend::bias_form(const OpDef& op) const {
       for (const auto& [name, at] : tree_.patterns[p].types) {
         for (const TypesDef& types : tree_.typesets) {
           if (types.name != name) continue;
-          // Only where input and weight are integers with known parameters: elsewhere the bias is float anyway.
+          // Only where input and weight are integers with known parameters: elsewhere the bias is float
+          // anyway.
           auto integers = [&](std::string_view slot) {
             const SlotTypes* st = types.find(slot);
             return st == nullptr || std::any_of(st->accepted.begin(), st->accepted.end(), [](const Elem& e) {
-              return e.any || (is_integer(e.dtype) && !e.dynamic);
-            });
+                     return e.any || (is_integer(e.dtype) && !e.dynamic);
+                   });
           };
           if (!integers("x") || !integers("w")) continue;
           for (const SlotTypes& st : types.slots) {

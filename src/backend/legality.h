@@ -5,8 +5,8 @@
 
 namespace zp::backend {
 
-// What `where` and derived parameters see of a match: slots with their shapes and quantization, attributes of the root
-// and of steps, the number of tensor operands.
+// What `where` and derived parameters see of a match: slots with their shapes and quantization, attributes of
+// the root and of steps, the number of tensor operands.
 class MatchScope : public rewrite::ExprScope {
  public:
   MatchScope(const Backend& backend, const rewrite::Match& match, std::span<const rewrite::BoundSlot> slots)
@@ -30,15 +30,16 @@ std::span<const std::string_view> slot_fields();
 struct ElemAnswer {
   bool ok = false;
   bool as_quantized = false;
-  int progress = 0;    // how far the nearest alternative came
-  std::string why;     // of that alternative: "zero points are not 0"
+  int progress = 0;  // how far the nearest alternative came
+  std::string why;   // of that alternative: "zero points are not 0"
 };
-// Is a reading one of these elements? `axes` of a weight; `scope` answers derived parameters (may be null: they are
-// then not checked). With `wish`, a float value counts as whatever it could be quantized to.
-ElemAnswer accepts_reading(Context& context, std::span<const Elem> elems, const rewrite::SlotReading& reading, Role role,
-                           const rewrite::WeightAxes& axes, const rewrite::ExprScope* scope, bool wish = false);
+// Is a reading one of these elements? `axes` of a weight; `scope` answers derived parameters (may be null:
+// they are then not checked). With `wish`, a float value counts as whatever it could be quantized to.
+ElemAnswer accepts_reading(Context& context, std::span<const Elem> elems, const rewrite::SlotReading& reading,
+                           Role role, const rewrite::WeightAxes& axes, const rewrite::ExprScope* scope,
+                           bool wish = false);
 // The same for a quantization alone.
-ElemAnswer accepts_quant(Context& context, const Elem& elem, const QuantType& quant, std::span<const Dim> shape,
-                         const rewrite::WeightAxes& axes);
+ElemAnswer accepts_quant(Context& context, const Elem& elem, const QuantType& quant,
+                         std::span<const Dim> shape, const rewrite::WeightAxes& axes);
 
 }  // namespace zp::backend

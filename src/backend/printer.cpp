@@ -30,7 +30,8 @@ std::string print_granularity(const Granularity& g) {
     case Granularity::Any: return "";
     case Granularity::PerTensor: return " per-tensor";
     case Granularity::PerToken: return " per-token";
-    case Granularity::PerGroup: return g.group == 0 ? std::string(" per-group") : fmt::format(" per-group {}", g.group);
+    case Granularity::PerGroup:
+      return g.group == 0 ? std::string(" per-group") : fmt::format(" per-group {}", g.group);
     case Granularity::PerAxis:
       switch (g.axis_kind) {
         case Granularity::Out: return " per-axis out";
@@ -65,8 +66,11 @@ std::string print_elem(const Elem& e) {
   text += print_granularity(e.granularity);
   if (e.dynamic) text += " dynamic";
   if (e.fixed) text += fmt::format(" fixed({}, {})", e.fixed->scale_text, e.fixed->zero_text);
-  if (e.derived) text += fmt::format(" derived({}, {})", print_expr(*e.derived->scale), print_expr(*e.derived->zero_point));
-  for (const Bound& b : e.bounds) text += fmt::format(" {} {} {}", b.eps ? "eps" : "scale", b.at_least ? ">=" : "<=", b.text);
+  if (e.derived)
+    text +=
+        fmt::format(" derived({}, {})", print_expr(*e.derived->scale), print_expr(*e.derived->zero_point));
+  for (const Bound& b : e.bounds)
+    text += fmt::format(" {} {} {}", b.eps ? "eps" : "scale", b.at_least ? ">=" : "<=", b.text);
   return text;
 }
 
@@ -109,7 +113,9 @@ std::string print_becomes(const Becomes& b) {
 
 std::string print_observe(const ObserveRule& rule) {
   std::string text = rule.slot;
-  text += rule.kind == ObserveRule::Own ? " own" : rule.kind == ObserveRule::None ? " none" : " like " + rule.like;
+  text += rule.kind == ObserveRule::Own    ? " own"
+          : rule.kind == ObserveRule::None ? " none"
+                                           : " like " + rule.like;
   if (rule.tensors) text += fmt::format(" when tensors == {}", *rule.tensors);
   return text;
 }
@@ -131,7 +137,9 @@ void each_clause(const PatternDef& def, const std::function<void(std::string_vie
   if (def.cost) line("cost", def.cost_text);
   if (!def.before.empty()) line("before", names_of(def.before));
   if (def.otherwise) {
-    line("otherwise", *def.otherwise == Otherwise::Float ? "float" : *def.otherwise == Otherwise::Warn ? "warn" : "error");
+    line("otherwise", *def.otherwise == Otherwise::Float  ? "float"
+                      : *def.otherwise == Otherwise::Warn ? "warn"
+                                                          : "error");
   }
 }
 
@@ -179,7 +187,8 @@ void pattern_json(JsonWriter& json, const PatternDef& def) {
       json.key("args").begin_array();
       for (const rewrite::PatternArg& arg : step.args) {
         if (arg.kind == rewrite::PatternArg::Any) json.value("_");
-        else if (arg.kind == rewrite::PatternArg::Value) json.value("%" + arg.value + (arg.optional ? "?" : ""));
+        else if (arg.kind == rewrite::PatternArg::Value)
+          json.value("%" + arg.value + (arg.optional ? "?" : ""));
         else json.value(arg.literal.as_double());
       }
       json.end_array();
@@ -210,13 +219,19 @@ std::string Backend::print() const {
   out += "\n";
   for (const ClassDef& c : tree_.classes) out += fmt::format("  class {} = {}\n", c.name, join(c.ops, " | "));
   for (const TypeDef& t : tree_.types) out += fmt::format("  type {} = {}\n", t.name, print_elems(t.elems));
-  for (const PredicateDef& p : tree_.predicates) out += fmt::format("  predicate {} = {}\n", p.name, print_expr(*p.expr));
-  for (const TypesDef& t : tree_.typesets) out += fmt::format("\n  types {} {}\n", t.name, print_slots(t.slots));
-  for (const KernelDef& k : tree_.kernels) out += fmt::format("\n  kernel {} {}\n", k.name, print_slots(k.slots));
-  for (const ConfigDef& c : tree_.configs) out += fmt::format("\n  config {} {}\n", c.name, print_settings(c.settings));
+  for (const PredicateDef& p : tree_.predicates)
+    out += fmt::format("  predicate {} = {}\n", p.name, print_expr(*p.expr));
+  for (const TypesDef& t : tree_.typesets)
+    out += fmt::format("\n  types {} {}\n", t.name, print_slots(t.slots));
+  for (const KernelDef& k : tree_.kernels)
+    out += fmt::format("\n  kernel {} {}\n", k.name, print_slots(k.slots));
+  for (const ConfigDef& c : tree_.configs)
+    out += fmt::format("\n  config {} {}\n", c.name, print_settings(c.settings));
   for (const PatternDef& def : tree_.patterns) {
     out += fmt::format("\n  pattern {} {}\n", def.pattern.name, rewrite::print_pattern(def.pattern, "  "));
-    each_clause(def, [&](std::string_view key, const std::string& text) { out += fmt::format("    {} {}\n", key, text); });
+    each_clause(def, [&](std::string_view key, const std::string& text) {
+      out += fmt::format("    {} {}\n", key, text);
+    });
   }
   return out;
 }

@@ -9,8 +9,9 @@
 //             | "numerics" "{" (key ":" word)+ "}"     | "config" name "{" (key ":" word ("," word)*)+ "}"
 //             | "pattern" name (chain | graph | legacy) clause*
 //   elem     := "any" | "none" | type | dtype [ "[" lo ":" hi "]" ] word*
-//               words: const symmetric affine float-zero per-tensor per-axis (out | in | any | N) per-group [N] per-token
-//               block [N, *, ...] dynamic fixed(scale, zero) derived(expression, expression) scale >= N  eps >= N
+//               words: const symmetric affine float-zero per-tensor per-axis (out | in | any | N) per-group
+//               [N] per-token block [N, *, ...] dynamic fixed(scale, zero) derived(expression, expression)
+//               scale >= N  eps >= N
 #include "backend/reader.h"
 
 #include <fmt/format.h>
@@ -24,9 +25,12 @@
 namespace zp::backend {
 namespace {
 
-constexpr std::string_view kItems[] = {"extends", "class", "type", "types", "kernel", "predicate", "numerics", "config", "pattern"};
+constexpr std::string_view kItems[] = {"extends",   "class",    "type",   "types",  "kernel",
+                                       "predicate", "numerics", "config", "pattern"};
 
-bool is_item(std::string_view word) { return std::find(std::begin(kItems), std::end(kItems), word) != std::end(kItems); }
+bool is_item(std::string_view word) {
+  return std::find(std::begin(kItems), std::end(kItems), word) != std::end(kItems);
+}
 
 struct Rational {
   double value = 0;
@@ -88,10 +92,13 @@ class FileReader {
     cursor_.reset(at);
   }
 
-  Error unknown(const TextCursor::Place& at, std::string_view what, std::string_view word, std::span<const std::string_view> known) {
+  Error unknown(const TextCursor::Place& at, std::string_view what, std::string_view word,
+                std::span<const std::string_view> known) {
     const std::string_view near = nearest(word, known);
-    return cursor_.error_at(at, fmt::format("unknown {} \"{}\"{}", what, word,
-                                            near.empty() ? "" : fmt::format(", did you mean \"{}\"", near)), "zpb01");
+    return cursor_.error_at(at,
+                            fmt::format("unknown {} \"{}\"{}", what, word,
+                                        near.empty() ? "" : fmt::format(", did you mean \"{}\"", near)),
+                            "zpb01");
   }
 
   Result<std::string> name(std::string_view what) {
@@ -113,13 +120,15 @@ class FileReader {
     ZP_TRY(const TextCursor::NumberText first, cursor_.number("a number"));
     Rational r;
     r.text = first.text;
-    if (!read_number(first.text, &r.value)) return cursor_.error(fmt::format("'{}' is no number", first.text));
+    if (!read_number(first.text, &r.value))
+      return cursor_.error(fmt::format("'{}' is no number", first.text));
     const char op = cursor_.raw() == '^' ? '^' : cursor_.raw() == '/' ? '/' : '\0';
     if (op == '\0') return r;
     cursor_.accept(op == '^' ? "^" : "/");
     ZP_TRY(const TextCursor::NumberText second, cursor_.number("a number"));
     double other = 0;
-    if (!read_number(second.text, &other)) return cursor_.error(fmt::format("'{}' is no number", second.text));
+    if (!read_number(second.text, &other))
+      return cursor_.error(fmt::format("'{}' is no number", second.text));
     if (op == '/' && other == 0) return cursor_.error("division by zero");
     r.value = op == '^' ? std::pow(r.value, other) : r.value / other;
     r.text += op;
@@ -155,9 +164,7 @@ class FileReader {
   Status extends() {
     if (!file_.extends.empty()) return cursor_.error("a backend extends one other");
     ZP_TRY(file_.extends, name("the name of a backend"));
-    if (cursor_.accept("except")) {
-      ZP_TRY(file_.except, names("the name of an item"));
-    }
+    if (cursor_.accept("except")) { ZP_TRY(file_.except, names("the name of an item")); }
     return {};
   }
 
@@ -260,7 +267,8 @@ class FileReader {
     return {};
   }
 
-  // --- elements ------------------------------------------------------------------------------------------------------
+  // --- elements
+  // ------------------------------------------------------------------------------------------------------
 
   Result<std::vector<Elem>> elems() {
     std::vector<Elem> out;
@@ -403,7 +411,8 @@ class FileReader {
     return {};
   }
 
-  // --- patterns ------------------------------------------------------------------------------------------------------
+  // --- patterns
+  // ------------------------------------------------------------------------------------------------------
 
   Status pattern_item(Place at) {
     PatternDef def;
@@ -430,12 +439,14 @@ class FileReader {
   }
 
   Result<bool> clause(PatternDef* def) {
-    static constexpr std::string_view kClauses[] = {"types", "observe", "root", "extra", "becomes", "train", "kernel",
-                                                    "cost", "before", "where", "otherwise"};
+    static constexpr std::string_view kClauses[] = {"types",   "observe", "root",     "extra",
+                                                    "becomes", "train",   "kernel",   "cost",
+                                                    "before",  "where",   "otherwise"};
     const TextCursor::Place at = cursor_.place();
     if (cursor_.at_end()) return false;
     ZP_TRY(const std::string_view word, cursor_.dotted_name("a clause or an item", true));
-    if (((word == "types" || word == "kernel") && opens_block()) || (is_item(word) && word != "types" && word != "kernel")) {
+    if (((word == "types" || word == "kernel") && opens_block()) ||
+        (is_item(word) && word != "types" && word != "kernel")) {
       cursor_.reset(at);
       return false;
     }
@@ -544,9 +555,7 @@ class FileReader {
         b.attrs.push_back(std::move(attr));
       }
     }
-    if (cursor_.accept("with")) {
-      ZP_TRY(b.action, name("the name of an action"));
-    }
+    if (cursor_.accept("with")) { ZP_TRY(b.action, name("the name of an action")); }
     def->becomes = std::move(b);
     return {};
   }
@@ -566,7 +575,8 @@ class FileReader {
       double value = 0;
       read_number(text.text, &value);
       int64_t whole = 0;
-      attr.number = !text.is_float && read_number(text.text, &whole) ? Number::of_int(whole) : Number::of_float(value);
+      attr.number =
+          !text.is_float && read_number(text.text, &whole) ? Number::of_int(whole) : Number::of_float(value);
     } else if (c == '"') {
       attr.kind = Becomes::Attr::Text;
       ZP_TRY(attr.text, cursor_.quoted("a text"));

@@ -1,5 +1,5 @@
-// Text of a backend file to its tree. Only the grammar is judged here; names and meanings are checked later, when what
-// the file extends is known.
+// Text of a backend file to its tree. Only the grammar is judged here; names and meanings are checked later,
+// when what the file extends is known.
 #pragma once
 
 #include <string_view>

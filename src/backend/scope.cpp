@@ -36,12 +36,14 @@ ExprValue number_list(const List<T>& items) {
 }
 
 ExprValue of_dim(Dim d) {
-  return d.is_known() ? ExprValue::of(static_cast<double>(d.value())) : ExprValue::unknown(d.str() + " is no number");
+  return d.is_known() ? ExprValue::of(static_cast<double>(d.value()))
+                      : ExprValue::unknown(d.str() + " is no number");
 }
 
 ExprValue attribute(const Node& node, std::string_view name) {
   const AttrField* field = node.op().attrs == nullptr ? nullptr : node.op().attrs->find(name);
-  if (field == nullptr) return ExprValue::unknown(fmt::format("{} has no attribute {}", node.op().name, name));
+  if (field == nullptr)
+    return ExprValue::unknown(fmt::format("{} has no attribute {}", node.op().name, name));
   const void* a = node.attrs_data();
   auto optional = [&](const auto& value, auto&& give) -> ExprValue {
     return value ? give(*value) : ExprValue::unknown(fmt::format("{} is not set", name));
@@ -64,14 +66,18 @@ ExprValue attribute(const Node& node, std::string_view name) {
     case AttrKind::OptBool:
       return optional(attr_ref<std::optional<bool>>(a, *field), [](bool b) { return ExprValue::of(b); });
     case AttrKind::OptDType:
-      return optional(attr_ref<std::optional<DType>>(a, *field), [](DType d) { return ExprValue::of_text(dtype_name(d)); });
+      return optional(attr_ref<std::optional<DType>>(a, *field),
+                      [](DType d) { return ExprValue::of_text(dtype_name(d)); });
     case AttrKind::OptNumber:
-      return optional(attr_ref<std::optional<Number>>(a, *field), [](const Number& n) { return ExprValue::of(n.as_double()); });
+      return optional(attr_ref<std::optional<Number>>(a, *field),
+                      [](const Number& n) { return ExprValue::of(n.as_double()); });
     case AttrKind::OptDim: return optional(attr_ref<std::optional<Dim>>(a, *field), of_dim);
     case AttrKind::OptDims:
-      return optional(attr_ref<std::optional<List<Dim>>>(a, *field), [](const List<Dim>& l) { return list_of(l); });
+      return optional(attr_ref<std::optional<List<Dim>>>(a, *field),
+                      [](const List<Dim>& l) { return list_of(l); });
     case AttrKind::OptFloats:
-      return optional(attr_ref<std::optional<List<double>>>(a, *field), [](const List<double>& l) { return number_list(l); });
+      return optional(attr_ref<std::optional<List<double>>>(a, *field),
+                      [](const List<double>& l) { return number_list(l); });
     case AttrKind::Quant: return ExprValue::unknown(fmt::format("{} is a type", name));
   }
   return ExprValue::unknown(fmt::format("{} has no value here", name));
@@ -93,9 +99,11 @@ ExprValue slot_field(const Node& root, const BoundSlot& slot, std::string_view f
     if (!type.ranked) return ExprValue::unknown(fmt::format("the shape of {} is not known", slot.name.name));
     if (field == "rank") return ExprValue::of(static_cast<double>(type.rank()));
     if (field == "shape") return list_of(type.shape);
-    return type.elements() >= 0 ? ExprValue::of(static_cast<double>(type.elements())) : ExprValue::unknown("a dim is no number");
+    return type.elements() >= 0 ? ExprValue::of(static_cast<double>(type.elements()))
+                                : ExprValue::unknown("a dim is no number");
   }
-  if (r.quant == nullptr) return ExprValue::unknown(fmt::format("{} is float and has no {}", slot.name.name, field));
+  if (r.quant == nullptr)
+    return ExprValue::unknown(fmt::format("{} is float and has no {}", slot.name.name, field));
   const QuantType& q = *r.quant;
   const Grid grid = rewrite::grid_of(q, type.shape);
   if (field == "dynamic") return ExprValue::of(q.dynamic);
@@ -104,14 +112,18 @@ ExprValue slot_field(const Node& root, const BoundSlot& slot, std::string_view f
   if (field == "bits") return ExprValue::of(static_cast<double>(rewrite::declared_bits(q)));
   if (field == "axis") return ExprValue::of(static_cast<double>(grid.axis));
   if (field == "group_size") {
-    if (grid.group_axis < 0) return ExprValue::unknown(fmt::format("{} has no groups along one axis", slot.name.name));
+    if (grid.group_axis < 0)
+      return ExprValue::unknown(fmt::format("{} has no groups along one axis", slot.name.name));
     return ExprValue::of(static_cast<double>(grid.group));
   }
   if (field == "block") return number_list(q.block);
-  if (field == "symmetric") return q.dynamic ? ExprValue::unknown("dynamic") : ExprValue::of(rewrite::is_symmetric(context, q));
-  if (q.dynamic) return ExprValue::unknown(fmt::format("the {} of {} is known only at run time", field, slot.name.name));
+  if (field == "symmetric")
+    return q.dynamic ? ExprValue::unknown("dynamic") : ExprValue::of(rewrite::is_symmetric(context, q));
+  if (q.dynamic)
+    return ExprValue::unknown(fmt::format("the {} of {} is known only at run time", field, slot.name.name));
   std::vector<double> scales = rewrite::scales_of(context, q);
-  if (scales.empty()) return ExprValue::unknown(fmt::format("the scales of {} cannot be read", slot.name.name));
+  if (scales.empty())
+    return ExprValue::unknown(fmt::format("the scales of {} cannot be read", slot.name.name));
   const bool single = q.per_tensor();
   if (field == "scale") return single ? ExprValue::of(scales.front()) : ExprValue::of(std::move(scales));
   if (field == "zero_point") {
@@ -124,7 +136,8 @@ ExprValue slot_field(const Node& root, const BoundSlot& slot, std::string_view f
 // Parameters that mean the same numbers in another form: a column of equal scales, two equal lists.
 bool same_numbers(const SlotReading& a, const SlotReading& b) {
   const Type& ta = a.quantized->type();
-  if (a.quant->dynamic || b.quant->dynamic || !ta.is_static() || !(ta.shape == b.quantized->type().shape)) return false;
+  if (a.quant->dynamic || b.quant->dynamic || !ta.is_static() || !(ta.shape == b.quantized->type().shape))
+    return false;
   IntShape shape;
   for (Dim d : ta.shape) shape.push_back(d.value());
   const Node* def = a.quantized->def() != nullptr ? a.quantized->def() : b.quantized->def();
@@ -142,9 +155,10 @@ std::string reading_text(Context& context, const rewrite::SlotReading& r) {
 }
 
 std::span<const std::string_view> slot_fields() {
-  static constexpr std::string_view kFields[] = {"present", "constant", "quantized", "uses", "dtype", "storage", "rank", "shape",
-                                                 "elements", "dynamic", "qmin", "qmax", "bits", "axis", "group_size", "block",
-                                                 "symmetric", "scale", "zero_point"};
+  static constexpr std::string_view kFields[] = {
+      "present",    "constant", "quantized", "uses",  "dtype",     "storage", "rank",
+      "shape",      "elements", "dynamic",   "qmin",  "qmax",      "bits",    "axis",
+      "group_size", "block",    "symmetric", "scale", "zero_point"};
   return kFields;
 }
 
@@ -152,14 +166,16 @@ ExprValue MatchScope::lookup(std::span<const std::string> path) const {
   const Node& root = *match_.root();
   Context& context = root.context();
   if (const BoundSlot* slot = rewrite::find_slot(slots_, path[0])) {
-    if (path.size() == 1) return ExprValue::of_text(slot->present() ? reading_text(context, slot->readings.front()) : "absent");
+    if (path.size() == 1)
+      return ExprValue::of_text(slot->present() ? reading_text(context, slot->readings.front()) : "absent");
     if (path.size() == 2) return slot_field(root, *slot, path[1]);
   }
   if (path.size() == 1 && path[0] == "tensors") {
     size_t n = 0;
     for (size_t i = 0; i < root.operand_count(); ++i) {
       const Value* v = root.operand(i);
-      const bool number = v != nullptr && v->def() != nullptr && v->def()->is(kConstOp) && v->type().rank() == 0;
+      const bool number =
+          v != nullptr && v->def() != nullptr && v->def()->is(kConstOp) && v->type().rank() == 0;
       n += v != nullptr && v->type().is_tensor() && !number;
     }
     return ExprValue::of(static_cast<double>(n));
@@ -168,8 +184,9 @@ ExprValue MatchScope::lookup(std::span<const std::string> path) const {
   if (path.size() == 2 && path[0] == "root") return attribute(root, path[1]);
   for (size_t i = 0; path.size() == 2 && i < match_.nodes.size(); ++i) {
     const rewrite::PatternStep& step = match_.variant->pattern->steps[match_.variant->steps[i].source];
-    const bool named = step.value == path[0] || match_.nodes[i]->op().name == path[0] ||
-                       std::find(step.alternatives.begin(), step.alternatives.end(), path[0]) != step.alternatives.end();
+    const bool named =
+        step.value == path[0] || match_.nodes[i]->op().name == path[0] ||
+        std::find(step.alternatives.begin(), step.alternatives.end(), path[0]) != step.alternatives.end();
     if (named) return attribute(*match_.nodes[i], path[1]);
   }
   return ExprValue::unknown(fmt::format("{} means nothing here", fmt::join(path, ".")));
@@ -182,7 +199,8 @@ ExprValue MatchScope::relation(std::string_view name, std::span<const rewrite::E
       return ExprValue::unknown(fmt::format("{} takes two slots", name));
     }
     slots[i] = rewrite::find_slot(slots_, args[i]->path[0]);
-    if (slots[i] == nullptr || !slots[i]->present()) return ExprValue::unknown(fmt::format("{} is absent", args[i]->path[0]));
+    if (slots[i] == nullptr || !slots[i]->present())
+      return ExprValue::unknown(fmt::format("{} is absent", args[i]->path[0]));
   }
   // All readings of both (the inputs of cat are one slot) agree with the first.
   bool same = true;
@@ -194,7 +212,8 @@ ExprValue MatchScope::relation(std::string_view name, std::span<const rewrite::E
         same = same && first.value->type().ranked && r.value->type().ranked && a == b &&
                std::none_of(a.begin(), a.end(), [](Dim d) { return d.is_unknown(); });
       } else {
-        same = same && first.quant != nullptr && r.quant != nullptr && (first.quant == r.quant || same_numbers(first, r));
+        same = same && first.quant != nullptr && r.quant != nullptr &&
+               (first.quant == r.quant || same_numbers(first, r));
       }
     }
   }

@@ -1,5 +1,5 @@
-// What a backend file says, as data: the tree that the reader makes, the checks judge, the printer writes and the
-// passes ask. The same tree comes from a text file, from the builtin table and from the C++ builder.
+// What a backend file says, as data: the tree that the reader makes, the checks judge, the printer writes and
+// the passes ask. The same tree comes from a text file, from the builtin table and from the C++ builder.
 #pragma once
 
 #include <optional>
@@ -26,7 +26,8 @@ struct Granularity {
   std::vector<int64_t> block;  // Block: extents; 0: the full extent, -1: any
 };
 
-// `scale >= 2^-12`; `eps` bounds the smallest scale an observer may give, which for a fixed scale is the same.
+// `scale >= 2^-12`; `eps` bounds the smallest scale an observer may give, which for a fixed scale is the
+// same.
 struct Bound {
   bool eps = false;
   bool at_least = true;
@@ -100,7 +101,9 @@ struct Setting {
   std::string key;
   std::vector<std::string> values;
   Place at;
-  std::string_view value() const { return values.empty() ? std::string_view() : std::string_view(values.front()); }
+  std::string_view value() const {
+    return values.empty() ? std::string_view() : std::string_view(values.front());
+  }
 };
 
 // A named quantizer configuration: which `types` are wished for, and how ranges are observed.
@@ -133,9 +136,9 @@ struct ObserveRule {
 // `becomes conv2d {clamp: of relu} with fold-batch-norm`
 struct Becomes {
   struct Attr {
-    std::string name;      // an attribute of the op, or `clamp`
-    std::string of;        // clamp: the step (op or class) whose bounds are taken, if it is there
-    std::string activation;// clamp: bounds of this activation, always
+    std::string name;        // an attribute of the op, or `clamp`
+    std::string of;          // clamp: the step (op or class) whose bounds are taken, if it is there
+    std::string activation;  // clamp: bounds of this activation, always
     Number number;
     std::string text;
     enum Kind : uint8_t { Of, Activation, Num, Text } kind = Num;

@@ -6,7 +6,8 @@
 
 namespace zp::backend {
 
-// Replaces named types by what they stand for in every slot. Problems: unknown types, types that name themselves.
+// Replaces named types by what they stand for in every slot. Problems: unknown types, types that name
+// themselves.
 void resolve_types(File& file, std::vector<Diagnostic>* problems);
 
 // Everything else; `variants` are those of each pattern. Errors and notes are appended.

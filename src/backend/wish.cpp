@@ -25,8 +25,9 @@ bool same_granularity(const Granularity& ability, const Granularity& wish) {
   if (ability.kind != wish.kind) return false;
   switch (ability.kind) {
     case Granularity::PerAxis:
-      return ability.axis_kind == Granularity::Every || (ability.axis_kind == wish.axis_kind &&
-                                                         (ability.axis_kind != Granularity::Number || ability.axis == wish.axis));
+      return ability.axis_kind == Granularity::Every ||
+             (ability.axis_kind == wish.axis_kind &&
+              (ability.axis_kind != Granularity::Number || ability.axis == wish.axis));
     case Granularity::PerGroup: return ability.group == 0 || ability.group == wish.group;
     case Granularity::Block: return ability.block == wish.block;
     default: return true;
@@ -40,16 +41,22 @@ Decision serve(const Elem& e, const Wish& wish) {
   d.got = wish;
   if (e.any) return d;
   if (e.none) return refuse("the operand must be absent");
-  const bool packs = is_integer(e.dtype) && is_integer(wish.storage) && is_signed(e.dtype) == is_signed(wish.storage) &&
-                     bits_of(e.dtype) < bits_of(wish.storage) && wish.qmin >= int_min(e.dtype) && wish.qmax <= int_max(e.dtype);
-  if (e.dtype != wish.storage && !packs) return refuse(fmt::format("{} is wished, {} is taken", dtype_name(wish.storage), dtype_name(e.dtype)));
-  if (e.dynamic != wish.dynamic) return refuse(wish.dynamic ? "dynamic parameters are wished" : "static parameters are wished");
+  const bool packs = is_integer(e.dtype) && is_integer(wish.storage) &&
+                     is_signed(e.dtype) == is_signed(wish.storage) &&
+                     bits_of(e.dtype) < bits_of(wish.storage) && wish.qmin >= int_min(e.dtype) &&
+                     wish.qmax <= int_max(e.dtype);
+  if (e.dtype != wish.storage && !packs)
+    return refuse(fmt::format("{} is wished, {} is taken", dtype_name(wish.storage), dtype_name(e.dtype)));
+  if (e.dynamic != wish.dynamic)
+    return refuse(wish.dynamic ? "dynamic parameters are wished" : "static parameters are wished");
   if (!same_granularity(e.granularity, wish.granularity)) return refuse("another granularity is wished");
   if (e.fixed) {
-    const bool same = wish.fixed && static_cast<float>(wish.fixed->first) == static_cast<float>(e.fixed->scale) &&
+    const bool same = wish.fixed &&
+                      static_cast<float>(wish.fixed->first) == static_cast<float>(e.fixed->scale) &&
                       wish.fixed->second == e.fixed->zero_point;
     if (wish.fixed && !same) {
-      return refuse(fmt::format("fixed({}, {}) is wished, fixed({}, {}) is dictated", shortest(wish.fixed->first), shortest(wish.fixed->second),
+      return refuse(fmt::format("fixed({}, {}) is wished, fixed({}, {}) is dictated",
+                                shortest(wish.fixed->first), shortest(wish.fixed->second),
                                 e.fixed->scale_text, e.fixed->zero_text));
     }
     d.got.fixed = {e.fixed->scale, e.fixed->zero_point};
@@ -58,7 +65,8 @@ Decision serve(const Elem& e, const Wish& wish) {
     d.got.qmin = std::max(wish.qmin, e.range->first);
     d.got.qmax = std::min(wish.qmax, e.range->second);
     if (d.got.qmin >= d.got.qmax || d.got.qmin > 0 || d.got.qmax < 0) {
-      return refuse(fmt::format("range {}:{} is wished, {}:{} is taken", wish.qmin, wish.qmax, e.range->first, e.range->second));
+      return refuse(fmt::format("range {}:{} is wished, {}:{} is taken", wish.qmin, wish.qmax, e.range->first,
+                                e.range->second));
     }
     say(&d, fmt::format("range {}:{} becomes {}:{}", wish.qmin, wish.qmax, d.got.qmin, d.got.qmax));
   }
@@ -73,7 +81,8 @@ Decision serve(const Elem& e, const Wish& wish) {
     }
     const auto fixed = d.got.fixed;
     if (fixed && (b.at_least ? fixed->first < b.value : fixed->first > b.value)) {
-      return refuse(fmt::format("scale {} is {} {}", shortest(fixed->first), b.at_least ? "below" : "above", b.text));
+      return refuse(
+          fmt::format("scale {} is {} {}", shortest(fixed->first), b.at_least ? "below" : "above", b.text));
     }
   }
   return d;

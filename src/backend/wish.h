@@ -1,5 +1,5 @@
-// What a quantizer wishes for a slot against what the backend can do there. Three outcomes: as wished, after narrowing
-// (said in words), or not at all.
+// What a quantizer wishes for a slot against what the backend can do there. Three outcomes: as wished, after
+// narrowing (said in words), or not at all.
 #pragma once
 
 #include <optional>
@@ -14,9 +14,9 @@ struct Wish {
   DType storage = DType::I8;
   int64_t qmin = -128, qmax = 127;
   bool symmetric = false;
-  Granularity granularity;     // kind Any: no wish
+  Granularity granularity;  // kind Any: no wish
   bool dynamic = false;
-  std::optional<double> eps;   // smallest scale the observer gives
+  std::optional<double> eps;                       // smallest scale the observer gives
   std::optional<std::pair<double, double>> fixed;  // scale and zero point that are dictated
 };
 

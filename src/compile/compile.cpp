@@ -40,7 +40,8 @@ Result<Compiled> compile_model(const std::string& path, const CompileOptions& op
   const double start = now_ms();
   Compiled result;
   if (options.form != "qdq" && options.form != "integer" && options.form != "vendor") {
-    return Error("compile.form", "unknown form '" + options.form + "'; forms are qdq, integer and vendor", ErrorKind::Usage);
+    return Error("compile.form", "unknown form '" + options.form + "'; forms are qdq, integer and vendor",
+                 ErrorKind::Usage);
   }
   ZP_TRY(std::unique_ptr<Backend> backend, load_backend(options.backend));
   ZP_TRY(result.model, load_model(path, options.load));
@@ -76,7 +77,8 @@ Result<Compiled> compile_model(const std::string& path, const CompileOptions& op
     v.max_abs_error = passes.verify.max_abs_error;
     v.sqnr_db = passes.verify.sqnr_db;
     if (const auto& d = passes.verify.first_difference) {
-      v.first_difference = fmt::format("pass {}: value '{}' moved by {:.6g}, promised at most {:.6g}", d->pass, d->value, d->difference, d->allowed);
+      v.first_difference = fmt::format("pass {}: value '{}' moved by {:.6g}, promised at most {:.6g}",
+                                       d->pass, d->value, d->difference, d->allowed);
       result.verified = false;
     }
     report.verify = v;
@@ -90,9 +92,11 @@ Result<Compiled> compile_model(const std::string& path, const CompileOptions& op
   return result;
 }
 
-Result<Compiled> compile_file(const std::string& path, const std::string& target, const CompileOptions& options) {
+Result<Compiled> compile_file(const std::string& path, const std::string& target,
+                              const CompileOptions& options) {
   if (!can_save(target)) {
-    return Error(Diagnostic{Severity::Error, "file.kind", Location{target, 0, 0, "", ""}, "cannot tell the format from the suffix; .pt2 and .zp are written"},
+    return Error(Diagnostic{Severity::Error, "file.kind", Location{target, 0, 0, "", ""},
+                            "cannot tell the format from the suffix; .pt2 and .zp are written"},
                  ErrorKind::Usage);
   }
   const double start = now_ms();

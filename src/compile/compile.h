@@ -37,7 +37,8 @@ Result<std::unique_ptr<Backend>> load_backend(const std::string& name);
 // Reads, rewrites and brings the model into the wanted form, without writing it.
 Result<Compiled> compile_model(const std::string& path, const CompileOptions& options);
 // Also writes it to `target` and fills in what is known only then.
-Result<Compiled> compile_file(const std::string& path, const std::string& target, const CompileOptions& options);
+Result<Compiled> compile_file(const std::string& path, const std::string& target,
+                              const CompileOptions& options);
 
 std::string version_string();
 

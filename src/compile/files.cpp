@@ -22,7 +22,9 @@ namespace zp {
 
 namespace {
 
-bool ends_with(std::string_view text, std::string_view suffix) { return text.size() >= suffix.size() && text.substr(text.size() - suffix.size()) == suffix; }
+bool ends_with(std::string_view text, std::string_view suffix) {
+  return text.size() >= suffix.size() && text.substr(text.size() - suffix.size()) == suffix;
+}
 
 constexpr size_t kMaxText = size_t{1} << 31;
 
@@ -32,9 +34,11 @@ Result<std::string> read_standard_input() {
   for (;;) {
     const ssize_t got = ::read(0, buffer, sizeof(buffer));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return Error("file.read", std::string("cannot read standard input: ") + std::strerror(errno));
+    if (got < 0)
+      return Error("file.read", std::string("cannot read standard input: ") + std::strerror(errno));
     if (got == 0) return text;
-    if (text.size() + static_cast<size_t>(got) > kMaxText) return Error("file.size", "more than 2 GiB of text on standard input");
+    if (text.size() + static_cast<size_t>(got) > kMaxText)
+      return Error("file.size", "more than 2 GiB of text on standard input");
     text.append(buffer, static_cast<size_t>(got));
   }
 }
@@ -70,7 +74,8 @@ Result<std::unique_ptr<Model>> load_model(const std::string& path, const LoadOpt
     return parse_text(text, "<stdin>");
   }
   ZP_TRY(std::shared_ptr<const MappedFile> file, MappedFile::open(path));
-  const std::string_view head(reinterpret_cast<const char*>(file->data()), std::min<uint64_t>(file->size(), 8));
+  const std::string_view head(reinterpret_cast<const char*>(file->data()),
+                              std::min<uint64_t>(file->size(), 8));
   const bool zip = head.substr(0, 4) == "PK\3\4" || head.substr(0, 4) == "PK\5\6";
   if (zip || (ends_with(path, ".pt2") && head.substr(0, 3) != "zp ")) {
     ImportOptions import;
@@ -79,7 +84,8 @@ Result<std::unique_ptr<Model>> load_model(const std::string& path, const LoadOpt
     return import_pt2(path, import);
   }
   if (ends_with(path, ".onnx") || ends_with(path, ".tflite") || ends_with(path, ".circle")) {
-    return Error("file.kind", "this format is not read yet; .pt2 archives and .zp graph text are").in_file(path);
+    return Error("file.kind", "this format is not read yet; .pt2 archives and .zp graph text are")
+        .in_file(path);
   }
   if (file->size() > kMaxText) return Error("file.size", "graph text of more than 2 GiB").in_file(path);
   const std::string_view text(reinterpret_cast<const char*>(file->data()), static_cast<size_t>(file->size()));
@@ -94,11 +100,14 @@ bool can_save(const std::string& path) { return ends_with(path, ".pt2") || ends_
 Status save_model(const Model& model, const std::string& path) {
   if (ends_with(path, ".pt2")) return export_pt2(model, path);
   if (ends_with(path, ".zp")) return write_file(path, print(model));
-  return Error("file.kind", "cannot tell the format from the suffix; .pt2 and .zp are written", ErrorKind::Usage).in_file(path);
+  return Error("file.kind", "cannot tell the format from the suffix; .pt2 and .zp are written",
+               ErrorKind::Usage)
+      .in_file(path);
 }
 
 std::string input_name(const Model& model, size_t input) {
-  return model.inputs[input].user_name.empty() ? std::string(model.graph->inputs()[input]->name()) : model.inputs[input].user_name;
+  return model.inputs[input].user_name.empty() ? std::string(model.graph->inputs()[input]->name())
+                                               : model.inputs[input].user_name;
 }
 
 Result<std::vector<Tensor>> read_inputs(const Model& model, const std::vector<std::string>& arguments) {
@@ -111,7 +120,8 @@ Result<std::vector<Tensor>> read_inputs(const Model& model, const std::vector<st
     std::optional<DType> as;
     if (const size_t colon = file.rfind(':'); colon != std::string::npos && !std::filesystem::exists(file)) {
       as = dtype_from_name(file.substr(colon + 1));
-      if (!as) return Error("input.dtype", "unknown dtype '" + file.substr(colon + 1) + "'", ErrorKind::Usage);
+      if (!as)
+        return Error("input.dtype", "unknown dtype '" + file.substr(colon + 1) + "'", ErrorKind::Usage);
       file = file.substr(0, colon);
     }
     size_t slot = user.size();
@@ -128,14 +138,18 @@ Result<std::vector<Tensor>> read_inputs(const Model& model, const std::vector<st
     } else {
       while (next < user.size() && given[next]) ++next;
       slot = next;
-      if (slot == user.size()) return Error("input.count", "more inputs than the model has (" + std::to_string(user.size()) + ")");
+      if (slot == user.size())
+        return Error("input.count", "more inputs than the model has (" + std::to_string(user.size()) + ")");
     }
-    if (given[slot]) return Error("input.twice", "input '" + input_name(model, user[slot]) + "' is given twice");
+    if (given[slot])
+      return Error("input.twice", "input '" + input_name(model, user[slot]) + "' is given twice");
     ZP_TRY(tensors[slot], read_npy(file, as));
     given[slot] = true;
   }
   for (size_t k = 0; k < user.size(); ++k) {
-    if (!given[k]) return Error("input.missing", fmt::format("input '{}' ({}) is missing", input_name(model, user[k]), model.graph->inputs()[user[k]]->type().str()));
+    if (!given[k])
+      return Error("input.missing", fmt::format("input '{}' ({}) is missing", input_name(model, user[k]),
+                                                model.graph->inputs()[user[k]]->type().str()));
   }
   return tensors;
 }
@@ -158,11 +172,15 @@ Result<std::vector<Tensor>> seeded_inputs(const Model& model, uint64_t seed) {
       continue;
     }
     if (!type.is_tensor() || !type.ranked) {
-      return Error("input.type", fmt::format("no input can be made for '{}' of type {}", input_name(model, i), type.str()));
+      return Error("input.type",
+                   fmt::format("no input can be made for '{}' of type {}", input_name(model, i), type.str()));
     }
     for (const Dim& d : type.shape) {
-      const auto value = d.is_known() ? std::optional<int64_t>(d.value()) : context.dims().evaluate(d, binding);
-      if (!value) return Error("input.shape", fmt::format("no extent can be chosen for {} of '{}'", d.str(), input_name(model, i)));
+      const auto value =
+          d.is_known() ? std::optional<int64_t>(d.value()) : context.dims().evaluate(d, binding);
+      if (!value)
+        return Error("input.shape",
+                     fmt::format("no extent can be chosen for {} of '{}'", d.str(), input_name(model, i)));
       shape.push_back(*value);
     }
     ZP_TRY(Tensor t, Tensor::make(type.dtype, shape));
@@ -192,14 +210,20 @@ Result<std::vector<std::vector<Tensor>>> split_inputs(const Model& model, const 
   for (size_t k = 0; k < inputs.size(); ++k) {
     const Type& type = model.graph->inputs()[user[k]]->type();
     const std::string name = input_name(model, user[k]);
-    if (!type.is_tensor() || type.shape.empty() || inputs[k].rank() == 0) return Error("input.split", "'" + name + "' has no first dimension to split");
-    extents[k] = type.shape[0].is_known() ? type.shape[0].value() : std::max<int64_t>(1, model.context->dims().lower_bound(type.shape[0]));
+    if (!type.is_tensor() || type.shape.empty() || inputs[k].rank() == 0)
+      return Error("input.split", "'" + name + "' has no first dimension to split");
+    extents[k] = type.shape[0].is_known()
+                     ? type.shape[0].value()
+                     : std::max<int64_t>(1, model.context->dims().lower_bound(type.shape[0]));
     const int64_t rows = inputs[k].shape()[0];
     if (extents[k] == 0 || rows % extents[k] != 0) {
-      return Error("input.split", fmt::format("'{}' has {} rows, which is no multiple of the model's {}", name, rows, extents[k]));
+      return Error("input.split", fmt::format("'{}' has {} rows, which is no multiple of the model's {}",
+                                              name, rows, extents[k]));
     }
     const int64_t here = rows / extents[k];
-    if (count >= 0 && here != count) return Error("input.split", fmt::format("'{}' splits into {} pieces, the inputs before it into {}", name, here, count));
+    if (count >= 0 && here != count)
+      return Error("input.split", fmt::format("'{}' splits into {} pieces, the inputs before it into {}",
+                                              name, here, count));
     count = here;
   }
   std::vector<std::vector<Tensor>> pieces(static_cast<size_t>(std::max<int64_t>(count, 0)));
@@ -222,8 +246,10 @@ Result<Tensor> stack_outputs(const std::vector<Tensor>& parts) {
   int64_t rows = 0;
   for (const Tensor& t : parts) {
     const bool same = t.dtype() == parts[0].dtype() && t.rank() == parts[0].rank() &&
-                      std::equal(t.shape().begin() + (t.rank() ? 1 : 0), t.shape().end(), shape.begin() + (t.rank() ? 1 : 0));
-    if (!same) return Error("output.stack", "outputs of different runs have different shapes and cannot be stacked");
+                      std::equal(t.shape().begin() + (t.rank() ? 1 : 0), t.shape().end(),
+                                 shape.begin() + (t.rank() ? 1 : 0));
+    if (!same)
+      return Error("output.stack", "outputs of different runs have different shapes and cannot be stacked");
     rows += t.rank() ? t.shape()[0] : 1;
   }
   if (shape.empty()) shape.push_back(0);

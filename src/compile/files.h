@@ -23,12 +23,14 @@ Result<std::unique_ptr<Model>> load_model(const std::string& path, const LoadOpt
 Status save_model(const Model& model, const std::string& path);
 bool can_save(const std::string& path);
 
-// One tensor for each user input, from arguments `FILE` (next in order), `NAME=FILE`, each optionally followed by `:bf16`.
+// One tensor for each user input, from arguments `FILE` (next in order), `NAME=FILE`, each optionally
+// followed by `:bf16`.
 Result<std::vector<Tensor>> read_inputs(const Model& model, const std::vector<std::string>& arguments);
-// Reproducible inputs that fit the model's input types: normal numbers, small non-negative integers; symbolic dims take their
-// hint or the smallest legal value.
+// Reproducible inputs that fit the model's input types: normal numbers, small non-negative integers; symbolic
+// dims take their hint or the smallest legal value.
 Result<std::vector<Tensor>> seeded_inputs(const Model& model, uint64_t seed);
-// Cuts every input along its first dim into pieces of the model's own extent; the count is the same for all inputs.
+// Cuts every input along its first dim into pieces of the model's own extent; the count is the same for all
+// inputs.
 Result<std::vector<std::vector<Tensor>>> split_inputs(const Model& model, const std::vector<Tensor>& inputs);
 // Joins tensors along the first dim (0-d ones become a vector).
 Result<Tensor> stack_outputs(const std::vector<Tensor>& parts);

@@ -1,6 +1,6 @@
-// Reading and writing of .npy. The header is a Python literal of three known keys; it is read by a small cursor,
-// nothing is evaluated. A file that is cut short, declares more elements than it holds or overflows is refused before
-// any memory is asked for, so the size of a file bounds what reading it costs.
+// Reading and writing of .npy. The header is a Python literal of three known keys; it is read by a small
+// cursor, nothing is evaluated. A file that is cut short, declares more elements than it holds or overflows
+// is refused before any memory is asked for, so the size of a file bounds what reading it costs.
 #include "formats/npy.h"
 
 #include <cstring>
@@ -65,7 +65,9 @@ class Cursor {
 
  private:
   void skip() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\t' || text_[at_] == '\r')) ++at_;
+    while (at_ < text_.size() &&
+           (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\t' || text_[at_] == '\r'))
+      ++at_;
   }
   std::string_view text_;
   size_t at_ = 0;
@@ -76,8 +78,8 @@ struct DescrRow {
   DType dtype;
 };
 constexpr DescrRow kDescr[] = {
-    {"b1", DType::Bool}, {"i1", DType::I8},  {"u1", DType::U8},  {"i2", DType::I16}, {"u2", DType::U16},
-    {"i4", DType::I32},  {"u4", DType::U32}, {"i8", DType::I64}, {"u8", DType::U64}, {"f2", DType::F16},
+    {"b1", DType::Bool}, {"i1", DType::I8},  {"u1", DType::U8},  {"i2", DType::I16},   {"u2", DType::U16},
+    {"i4", DType::I32},  {"u4", DType::U32}, {"i8", DType::I64}, {"u8", DType::U64},   {"f2", DType::F16},
     {"f4", DType::F32},  {"f8", DType::F64}, {"c8", DType::C64}, {"c16", DType::C128},
 };
 
@@ -90,7 +92,8 @@ Status parse_descr(std::string_view text, NpyHeader* header) {
     header->dtype = row.dtype;
     header->item_bytes = byte_size(row.dtype);
     if (order == '>' && header->item_bytes > 1) {
-      return Error("npy.order", "elements '" + std::string(text) + "' are big-endian, only little-endian is read");
+      return Error("npy.order",
+                   "elements '" + std::string(text) + "' are big-endian, only little-endian is read");
     }
     return {};
   }
@@ -107,7 +110,8 @@ Status parse_shape(Cursor& cursor, NpyHeader* header) {
   while (!cursor.take(')')) {
     const std::optional<int64_t> dim = cursor.number();
     if (!dim) return bad("the shape holds something that is not a size");
-    if (header->shape.size() == kMaxRank) return bad("the shape has more than " + std::to_string(kMaxRank) + " dims");
+    if (header->shape.size() == kMaxRank)
+      return bad("the shape has more than " + std::to_string(kMaxRank) + " dims");
     header->shape.push_back(*dim);
     if (!cursor.take(',')) {
       if (!cursor.take(')')) return bad("the shape is not closed");
@@ -132,7 +136,8 @@ Status parse_dictionary(std::string_view text, NpyHeader* header) {
       descr = true;
     } else if (*key == "fortran_order") {
       header->fortran_order = cursor.take_word("True");
-      if (!header->fortran_order && !cursor.take_word("False")) return bad("fortran_order is neither True nor False");
+      if (!header->fortran_order && !cursor.take_word("False"))
+        return bad("fortran_order is neither True nor False");
       order = true;
     } else if (*key == "shape" && !shape) {
       ZP_CHECK(parse_shape(cursor, header));
@@ -208,17 +213,22 @@ Result<DType> element_type(const NpyHeader& header, std::optional<DType> as) {
   const bool free_bits = header.raw || (is_integer(header.dtype) && !is_signed(header.dtype));
   if (free_bits && bits_of(*as) == 8 * header.item_bytes) return *as;
   return Error("npy.dtype", "elements of " + std::to_string(header.item_bytes) + " bytes (" +
-                                std::string(header.raw ? "raw" : dtype_name(header.dtype)) + ") cannot be taken as " +
-                                std::string(dtype_name(*as)));
+                                std::string(header.raw ? "raw" : dtype_name(header.dtype)) +
+                                ") cannot be taken as " + std::string(dtype_name(*as)));
 }
 
 std::string_view descr_of(DType dtype) {
   switch (dtype) {
-    case DType::I2: case DType::I4: return "|i1";
-    case DType::U2: case DType::U4: return "|u1";
+    case DType::I2:
+    case DType::I4: return "|i1";
+    case DType::U2:
+    case DType::U4: return "|u1";
     case DType::BF16: return "|V2";
-    case DType::F8E4M3: case DType::F8E5M2: case DType::F8E4M3FNUZ: case DType::F8E5M2FNUZ: case DType::F8E8M0:
-      return "|V1";
+    case DType::F8E4M3:
+    case DType::F8E5M2:
+    case DType::F8E4M3FNUZ:
+    case DType::F8E5M2FNUZ:
+    case DType::F8E8M0: return "|V1";
     case DType::C32: return "|V4";
     default: break;
   }
@@ -244,7 +254,8 @@ Result<NpyHeader> parse_npy_header(std::span<const std::byte> file) {
   const size_t length = little(file.data() + 8, length_bytes);
   if (length > kMaxHeader) return bad("a header of " + std::to_string(length) + " bytes is too long");
   if (file.size() - begin < length) {
-    return bad("the header has " + std::to_string(length) + " bytes, the file " + std::to_string(file.size() - begin));
+    return bad("the header has " + std::to_string(length) + " bytes, the file " +
+               std::to_string(file.size() - begin));
   }
   NpyHeader header;
   header.data_offset = begin + length;
@@ -275,7 +286,8 @@ Result<Tensor> parse_npy(const Blob& file, std::optional<DType> as) {
   if (header.fortran_order && header.shape.size() > 1 && elements > 1) {
     data = reordered(data, header, elements);
   } else if (reinterpret_cast<uintptr_t>(data.data()) % alignment != 0) {
-    data = Blob::copy_of(data.bytes());  // old writers aligned to 16 or not at all; evaluators read typed pointers
+    data = Blob::copy_of(
+        data.bytes());  // old writers aligned to 16 or not at all; evaluators read typed pointers
   }
   return Tensor::view(dtype, std::move(header.shape), std::move(data));
 }

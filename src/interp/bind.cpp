@@ -1,5 +1,6 @@
-// Checks user inputs against the graph's and finds the numbers that the symbols stand for. A symbol is bound by the first
-// dim that determines it: s0 itself, or a dim linear in one unbound symbol (2*s0 + 1); every other dim is then checked.
+// Checks user inputs against the graph's and finds the numbers that the symbols stand for. A symbol is bound
+// by the first dim that determines it: s0 itself, or a dim linear in one unbound symbol (2*s0 + 1); every
+// other dim is then checked.
 #include <fmt/format.h>
 
 #include "interp/interp.h"
@@ -16,15 +17,15 @@ struct OpenDim {
 std::string input_label(const Model& model, size_t index) {
   const std::string& user = model.inputs[index].user_name;
   const std::string name(model.graph->inputs()[index]->name());
-  return user.empty() || user == name ? fmt::format("input '{}'", name) : fmt::format("input '{}' ({})", name, user);
+  return user.empty() || user == name ? fmt::format("input '{}'", name)
+                                      : fmt::format("input '{}' ({})", name, user);
 }
 
-// Solves expr == target for the one symbol in it that is unbound. False if the form is not linear or does not divide.
+// Solves expr == target for the one symbol in it that is unbound. False if the form is not linear or does not
+// divide.
 bool solve(const DimContext& dims, const DimExpr* expr, int64_t target, DimBinding* binding) {
   for (int depth = 0; depth < 64; ++depth) {
-    if (expr->op == DimOp::Symbol) {
-      return binding->emplace(expr->symbol, target).second;
-    }
+    if (expr->op == DimOp::Symbol) { return binding->emplace(expr->symbol, target).second; }
     if (expr->op != DimOp::Add && expr->op != DimOp::Mul) return false;
     const DimExpr* open = nullptr;
     __int128 rest = expr->op == DimOp::Add ? 0 : 1;
@@ -57,16 +58,18 @@ bool solve(const DimContext& dims, const DimExpr* expr, int64_t target, DimBindi
 Status check_dim(const DimContext& dims, const OpenDim& dim, const DimBinding& binding) {
   const auto value = dims.evaluate(dim.wanted, binding);
   if (!value) {
-    return Error("run.input", fmt::format("{} must be {}, found {}, which leaves its symbols open", dim.place, dim.wanted.str(),
-                                          dim.found));
+    return Error("run.input", fmt::format("{} must be {}, found {}, which leaves its symbols open", dim.place,
+                                          dim.wanted.str(), dim.found));
   }
   if (*value != dim.found) {
-    return Error("run.input", fmt::format("{} must be {} = {}, found {}", dim.place, dim.wanted.str(), *value, dim.found));
+    return Error("run.input",
+                 fmt::format("{} must be {} = {}, found {}", dim.place, dim.wanted.str(), *value, dim.found));
   }
   return {};
 }
 
-// The lower bounds 0, 1 and 2 of exported programs are specialization, not a promise of the user: they are not enforced.
+// The lower bounds 0, 1 and 2 of exported programs are specialization, not a promise of the user: they are
+// not enforced.
 Status check_range(const DimContext& dims, const OpenDim& dim) {
   const DimExpr* expr = dim.wanted.expr();
   if (expr->op != DimOp::Symbol) return {};
@@ -75,11 +78,13 @@ Status check_range(const DimContext& dims, const OpenDim& dim) {
   const bool low = info->min > 2 && dim.found < info->min;
   if (!low && dim.found <= info->max) return {};
   const std::string max = info->max == kDimUnbounded ? std::string("any") : std::to_string(info->max);
-  return Error("run.input", fmt::format("{} must be {} in {}..{}, found {}", dim.place, dim.wanted.str(), info->min, max, dim.found));
+  return Error("run.input", fmt::format("{} must be {} in {}..{}, found {}", dim.place, dim.wanted.str(),
+                                        info->min, max, dim.found));
 }
 
 Status check_scalar(const Value& input, const Tensor& given, const std::string& label, DimBinding* binding) {
-  if (given.elements() != 1) return Error("run.input", fmt::format("{} is one number, found {} elements", label, given.elements()));
+  if (given.elements() != 1)
+    return Error("run.input", fmt::format("{} is one number, found {} elements", label, given.elements()));
   const Type& type = input.type();
   if (type.kind == TypeKind::Int && type.value.is_symbolic() && type.value.expr()->op == DimOp::Symbol) {
     binding->emplace(type.value.expr()->symbol, given.get_int(0));
@@ -93,8 +98,10 @@ Result<DimBinding> bind_inputs(const Model& model, std::span<const Tensor> user_
   const std::vector<size_t> users = model.user_inputs();
   if (users.size() != user_inputs.size()) {
     std::string names;
-    for (size_t i : users) names += (names.empty() ? "" : ", ") + std::string(model.graph->inputs()[i]->name());
-    return Error("run.inputs", fmt::format("the model takes {} inputs ({}), found {}", users.size(), names, user_inputs.size()));
+    for (size_t i : users)
+      names += (names.empty() ? "" : ", ") + std::string(model.graph->inputs()[i]->name());
+    return Error("run.inputs", fmt::format("the model takes {} inputs ({}), found {}", users.size(), names,
+                                           user_inputs.size()));
   }
   const DimContext& dims = model.context->dims();
   DimBinding binding;
@@ -110,11 +117,13 @@ Result<DimBinding> bind_inputs(const Model& model, std::span<const Tensor> user_
       continue;
     }
     if (type.dtype != DType::Unknown && given.dtype() != type.dtype) {
-      return Error("run.input", fmt::format("{} must be {}, found {}", label, dtype_name(type.dtype), dtype_name(given.dtype())));
+      return Error("run.input", fmt::format("{} must be {}, found {}", label, dtype_name(type.dtype),
+                                            dtype_name(given.dtype())));
     }
     if (!type.ranked) continue;
     if (given.rank() != type.rank()) {
-      return Error("run.input", fmt::format("{} must have rank {}, found {}", label, type.rank(), given.rank()));
+      return Error("run.input",
+                   fmt::format("{} must have rank {}, found {}", label, type.rank(), given.rank()));
     }
     for (size_t d = 0; d < type.shape.size(); ++d) {
       const Dim wanted = type.shape[d];
@@ -133,7 +142,8 @@ Result<DimBinding> bind_inputs(const Model& model, std::span<const Tensor> user_
   while (bound) {
     bound = false;
     for (const OpenDim& dim : open)
-      if (!dims.evaluate(dim.wanted, binding) && solve(dims, dim.wanted.expr(), dim.found, &binding)) bound = true;
+      if (!dims.evaluate(dim.wanted, binding) && solve(dims, dim.wanted.expr(), dim.found, &binding))
+        bound = true;
   }
   for (const OpenDim& dim : open) {
     ZP_CHECK(check_dim(dims, dim, binding));

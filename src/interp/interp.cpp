@@ -1,6 +1,7 @@
-// Runs graphs node by node. Before a graph runs, one walk from the end counts how often each value will be read: nodes that
-// nothing reads are skipped, a dequantize whose readers are all affine ops never runs (they read its integers), and every
-// value is freed after its last reader. Constants are looked up where they are read and never stored.
+// Runs graphs node by node. Before a graph runs, one walk from the end counts how often each value will be
+// read: nodes that nothing reads are skipped, a dequantize whose readers are all affine ops never runs (they
+// read its integers), and every value is freed after its last reader. Constants are looked up where they are
+// read and never stored.
 #include "interp/interp.h"
 
 #include <fmt/format.h>
@@ -23,12 +24,15 @@ bool is_constant(const Value& value) { return value.def() != nullptr && value.de
 
 class Frame {
  public:
-  Frame(const Graph& graph, DimBinding& dims, const RunOptions* options) : graph_(graph), dims_(dims), options_(options) {}
+  Frame(const Graph& graph, DimBinding& dims, const RunOptions* options)
+      : graph_(graph), dims_(dims), options_(options) {}
 
   Result<std::vector<Tensor>> run(std::vector<Tensor> inputs);
 
  private:
-  bool keeps_all() const { return options_ != nullptr && (options_->trace || options_->replace || options_->values != nullptr); }
+  bool keeps_all() const {
+    return options_ != nullptr && (options_->trace || options_->replace || options_->values != nullptr);
+  }
   void count_reads();
   Status define(const Value& value, Tensor tensor);
   Result<const Tensor*> read(const Value& value);
@@ -72,7 +76,8 @@ Result<const Tensor*> Frame::read(const Value& value) {
     ZP_TRY(Tensor tensor, read_constant(*value.def()));
     return &(constants_[&value] = std::move(tensor));
   }
-  return Error("run.value", fmt::format("value %{} has not been computed", value.name()), ErrorKind::Internal);
+  return Error("run.value", fmt::format("value %{} has not been computed", value.name()),
+               ErrorKind::Internal);
 }
 
 void Frame::release(const Node& node) {
@@ -103,7 +108,8 @@ Status Frame::run_one(const Node& node) {
 
 Result<std::vector<Tensor>> Frame::run(std::vector<Tensor> inputs) {
   if (inputs.size() != graph_.inputs().size()) {
-    return Error("run.inputs", fmt::format("graph '{}' takes {} inputs, found {}", graph_.name(), graph_.inputs().size(), inputs.size()));
+    return Error("run.inputs", fmt::format("graph '{}' takes {} inputs, found {}", graph_.name(),
+                                           graph_.inputs().size(), inputs.size()));
   }
   count_reads();
   for (size_t i = 0; i < inputs.size(); ++i) ZP_CHECK(define(*graph_.inputs()[i], std::move(inputs[i])));
@@ -133,7 +139,8 @@ Result<std::vector<Tensor>> Frame::run(std::vector<Tensor> inputs) {
 }
 
 // All inputs of the main graph: the user's, then states from the options or their initial constants.
-Result<std::vector<Tensor>> all_inputs(const Model& model, std::span<const Tensor> user_inputs, const RunOptions& options) {
+Result<std::vector<Tensor>> all_inputs(const Model& model, std::span<const Tensor> user_inputs,
+                                       const RunOptions& options) {
   std::vector<Tensor> inputs;
   size_t user = 0, state = 0;
   for (size_t i = 0; i < model.inputs.size(); ++i) {
@@ -148,7 +155,8 @@ Result<std::vector<Tensor>> all_inputs(const Model& model, std::span<const Tenso
       } else if (info.initial != nullptr) {
         ZP_TRY(tensor, constant_tensor(*model.context, *info.initial));
       } else {
-        return Error("run.state", fmt::format("state '{}' has no initial value", model.graph->inputs()[i]->name()));
+        return Error("run.state",
+                     fmt::format("state '{}' has no initial value", model.graph->inputs()[i]->name()));
       }
     }
     inputs.push_back(std::move(tensor));
@@ -158,8 +166,10 @@ Result<std::vector<Tensor>> all_inputs(const Model& model, std::span<const Tenso
 
 }  // namespace
 
-Result<std::vector<Tensor>> run(const Model& model, std::span<const Tensor> user_inputs, const RunOptions& options) {
-  if (model.inputs.size() != model.graph->inputs().size() || model.outputs.size() != model.graph->output_count()) {
+Result<std::vector<Tensor>> run(const Model& model, std::span<const Tensor> user_inputs,
+                                const RunOptions& options) {
+  if (model.inputs.size() != model.graph->inputs().size() ||
+      model.outputs.size() != model.graph->output_count()) {
     return Error("run.model", "the model's inputs and outputs do not match its graph", ErrorKind::Internal);
   }
   ZP_TRY(DimBinding dims, bind_inputs(model, user_inputs));
@@ -172,7 +182,8 @@ Result<std::vector<Tensor>> run(const Model& model, std::span<const Tensor> user
   for (size_t i = 0; i < outputs.size(); ++i) {
     const OutputInfo& info = model.outputs[i];
     if (info.kind == OutputInfo::User) user.push_back(outputs[i]);
-    if (info.kind == OutputInfo::StateUpdate && info.target >= 0 && static_cast<size_t>(info.target) < state.size()) {
+    if (info.kind == OutputInfo::StateUpdate && info.target >= 0 &&
+        static_cast<size_t>(info.target) < state.size()) {
       state[static_cast<size_t>(info.target)] = outputs[i];
     }
   }
@@ -184,13 +195,15 @@ Result<std::vector<Tensor>> run(const Model& model, std::span<const Tensor> user
   return user;
 }
 
-Result<std::vector<Tensor>> evaluate_node(const Node& node, std::span<const Tensor* const> operands, const DimBinding* dims) {
+Result<std::vector<Tensor>> evaluate_node(const Node& node, std::span<const Tensor* const> operands,
+                                          const DimBinding* dims) {
   DimBinding bound = dims != nullptr ? *dims : DimBinding();
   std::unordered_map<const Value*, const Tensor*> given;
   for (size_t i = 0; i < node.operand_count() && i < operands.size(); ++i)
     if (node.operand(i) != nullptr) given[node.operand(i)] = operands[i];
   const auto lookup = [&](const Value& value) -> Result<const Tensor*> {
-    if (const auto found = given.find(&value); found != given.end() && found->second != nullptr) return found->second;
+    if (const auto found = given.find(&value); found != given.end() && found->second != nullptr)
+      return found->second;
     return Error("run.value", fmt::format("value %{} is not given", value.name()));
   };
   const auto region = [&](const Graph& graph, std::vector<Tensor> inputs) -> Result<std::vector<Tensor>> {
@@ -199,7 +212,8 @@ Result<std::vector<Tensor>> evaluate_node(const Node& node, std::span<const Tens
   };
   interp::OperandSources sources(interp::Reading::AsGiven);
   ZP_TRY(std::vector<Tensor> results, interp::run_node(node, lookup, bound, region, sources));
-  for (size_t i = 0; i < results.size(); ++i) ZP_CHECK(interp::accept_result(*node.result(i), results[i], &bound));
+  for (size_t i = 0; i < results.size(); ++i)
+    ZP_CHECK(interp::accept_result(*node.result(i), results[i], &bound));
   return results;
 }
 
@@ -212,13 +226,17 @@ Result<Tensor> evaluate(const Value& value, size_t max_nodes) {
     const Value* next = open.back();
     open.pop_back();
     const Node* node = next->def();
-    if (node == nullptr) return Error("run.constant", fmt::format("value %{} depends on input '{}'", value.name(), next->name()));
+    if (node == nullptr)
+      return Error("run.constant",
+                   fmt::format("value %{} depends on input '{}'", value.name(), next->name()));
     if (!seen.emplace(node, true).second) continue;
     if (node->constant() == nullptr && !interp::is_function_of_operands(*node)) {
-      return node->error("run.constant", fmt::format("value %{} depends on operator {}", value.name(), op_label(*node)));
+      return node->error("run.constant",
+                         fmt::format("value %{} depends on operator {}", value.name(), op_label(*node)));
     }
     if (seen.size() > max_nodes) {
-      return Error("run.constant", fmt::format("value %{} depends on more than {} nodes", value.name(), max_nodes));
+      return Error("run.constant",
+                   fmt::format("value %{} depends on more than {} nodes", value.name(), max_nodes));
     }
     order.push_back(node);
     for (size_t i = 0; i < node->operand_count(); ++i)
@@ -229,7 +247,8 @@ Result<Tensor> evaluate(const Value& value, size_t max_nodes) {
   DimBinding dims;
   const auto lookup = [&](const Value& wanted) -> Result<const Tensor*> {
     if (const auto found = values.find(&wanted); found != values.end()) return &found->second;
-    return Error("run.value", fmt::format("value %{} has not been computed", wanted.name()), ErrorKind::Internal);
+    return Error("run.value", fmt::format("value %{} has not been computed", wanted.name()),
+                 ErrorKind::Internal);
   };
   const auto region = [](const Graph&, std::vector<Tensor>) -> Result<std::vector<Tensor>> {
     return Error("run.constant", "regions are not folded");
@@ -250,7 +269,8 @@ Result<Tensor> evaluate(const Value& value, size_t max_nodes) {
 }
 
 Result<Tensor> evaluate(const Node& node, size_t max_nodes) {
-  if (node.result_count() != 1) return node.error("run.constant", fmt::format("{} results, one is wanted", node.result_count()));
+  if (node.result_count() != 1)
+    return node.error("run.constant", fmt::format("{} results, one is wanted", node.result_count()));
   return evaluate(*node.result(), max_nodes);
 }
 

@@ -1,8 +1,9 @@
 // Three ways to run a node, by the trait of its op:
-//   affine            integers and parameters go to the evaluator, which returns the real result; clamp, then quantize
-//   shape, quantizer  bytes as they are
-//   all others        quantized operands are dequantized, the float evaluator runs; clamp, then quantize
-// so that fused integer operators of every family mean "dequantize, compute, clamp, quantize" without code of their own.
+//   affine            integers and parameters go to the evaluator, which returns the real result; clamp, then
+//   quantize shape, quantizer  bytes as they are all others        quantized operands are dequantized, the
+//   float evaluator runs; clamp, then quantize
+// so that fused integer operators of every family mean "dequantize, compute, clamp, quantize" without code of
+// their own.
 #include "interp/node_eval.h"
 
 #include <fmt/format.h>
@@ -55,7 +56,8 @@ Result<Tensor> clamped(const Node& node, Tensor x, bool shared) {
   if (!lo && !hi) return x;
   if (shared || x.mutable_data<std::byte>() == nullptr) {
     ZP_TRY(Tensor copy, Tensor::make(x.dtype(), x.shape()));
-    if (x.bytes() > 0) std::memcpy(copy.mutable_data<std::byte>(), x.data<std::byte>(), static_cast<size_t>(x.bytes()));
+    if (x.bytes() > 0)
+      std::memcpy(copy.mutable_data<std::byte>(), x.data<std::byte>(), static_cast<size_t>(x.bytes()));
     x = std::move(copy);
   }
   if (x.dtype() != DType::F32 && x.dtype() != DType::F64) {
@@ -73,19 +75,16 @@ Result<Tensor> clamped(const Node& node, Tensor x, bool shared) {
 // One operand as it goes to the evaluator.
 struct Argument {
   const Tensor* tensor = nullptr;
-  Tensor own;                            // where it had to be made
-  std::unique_ptr<QuantParams> quant;    // of integers handed over with their parameters
+  Tensor own;                          // where it had to be made
+  std::unique_ptr<QuantParams> quant;  // of integers handed over with their parameters
 };
 
-Result<QuantParams> source_params(const Node& node, const OperandSource& source, const Tensor& data, const Lookup& lookup) {
+Result<QuantParams> source_params(const Node& node, const OperandSource& source, const Tensor& data,
+                                  const Lookup& lookup) {
   const Tensor* scale = nullptr;
   const Tensor* zero_point = nullptr;
-  if (source.scale != nullptr) {
-    ZP_TRY(scale, lookup(*source.scale));
-  }
-  if (source.zero_point != nullptr) {
-    ZP_TRY(zero_point, lookup(*source.zero_point));
-  }
+  if (source.scale != nullptr) { ZP_TRY(scale, lookup(*source.scale)); }
+  if (source.zero_point != nullptr) { ZP_TRY(zero_point, lookup(*source.zero_point)); }
   if (source.quant->dynamic && scale == nullptr) {
     return node.error("run.dynamic", "the scale of a dynamically quantized operand is not known here");
   }
@@ -116,8 +115,8 @@ Result<Tensor> move_integers(const MovedIntegers& moved, const DimBinding& dims,
         in[i] = &found->second;
         continue;
       }
-      const bool dequantized = operand->def() != nullptr && operand->def()->is(ops::dequantize) && operand->type().is_tensor() &&
-                               is_float(operand->type().dtype);
+      const bool dequantized = operand->def() != nullptr && operand->def()->is(ops::dequantize) &&
+                               operand->type().is_tensor() && is_float(operand->type().dtype);
       ZP_TRY(in[i], lookup(dequantized ? *operand->def()->operand(0) : *operand));
     }
     std::vector<Tensor> out(node->result_count());
@@ -127,14 +126,15 @@ Result<Tensor> move_integers(const MovedIntegers& moved, const DimBinding& dims,
       if (padded != moved.padded.end()) quants[r] = padded->second;
     }
     EvalArgs args{.node = *node, .in = in, .out = out, .dims = &dims};
-    if (Status status = ops::eval_moved_as(args, quants); !status.ok()) return in_node(*node, std::move(status).error());
+    if (Status status = ops::eval_moved_as(args, quants); !status.ok())
+      return in_node(*node, std::move(status).error());
     for (size_t r = 0; r < out.size(); ++r) made[node->result(r)] = std::move(out[r]);
   }
   return std::move(made[moved.value]);
 }
 
-Result<Argument> argument_of(const Node& node, Handling handling, const OperandSource& source, const DimBinding& dims,
-                             const Lookup& lookup) {
+Result<Argument> argument_of(const Node& node, Handling handling, const OperandSource& source,
+                             const DimBinding& dims, const Lookup& lookup) {
   Argument a;
   if (source.absent()) return a;
   if (source.moved != nullptr) {
@@ -155,17 +155,20 @@ Result<Argument> argument_of(const Node& node, Handling handling, const OperandS
 }
 
 // Results of the evaluator as the node's types want them.
-Status complete(const Node& node, Handling handling, std::span<const Tensor* const> in, std::vector<Tensor>& out) {
+Status complete(const Node& node, Handling handling, std::span<const Tensor* const> in,
+                std::vector<Tensor>& out) {
   if (handling == Handling::Raw) return {};
   for (size_t i = 0; i < out.size(); ++i) {
     const Type& type = node.result(i)->type();
     if (i == 0) {
       bool shared = false;
-      for (const Tensor* tensor : in) shared |= tensor != nullptr && tensor->blob().data() == out[0].blob().data();
+      for (const Tensor* tensor : in)
+        shared |= tensor != nullptr && tensor->blob().data() == out[0].blob().data();
       ZP_TRY(out[0], clamped(node, std::move(out[0]), shared));
     }
     if (!type.is_quantized()) continue;
-    if (type.quant->dynamic) return node.error("run.dynamic", "a fused result cannot be quantized dynamically");
+    if (type.quant->dynamic)
+      return node.error("run.dynamic", "a fused result cannot be quantized dynamically");
     ZP_TRY(const QuantParams params, quant_params(node.context(), *type.quant, out[i].shape()));
     ZP_TRY(out[i], ops::quantize_tensor(out[i], params));
   }
@@ -186,7 +189,8 @@ using Tensors = std::vector<Tensor>;
 // Runs `region` of the node on values of its operands.
 Result<Tensors> run_cond(const Node& node, const Tensors& values, const RunRegion& region) {
   if (values[0].elements() != 1) {
-    return node.error("run.predicate", fmt::format("the predicate has {} elements, not one", values[0].elements()));
+    return node.error("run.predicate",
+                      fmt::format("the predicate has {} elements, not one", values[0].elements()));
   }
   const bool yes = values[0].get_double(0) != 0;
   return region(*node.regions()[yes ? 0 : 1], Tensors(values.begin() + 1, values.end()));
@@ -195,7 +199,8 @@ Result<Tensors> run_cond(const Node& node, const Tensors& values, const RunRegio
 Result<Tensors> run_while(const Node& node, Tensors values, const RunRegion& region) {
   for (;;) {
     ZP_TRY(const Tensors go_on, region(*node.regions()[0], values));
-    if (go_on.size() != 1 || go_on[0].elements() != 1) return node.error("run.predicate", "the condition is not one number");
+    if (go_on.size() != 1 || go_on[0].elements() != 1)
+      return node.error("run.predicate", "the condition is not one number");
     if (go_on[0].get_double(0) == 0) break;
     ZP_TRY(Tensors next, region(*node.regions()[1], values));
     std::move(next.begin(), next.end(), values.begin());
@@ -205,33 +210,39 @@ Result<Tensors> run_while(const Node& node, Tensors values, const RunRegion& reg
 }
 
 Result<Tensors> run_control_flow(const Node& node, const Lookup& lookup, const RunRegion& region) {
-  if (node.regions().size() != 2) return node.error("run.regions", fmt::format("{} regions, not 2", node.regions().size()));
+  if (node.regions().size() != 2)
+    return node.error("run.regions", fmt::format("{} regions, not 2", node.regions().size()));
   Tensors values;
   for (size_t i = 0; i < node.operand_count(); ++i) {
     if (node.operand(i) == nullptr) return node.error("run.operand", fmt::format("operand {} is absent", i));
     ZP_TRY(const Tensor* const value, lookup(*node.operand(i)));
     values.push_back(*value);
   }
-  Result<Tensors> results = node.is(ops::cond) ? run_cond(node, values, region) : run_while(node, std::move(values), region);
+  Result<Tensors> results =
+      node.is(ops::cond) ? run_cond(node, values, region) : run_while(node, std::move(values), region);
   if (results.ok() && results->size() != node.result_count()) {
-    return node.error("run.regions", fmt::format("{} results where {} are wanted", results->size(), node.result_count()));
+    return node.error("run.regions",
+                      fmt::format("{} results where {} are wanted", results->size(), node.result_count()));
   }
   return results;
 }
 
 }  // namespace
 
-Result<std::vector<Tensor>> run_node(const Node& node, const Lookup& lookup, const DimBinding& dims, const RunRegion& region,
-                                     OperandSources& sources) {
+Result<std::vector<Tensor>> run_node(const Node& node, const Lookup& lookup, const DimBinding& dims,
+                                     const RunRegion& region, OperandSources& sources) {
   const OpDef& op = node.op();
   if (node.is(ops::cond) || node.is(ops::while_loop)) return run_control_flow(node, lookup, region);
   if (node.is(kOpaqueOp)) {
-    return node.error("run.opaque", fmt::format("operator {} is not known here and cannot run", op_label(node)));
+    return node.error("run.opaque",
+                      fmt::format("operator {} is not known here and cannot run", op_label(node)));
   }
-  if (op.eval == nullptr) return node.error("run.evaluator", fmt::format("operator {} cannot run: it has no evaluator", op.name));
+  if (op.eval == nullptr)
+    return node.error("run.evaluator", fmt::format("operator {} cannot run: it has no evaluator", op.name));
   const Handling handling = handling_of(node);
   if (handling == Handling::Real && !op.has(kIntegerForm) && is_quantized_node(node)) {
-    return node.error("run.quantized", fmt::format("operator {} has no form for quantized operands or results", op.name));
+    return node.error("run.quantized",
+                      fmt::format("operator {} has no form for quantized operands or results", op.name));
   }
   std::vector<Argument> arguments(node.operand_count());
   std::vector<const Tensor*> in(arguments.size());
@@ -246,7 +257,8 @@ Result<std::vector<Tensor>> run_node(const Node& node, const Lookup& lookup, con
   std::vector<Tensor> out(node.result_count());
   EvalArgs args{.node = node, .in = in, .out = out, .dims = &dims, .quant = quant};
   if (Status status = op.eval(args); !status.ok()) return in_node(node, std::move(status).error());
-  if (Status status = complete(node, handling, in, out); !status.ok()) return in_node(node, std::move(status).error());
+  if (Status status = complete(node, handling, in, out); !status.ok())
+    return in_node(node, std::move(status).error());
   return out;
 }
 
@@ -270,16 +282,20 @@ Status accept_result(const Value& value, const Tensor& tensor, DimBinding* dims)
     return {};
   }
   if (type.dtype != DType::Unknown && tensor.dtype() != type.dtype) {
-    return refuse(fmt::format("computed {} where the type says {}", dtype_name(tensor.dtype()), dtype_name(type.dtype)));
+    return refuse(fmt::format("computed {} where the type says {}", dtype_name(tensor.dtype()),
+                              dtype_name(type.dtype)));
   }
   if (!type.ranked) return {};
-  if (type.rank() != tensor.rank()) return refuse(fmt::format("computed rank {} where the type says {}", tensor.rank(), type.rank()));
+  if (type.rank() != tensor.rank())
+    return refuse(fmt::format("computed rank {} where the type says {}", tensor.rank(), type.rank()));
   for (size_t d = 0; d < type.shape.size(); ++d) {
     const Dim wanted = type.shape[d];
     const int64_t found = tensor.shape()[d];
-    if (wanted.is_symbolic() && wanted.expr()->op == DimOp::Symbol) dims->emplace(wanted.expr()->symbol, found);
+    if (wanted.is_symbolic() && wanted.expr()->op == DimOp::Symbol)
+      dims->emplace(wanted.expr()->symbol, found);
     if (wanted.is_known() && wanted.value() != found) {
-      return refuse(fmt::format("computed extent {} in dim {} where the type says {}", found, d, wanted.value()));
+      return refuse(
+          fmt::format("computed extent {} in dim {} where the type says {}", found, d, wanted.value()));
     }
   }
   return {};

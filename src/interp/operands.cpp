@@ -24,22 +24,25 @@ bool is_static_dequantize(const Node& node) {
   return !quant.dynamic && quant.domain == ZeroPointDomain::Integer && is_integer(quant.storage);
 }
 
-bool is_shape_op(const Node& node) { return node.op().trait == Trait::ShapeOnly && node.op().shape_map != nullptr; }
+bool is_shape_op(const Node& node) {
+  return node.op().trait == Trait::ShapeOnly && node.op().shape_map != nullptr;
+}
 
 // Shape ops whose first operand is all they move and which never pad, whatever the extents turn out to be.
 bool only_moves_first_operand(const Node& node) {
-  const OpDef* const known[] = {&ops::reshape, &ops::permute, &ops::squeeze, &ops::unsqueeze, &ops::expand,
-                                &ops::identity, &ops::slice, &ops::select};
+  const OpDef* const known[] = {&ops::reshape, &ops::permute,  &ops::squeeze, &ops::unsqueeze,
+                                &ops::expand,  &ops::identity, &ops::slice,   &ops::select};
   return std::find(std::begin(known), std::end(known), &node.op()) != std::end(known);
 }
 
-// The quantize whose scale and zero point a value of a dynamic type has; bytes moved by shape ops keep them only if one
-// scale serves the whole tensor.
+// The quantize whose scale and zero point a value of a dynamic type has; bytes moved by shape ops keep them
+// only if one scale serves the whole tensor.
 const Node* dynamic_quantizer(const Value* value) {
   for (int steps = 0; steps < kMaxDepth && value != nullptr && value->def() != nullptr; ++steps) {
     const Node& def = *value->def();
     if (def.is(ops::quantize)) return &def;
-    const bool moves = def.op().trait == Trait::ShapeOnly && value->type().quant != nullptr && value->type().quant->per_tensor();
+    const bool moves = def.op().trait == Trait::ShapeOnly && value->type().quant != nullptr &&
+                       value->type().quant->per_tensor();
     if (!moves) return nullptr;
     value = def.operand(0);
   }
@@ -62,7 +65,8 @@ std::optional<OperandSources::Backing> OperandSources::dequantized(const Node& n
   Backing b;
   if (type.quant->per_tensor() && type.quant->scales == nullptr) b.whole = type.quant;
   if (const auto shape = static_shape(type)) {
-    if (auto carried = CarriedQuant::of(scratch(), *type.quant, *shape); carried.ok()) b.carried = std::move(*carried);
+    if (auto carried = CarriedQuant::of(scratch(), *type.quant, *shape); carried.ok())
+      b.carried = std::move(*carried);
   }
   if (b.whole == nullptr && !b.carried) return std::nullopt;
   return b;
@@ -106,7 +110,8 @@ std::optional<OperandSources::Backing> OperandSources::through_symbolic(const Va
 }
 
 const OperandSources::Backing* OperandSources::backing(const Value& value, int depth) {
-  if (const auto found = backings_.find(&value); found != backings_.end()) return found->second ? &*found->second : nullptr;
+  if (const auto found = backings_.find(&value); found != backings_.end())
+    return found->second ? &*found->second : nullptr;
   std::optional<Backing> b;
   const Node* def = value.def();
   if (def != nullptr && depth < kMaxDepth) {
@@ -144,7 +149,8 @@ bool OperandSources::collect(const Value& value, MovedIntegers* into) {
       else into->reads.push_back(operand);
     }
   }
-  std::sort(into->nodes.begin(), into->nodes.end(), [](const Node* a, const Node* b) { return a->order() < b->order(); });
+  std::sort(into->nodes.begin(), into->nodes.end(),
+            [](const Node* a, const Node* b) { return a->order() < b->order(); });
   return true;
 }
 

@@ -1,7 +1,8 @@
-// What a node reads when it runs. An affine op does not read the real numbers of a dequantize but its integers and
-// parameters, also where shape ops stand between the two: the integers are then moved instead. So a graph gives the same bits
-// whether a dequantize stands before or after the shape ops, and whether it is fused or not. Where the parameters of a
-// chain of shape ops cannot be written as a quantization, the real numbers are read.
+// What a node reads when it runs. An affine op does not read the real numbers of a dequantize but its
+// integers and parameters, also where shape ops stand between the two: the integers are then moved instead.
+// So a graph gives the same bits whether a dequantize stands before or after the shape ops, and whether it is
+// fused or not. Where the parameters of a chain of shape ops cannot be written as a quantization, the real
+// numbers are read.
 #pragma once
 
 #include <deque>
@@ -18,17 +19,19 @@ namespace zp::interp {
 // Real numbers that shape ops make of dequantized integers, seen as integers.
 struct MovedIntegers {
   const Value* value = nullptr;
-  const QuantType* quant = nullptr;   // of the moved integers
-  std::vector<const Node*> nodes;     // shape ops, in program order
-  std::vector<const Value*> reads;    // integers behind the dequantizes, index operands
-  std::unordered_map<const Value*, const QuantType*> padded;  // results whose padding is written as integers of that type
+  const QuantType* quant = nullptr;  // of the moved integers
+  std::vector<const Node*> nodes;    // shape ops, in program order
+  std::vector<const Value*> reads;   // integers behind the dequantizes, index operands
+  std::unordered_map<const Value*, const QuantType*>
+      padded;  // results whose padding is written as integers of that type
 };
 
-// Where the value of one operand comes from. Parameters of a dynamic type are the values `scale` and `zero_point`.
+// Where the value of one operand comes from. Parameters of a dynamic type are the values `scale` and
+// `zero_point`.
 struct OperandSource {
-  const Value* data = nullptr;           // null: the operand is absent, or `moved` makes it
+  const Value* data = nullptr;  // null: the operand is absent, or `moved` makes it
   const MovedIntegers* moved = nullptr;
-  const QuantType* quant = nullptr;      // null: real or plain numbers
+  const QuantType* quant = nullptr;  // null: real or plain numbers
   const Value* scale = nullptr;
   const Value* zero_point = nullptr;
   bool absent() const { return data == nullptr && moved == nullptr; }

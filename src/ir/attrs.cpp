@@ -39,7 +39,9 @@ auto with_kind(AttrKind kind, F&& f) {
 bool same(double a, double b) { return std::bit_cast<uint64_t>(a) == std::bit_cast<uint64_t>(b); }
 bool same(const Number& a, const Number& b) { return a.kind == b.kind && a.i == b.i && same(a.f, b.f); }
 template <typename T>
-bool same(const T& a, const T& b) { return a == b; }
+bool same(const T& a, const T& b) {
+  return a == b;
+}
 template <typename T>
 bool same(const List<T>& a, const List<T>& b) {
   if (a.size() != b.size()) return false;
@@ -67,7 +69,9 @@ size_t hash_of(const List<T>& v) {
   return h;
 }
 template <typename T>
-size_t hash_of(const std::optional<T>& v) { return v ? hash_of(*v) + 7 : 11; }
+size_t hash_of(const std::optional<T>& v) {
+  return v ? hash_of(*v) + 7 : 11;
+}
 
 }  // namespace
 
@@ -87,7 +91,9 @@ bool attrs_equal(const AttrsDef& def, const void* a, const void* b) {
 size_t attrs_hash(const AttrsDef& def, const void* attrs) {
   size_t h = 17;
   for (const AttrField& field : def.fields) {
-    h = h * 1000003 + with_kind(field.kind, [&](auto tag) { return hash_of(attr_ref<typename decltype(tag)::type>(attrs, field)); });
+    h = h * 1000003 + with_kind(field.kind, [&](auto tag) {
+          return hash_of(attr_ref<typename decltype(tag)::type>(attrs, field));
+        });
   }
   return h;
 }

@@ -33,41 +33,133 @@ struct Number {
   int64_t i = 0;
   double f = 0;
   constexpr Number() = default;
-  static constexpr Number of_int(int64_t v) { Number n; n.kind = Int; n.i = v; return n; }
-  static constexpr Number of_float(double v) { Number n; n.kind = Float; n.f = v; return n; }
-  static constexpr Number of_bool(bool v) { Number n; n.kind = Bool; n.i = v; return n; }
+  static constexpr Number of_int(int64_t v) {
+    Number n;
+    n.kind = Int;
+    n.i = v;
+    return n;
+  }
+  static constexpr Number of_float(double v) {
+    Number n;
+    n.kind = Float;
+    n.f = v;
+    return n;
+  }
+  static constexpr Number of_bool(bool v) {
+    Number n;
+    n.kind = Bool;
+    n.i = v;
+    return n;
+  }
   constexpr double as_double() const { return kind == Float ? f : static_cast<double>(i); }
   friend bool operator==(const Number&, const Number&) = default;
 };
 
 enum class AttrKind : uint8_t {
-  Int, Float, Bool, String, DType, Number, Dim,
-  Ints, Floats, Dims, Strings,
-  OptInt, OptFloat, OptBool, OptDType, OptNumber, OptDim, OptDims, OptFloats,
+  Int,
+  Float,
+  Bool,
+  String,
+  DType,
+  Number,
+  Dim,
+  Ints,
+  Floats,
+  Dims,
+  Strings,
+  OptInt,
+  OptFloat,
+  OptBool,
+  OptDType,
+  OptNumber,
+  OptDim,
+  OptDims,
+  OptFloats,
   Quant,  // const QuantType*
 };
 
-template <typename T> struct AttrKindOf;
-template <> struct AttrKindOf<int64_t> { static constexpr AttrKind value = AttrKind::Int; };
-template <> struct AttrKindOf<double> { static constexpr AttrKind value = AttrKind::Float; };
-template <> struct AttrKindOf<bool> { static constexpr AttrKind value = AttrKind::Bool; };
-template <> struct AttrKindOf<std::string_view> { static constexpr AttrKind value = AttrKind::String; };
-template <> struct AttrKindOf<DType> { static constexpr AttrKind value = AttrKind::DType; };
-template <> struct AttrKindOf<Number> { static constexpr AttrKind value = AttrKind::Number; };
-template <> struct AttrKindOf<Dim> { static constexpr AttrKind value = AttrKind::Dim; };
-template <> struct AttrKindOf<List<int64_t>> { static constexpr AttrKind value = AttrKind::Ints; };
-template <> struct AttrKindOf<List<double>> { static constexpr AttrKind value = AttrKind::Floats; };
-template <> struct AttrKindOf<List<Dim>> { static constexpr AttrKind value = AttrKind::Dims; };
-template <> struct AttrKindOf<List<std::string_view>> { static constexpr AttrKind value = AttrKind::Strings; };
-template <> struct AttrKindOf<std::optional<int64_t>> { static constexpr AttrKind value = AttrKind::OptInt; };
-template <> struct AttrKindOf<std::optional<double>> { static constexpr AttrKind value = AttrKind::OptFloat; };
-template <> struct AttrKindOf<std::optional<bool>> { static constexpr AttrKind value = AttrKind::OptBool; };
-template <> struct AttrKindOf<std::optional<DType>> { static constexpr AttrKind value = AttrKind::OptDType; };
-template <> struct AttrKindOf<std::optional<Number>> { static constexpr AttrKind value = AttrKind::OptNumber; };
-template <> struct AttrKindOf<std::optional<Dim>> { static constexpr AttrKind value = AttrKind::OptDim; };
-template <> struct AttrKindOf<std::optional<List<Dim>>> { static constexpr AttrKind value = AttrKind::OptDims; };
-template <> struct AttrKindOf<std::optional<List<double>>> { static constexpr AttrKind value = AttrKind::OptFloats; };
-template <> struct AttrKindOf<const QuantType*> { static constexpr AttrKind value = AttrKind::Quant; };
+template <typename T>
+struct AttrKindOf;
+template <>
+struct AttrKindOf<int64_t> {
+  static constexpr AttrKind value = AttrKind::Int;
+};
+template <>
+struct AttrKindOf<double> {
+  static constexpr AttrKind value = AttrKind::Float;
+};
+template <>
+struct AttrKindOf<bool> {
+  static constexpr AttrKind value = AttrKind::Bool;
+};
+template <>
+struct AttrKindOf<std::string_view> {
+  static constexpr AttrKind value = AttrKind::String;
+};
+template <>
+struct AttrKindOf<DType> {
+  static constexpr AttrKind value = AttrKind::DType;
+};
+template <>
+struct AttrKindOf<Number> {
+  static constexpr AttrKind value = AttrKind::Number;
+};
+template <>
+struct AttrKindOf<Dim> {
+  static constexpr AttrKind value = AttrKind::Dim;
+};
+template <>
+struct AttrKindOf<List<int64_t>> {
+  static constexpr AttrKind value = AttrKind::Ints;
+};
+template <>
+struct AttrKindOf<List<double>> {
+  static constexpr AttrKind value = AttrKind::Floats;
+};
+template <>
+struct AttrKindOf<List<Dim>> {
+  static constexpr AttrKind value = AttrKind::Dims;
+};
+template <>
+struct AttrKindOf<List<std::string_view>> {
+  static constexpr AttrKind value = AttrKind::Strings;
+};
+template <>
+struct AttrKindOf<std::optional<int64_t>> {
+  static constexpr AttrKind value = AttrKind::OptInt;
+};
+template <>
+struct AttrKindOf<std::optional<double>> {
+  static constexpr AttrKind value = AttrKind::OptFloat;
+};
+template <>
+struct AttrKindOf<std::optional<bool>> {
+  static constexpr AttrKind value = AttrKind::OptBool;
+};
+template <>
+struct AttrKindOf<std::optional<DType>> {
+  static constexpr AttrKind value = AttrKind::OptDType;
+};
+template <>
+struct AttrKindOf<std::optional<Number>> {
+  static constexpr AttrKind value = AttrKind::OptNumber;
+};
+template <>
+struct AttrKindOf<std::optional<Dim>> {
+  static constexpr AttrKind value = AttrKind::OptDim;
+};
+template <>
+struct AttrKindOf<std::optional<List<Dim>>> {
+  static constexpr AttrKind value = AttrKind::OptDims;
+};
+template <>
+struct AttrKindOf<std::optional<List<double>>> {
+  static constexpr AttrKind value = AttrKind::OptFloats;
+};
+template <>
+struct AttrKindOf<const QuantType*> {
+  static constexpr AttrKind value = AttrKind::Quant;
+};
 
 struct AttrField {
   std::string_view name;
@@ -81,9 +173,9 @@ struct AttrField {
 #define ZP_EXPAND3_(...) ZP_EXPAND2_(ZP_EXPAND2_(ZP_EXPAND2_(__VA_ARGS__)))
 #define ZP_EXPAND2_(...) ZP_EXPAND1_(ZP_EXPAND1_(ZP_EXPAND1_(__VA_ARGS__)))
 #define ZP_EXPAND1_(...) __VA_ARGS__
-#define ZP_FIELDS_(Struct, member, ...)                                                                \
-  ::zp::AttrField{#member, ::zp::AttrKindOf<decltype(Struct::member)>::value, offsetof(Struct, member)} \
-  __VA_OPT__(, ZP_FIELDS_AGAIN_ ZP_PARENS_(Struct, __VA_ARGS__))
+#define ZP_FIELDS_(Struct, member, ...)                                       \
+  ::zp::AttrField{#member, ::zp::AttrKindOf<decltype(Struct::member)>::value, \
+                  offsetof(Struct, member)} __VA_OPT__(, ZP_FIELDS_AGAIN_ ZP_PARENS_(Struct, __VA_ARGS__))
 #define ZP_FIELDS_AGAIN_() ZP_FIELDS_
 #define ZP_ATTRS(Struct, ...) \
   static constexpr auto attr_fields() { return std::array{ZP_EXPAND_(ZP_FIELDS_(Struct, __VA_ARGS__))}; }
@@ -92,8 +184,8 @@ struct AttrsDef {
   size_t size = 0;
   size_t alignment = 1;
   List<AttrField> fields;
-  void (*construct)(void*) = nullptr;      // writes the defaults
-  const void* defaults = nullptr;          // an instance with the defaults
+  void (*construct)(void*) = nullptr;  // writes the defaults
+  const void* defaults = nullptr;      // an instance with the defaults
 
   const AttrField* find(std::string_view name) const {
     for (const AttrField& f : fields)

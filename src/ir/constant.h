@@ -13,11 +13,11 @@
 namespace zp {
 
 enum class ConstantKind : uint8_t {
-  Parameter,            // trained; requires_grad may be set
-  Buffer,               // persistent state of a module
+  Parameter,  // trained; requires_grad may be set
+  Buffer,     // persistent state of a module
   NonPersistentBuffer,
-  Tensor,               // lifted from the program, or made by a pass
-  Literal,              // a number written in the program (0-d); printed and exported in place
+  Tensor,   // lifted from the program, or made by a pass
+  Literal,  // a number written in the program (0-d); printed and exported in place
 };
 
 struct Constant {

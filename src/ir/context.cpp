@@ -26,8 +26,9 @@ size_t mix(size_t h, size_t v) { return (h ^ v) * 0x9E3779B97F4A7C15ull + (h >> 
 
 struct QuantHash {
   size_t operator()(const QuantType* q) const {
-    size_t h = static_cast<size_t>(q->storage) | static_cast<size_t>(q->expressed) << 8 | static_cast<size_t>(q->domain) << 16 |
-               static_cast<size_t>(q->dynamic) << 24 | static_cast<size_t>(q->scale_dtype) << 32;
+    size_t h = static_cast<size_t>(q->storage) | static_cast<size_t>(q->expressed) << 8 |
+               static_cast<size_t>(q->domain) << 16 | static_cast<size_t>(q->dynamic) << 24 |
+               static_cast<size_t>(q->scale_dtype) << 32;
     h = mix(h, static_cast<size_t>(q->qmin));
     h = mix(h, static_cast<size_t>(q->qmax));
     h = mix(h, static_cast<size_t>(q->axis));
@@ -44,8 +45,10 @@ struct QuantEqual {
 
 struct TypeHash {
   size_t operator()(const Type* t) const {
-    size_t h = static_cast<size_t>(t->kind) | static_cast<size_t>(t->dtype) << 8 | static_cast<size_t>(t->ranked) << 16;
-    for (const Dim& d : t->shape) h = mix(mix(h, static_cast<size_t>(d.value())), reinterpret_cast<size_t>(d.expr()));
+    size_t h = static_cast<size_t>(t->kind) | static_cast<size_t>(t->dtype) << 8 |
+               static_cast<size_t>(t->ranked) << 16;
+    for (const Dim& d : t->shape)
+      h = mix(mix(h, static_cast<size_t>(d.value())), reinterpret_cast<size_t>(d.expr()));
     h = mix(h, reinterpret_cast<size_t>(t->quant));
     return mix(mix(h, static_cast<size_t>(t->value.value())), reinterpret_cast<size_t>(t->value.expr()));
   }
@@ -59,7 +62,8 @@ struct TypeEqual {
 struct Context::Interner {
   std::unordered_set<const Type*, TypeHash, TypeEqual> types;
   std::unordered_set<const QuantType*, QuantHash, QuantEqual> quants;
-  std::unordered_map<std::string_view, uint32_t> suffixes;  // last used with a constant's name: thousands share one
+  std::unordered_map<std::string_view, uint32_t>
+      suffixes;  // last used with a constant's name: thousands share one
 };
 
 Context::Context() : interner_(std::make_unique<Interner>()) {}
@@ -168,8 +172,8 @@ const Constant* Context::find_constant(std::string_view name) const {
   return found == constants_by_name_.end() ? nullptr : found->second;
 }
 
-const Constant* Context::make_constant(std::string_view name, DType dtype, std::span<const int64_t> shape, Blob bytes,
-                                       ConstantKind kind) {
+const Constant* Context::make_constant(std::string_view name, DType dtype, std::span<const int64_t> shape,
+                                       Blob bytes, ConstantKind kind) {
   Constant c;
   c.name = name;
   c.kind = kind;
@@ -182,7 +186,8 @@ const Constant* Context::make_constant(std::string_view name, DType dtype, std::
 
 Result<Blob> Context::dense_bytes(const Constant& constant) {
   if (constant.stripped) {
-    return Error("constant.stripped", "the weights of '" + std::string(constant.name) + "' are not in the file");
+    return Error("constant.stripped",
+                 "the weights of '" + std::string(constant.name) + "' are not in the file");
   }
   const int64_t count = constant.elements();
   const int bits = bits_of(constant.dtype);
@@ -195,7 +200,8 @@ Result<Blob> Context::dense_bytes(const Constant& constant) {
   const std::lock_guard guard(lock);
   if (auto found = dense_.find(&constant); found != dense_.end()) return found->second;
   if (count > max_tensor_bytes() / byte_size(constant.dtype)) {
-    return Error("constant.size", "'" + std::string(constant.name) + "' has " + std::to_string(count) + " elements, more than fit in memory");
+    return Error("constant.size", "'" + std::string(constant.name) + "' has " + std::to_string(count) +
+                                      " elements, more than fit in memory");
   }
   const auto size = static_cast<size_t>(storage_bytes(constant.dtype, count));
   std::byte* out = nullptr;
@@ -217,7 +223,8 @@ Result<Blob> Context::dense_bytes(const Constant& constant) {
     } else {
       const int per_byte = 8 / bits;
       const auto mask = static_cast<uint8_t>((1 << bits) - 1);
-      const auto v = static_cast<uint8_t>((static_cast<uint8_t>(in[at / per_byte]) >> (at % per_byte * bits)) & mask);
+      const auto v =
+          static_cast<uint8_t>((static_cast<uint8_t>(in[at / per_byte]) >> (at % per_byte * bits)) & mask);
       out[i / per_byte] |= static_cast<std::byte>(v << (i % per_byte * bits));
     }
     for (size_t d = rank; d-- > 0;) {

@@ -1,8 +1,8 @@
-// Arithmetic of symbolic dimensions. Everything is done on polynomials with integer coefficients: a sorted list of
-// terms, each a coefficient times a sorted list of atoms. Atoms are symbols and what polynomials cannot say
-// (quotients, remainders, minima, maxima, powers); each rule that simplifies one is exact for all integers for which
-// the expression is defined, or for all values the symbols' ranges allow. Every size is bounded: what would grow
-// beyond becomes unknown, which is always a correct answer.
+// Arithmetic of symbolic dimensions. Everything is done on polynomials with integer coefficients: a sorted
+// list of terms, each a coefficient times a sorted list of atoms. Atoms are symbols and what polynomials
+// cannot say (quotients, remainders, minima, maxima, powers); each rule that simplifies one is exact for all
+// integers for which the expression is defined, or for all values the symbols' ranges allow. Every size is
+// bounded: what would grow beyond becomes unknown, which is always a correct answer.
 #include "ir/dim.h"
 
 #include <algorithm>
@@ -158,7 +158,8 @@ struct DimContext::Impl {
 MaybePoly DimContext::Impl::floordiv_number(Poly p, int64_t k, int steps) {
   Poly whole, rest;
   for (const Term& t : p) {
-    // The constant's remainder lies in [0, k); the other coefficients keep their sign, which keeps bounds tight.
+    // The constant's remainder lies in [0, k); the other coefficients keep their sign, which keeps bounds
+    // tight.
     const int64_t q = t.factors.empty() ? floor_div(t.coefficient, k) : t.coefficient / k;
     if (q != 0) whole.push_back({q, t.factors});
     if (const int64_t r = t.coefficient - q * k; r != 0) rest.push_back({r, t.factors});
@@ -244,7 +245,8 @@ MaybePoly DimContext::Impl::floordiv(Poly p, Poly q, int steps) {
 }
 
 // p % k for a positive number k.
-//   (k*a + r) % k = r % k;   c*(a % m) may be replaced by c*a if k divides c*m;   (g*a + r) % (g*k) = g*(a % k) + r for 0 <= r < g
+//   (k*a + r) % k = r % k;   c*(a % m) may be replaced by c*a if k divides c*m;   (g*a + r) % (g*k) = g*(a %
+//   k) + r for 0 <= r < g
 MaybePoly DimContext::Impl::mod_number(Poly p, int64_t k) {
   for (int round = 0; round < 8; ++round) {
     Poly reduced;
@@ -332,17 +334,20 @@ MaybePoly DimContext::Impl::mod(Poly p, Poly q, int steps) {
   return inner ? times(outer, *inner) : std::nullopt;
 }
 
-// min and max: flattened, duplicates and everything that another argument bounds for all symbol values dropped.
+// min and max: flattened, duplicates and everything that another argument bounds for all symbol values
+// dropped.
 MaybePoly DimContext::Impl::extreme(DimOp op, const Poly& a, const Poly& b) {
   const bool is_min = op == DimOp::Min;
   std::vector<Poly> args;
   for (const Poly* p : {&a, &b}) {
-    const bool nested = p->size() == 1 && (*p)[0].coefficient == 1 && (*p)[0].factors.size() == 1 && (*p)[0].factors[0]->op == op;
+    const bool nested = p->size() == 1 && (*p)[0].coefficient == 1 && (*p)[0].factors.size() == 1 &&
+                        (*p)[0].factors[0]->op == op;
     if (!nested) {
       args.push_back(*p);
       continue;
     }
-    for (const DimExpr* e : (*p)[0].factors[0]->args) args.push_back(e->op == DimOp::Constant ? constant_poly(e->value) : read(e));
+    for (const DimExpr* e : (*p)[0].factors[0]->args)
+      args.push_back(e->op == DimOp::Constant ? constant_poly(e->value) : read(e));
   }
   if (args.size() > kMaxTerms) return std::nullopt;
   std::vector<Poly> kept;

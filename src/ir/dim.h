@@ -1,8 +1,8 @@
 // Symbolic dimensions. A Dim is a number, unknown, or an expression over symbols. Expressions are
-// hash-consed and canonical, so equality is identity: a polynomial is a sorted sum of products with like terms
-// collected, over atoms that are symbols or quotients, remainders, minima, maxima and powers simplified as far as
-// exact integer arithmetic and the ranges of symbols allow. The order of parts depends on their structure and names
-// only, never on history, so that the text form reads back to the same expression.
+// hash-consed and canonical, so equality is identity: a polynomial is a sorted sum of products with like
+// terms collected, over atoms that are symbols or quotients, remainders, minima, maxima and powers simplified
+// as far as exact integer arithmetic and the ranges of symbols allow. The order of parts depends on their
+// structure and names only, never on history, so that the text form reads back to the same expression.
 #pragma once
 
 #include <concepts>
@@ -26,18 +26,24 @@ class DimContext;
 enum class DimOp : uint8_t {
   Symbol,
   Constant,  // only inside expressions
-  Add, Mul,  // n-ary, sorted; Mul: an optional Constant first, then factors (a square has its factor twice)
-  FloorDiv, CeilDiv, Mod, Min, Max, Pow,  // Min, Max: n-ary, sorted. CeilDiv is never built: see DimContext::ceildiv
+  Add,
+  Mul,  // n-ary, sorted; Mul: an optional Constant first, then factors (a square has its factor twice)
+  FloorDiv,
+  CeilDiv,
+  Mod,
+  Min,
+  Max,
+  Pow,  // Min, Max: n-ary, sorted. CeilDiv is never built: see DimContext::ceildiv
 };
 
 struct DimExpr {
   DimOp op;
-  int64_t value = 0;         // Constant
-  std::string_view symbol;   // Symbol
+  int64_t value = 0;        // Constant
+  std::string_view symbol;  // Symbol
   List<const DimExpr*> args;
-  uint32_t id = 0;           // order of creation
-  uint32_t size = 1;         // nodes when written out as a tree; bounded, so that walking one is cheap
-  uint32_t depth = 1;        // bounded likewise
+  uint32_t id = 0;     // order of creation
+  uint32_t size = 1;   // nodes when written out as a tree; bounded, so that walking one is cheap
+  uint32_t depth = 1;  // bounded likewise
 };
 
 inline constexpr int64_t kDimUnbounded = std::numeric_limits<int64_t>::max();
@@ -83,15 +89,17 @@ class DimContext {
   DimContext(const DimContext&) = delete;
   DimContext& operator=(const DimContext&) = delete;
 
-  // Finds a symbol, or declares it (0 and up). With a range it declares; ranges of a second declaration narrow the first.
+  // Finds a symbol, or declares it (0 and up). With a range it declares; ranges of a second declaration
+  // narrow the first.
   Dim symbol(std::string_view name);
   Dim symbol(std::string_view name, const SymbolInfo& info);
   const SymbolInfo* info(std::string_view symbol) const;
   SymbolInfo* info(std::string_view symbol);
   std::vector<std::string_view> symbols() const;  // in order of declaration
 
-  // Unknown in, unknown out. Division by zero gives unknown, and so does what overflows 64 bits or would grow beyond
-  // the bounds on depth and size. floordiv and mod round towards minus infinity, as Python's // and % do.
+  // Unknown in, unknown out. Division by zero gives unknown, and so does what overflows 64 bits or would grow
+  // beyond the bounds on depth and size. floordiv and mod round towards minus infinity, as Python's // and %
+  // do.
   Dim add(Dim a, Dim b);
   Dim sub(Dim a, Dim b);
   Dim mul(Dim a, Dim b);

@@ -36,7 +36,8 @@ int64_t sum(int64_t a, int64_t b, int64_t if_both_ends) {
 int64_t times(int64_t a, int64_t b) {
   if (a == 0 || b == 0) return 0;
   int64_t r = 0;
-  if (infinite(a) || infinite(b) || __builtin_mul_overflow(a, b, &r)) return (a < 0) == (b < 0) ? kHigh : kLow;
+  if (infinite(a) || infinite(b) || __builtin_mul_overflow(a, b, &r))
+    return (a < 0) == (b < 0) ? kHigh : kLow;
   return r;
 }
 
@@ -81,7 +82,8 @@ Interval power(Interval a, Interval b) {
     return checked_pow(base, exponent).value_or(kHigh);
   };
   // 0 ^ 0 is 1, so a base that may be 0 has its least value at the largest exponent.
-  return {a.lo == 0 ? (b.hi == 0 ? 1 : 0) : at(a.lo, b.lo), std::max(at(a.hi, b.hi), b.lo == 0 ? int64_t{1} : int64_t{0})};
+  return {a.lo == 0 ? (b.hi == 0 ? 1 : 0) : at(a.lo, b.lo),
+          std::max(at(a.hi, b.hi), b.lo == 0 ? int64_t{1} : int64_t{0})};
 }
 
 std::optional<int64_t> value_of(const DimExpr* e, const DimBinding& binding) {

@@ -1,5 +1,5 @@
-// Interval arithmetic over symbolic dimensions. The ends of the 64-bit range stand for infinity; a product or sum that
-// overflows is infinite, so that a bound is never wrong, only wide.
+// Interval arithmetic over symbolic dimensions. The ends of the 64-bit range stand for infinity; a product or
+// sum that overflows is infinite, so that a bound is never wrong, only wide.
 #pragma once
 
 #include <cstdint>

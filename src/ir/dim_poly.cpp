@@ -1,5 +1,5 @@
-// Polynomials: plain lists of terms, sorted. Dimensions have a handful of terms, so nothing here is clever; every size is
-// bounded by the callers' constants in the header.
+// Polynomials: plain lists of terms, sorted. Dimensions have a handful of terms, so nothing here is clever;
+// every size is bounded by the callers' constants in the header.
 #include "ir/dim_poly.h"
 
 #include <algorithm>
@@ -43,7 +43,8 @@ int compare(const DimExpr* a, const DimExpr* b) {
   return a->args.size() < b->args.size() ? -1 : 1;
 }
 
-// Higher degree first, then by factors (the graded lexicographic order, which products keep); the constant is last.
+// Higher degree first, then by factors (the graded lexicographic order, which products keep); the constant is
+// last.
 int compare_monomials(const Monomial& a, const Monomial& b) {
   if (a.size() != b.size()) return a.size() > b.size() ? -1 : 1;
   for (size_t i = 0; i < a.size(); ++i)
@@ -65,7 +66,9 @@ bool before(const DimExpr* a, const DimExpr* b) { return compare(a, b) < 0; }
 
 bool is_constant(const Poly& p) { return p.empty() || (p.size() == 1 && p[0].factors.empty()); }
 int64_t constant_of(const Poly& p) { return p.empty() ? 0 : p[0].coefficient; }
-int64_t constant_term(const Poly& p) { return !p.empty() && p.back().factors.empty() ? p.back().coefficient : 0; }
+int64_t constant_term(const Poly& p) {
+  return !p.empty() && p.back().factors.empty() ? p.back().coefficient : 0;
+}
 Poly constant_poly(int64_t value) { return value == 0 ? Poly() : Poly{{value, {}}}; }
 
 MaybePoly normalized(Poly terms) {
@@ -74,7 +77,8 @@ MaybePoly normalized(Poly terms) {
   Poly out;
   for (Term& t : terms) {
     if (!out.empty() && compare_monomials(out.back().factors, t.factors) == 0) {
-      if (__builtin_add_overflow(out.back().coefficient, t.coefficient, &out.back().coefficient)) return std::nullopt;
+      if (__builtin_add_overflow(out.back().coefficient, t.coefficient, &out.back().coefficient))
+        return std::nullopt;
     } else {
       if (!out.empty() && out.back().coefficient == 0) out.pop_back();
       out.push_back(std::move(t));

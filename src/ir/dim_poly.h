@@ -1,5 +1,5 @@
-// Polynomials with integer coefficients over atoms: the arithmetic below symbolic dimensions. Nothing where a coefficient
-// overflows or a bound on size is passed.
+// Polynomials with integer coefficients over atoms: the arithmetic below symbolic dimensions. Nothing where a
+// coefficient overflows or a bound on size is passed.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,8 @@ struct Term {
   int64_t coefficient = 0;
   Monomial factors;
 };
-using Poly = std::vector<Term>;  // sorted, no zero coefficients; empty: zero. Higher degree first, the constant last
+using Poly =
+    std::vector<Term>;  // sorted, no zero coefficients; empty: zero. Higher degree first, the constant last
 using MaybePoly = std::optional<Poly>;
 
 bool is_constant(const Poly& p);
@@ -47,7 +48,8 @@ MaybePoly exact_quotient(Poly p, const Poly& q);
 // a / b if b's factors are all in a.
 std::optional<Monomial> quotient(const Monomial& a, const Monomial& b);
 Monomial common_factors(const Monomial& a, const Monomial& b);
-// The greatest common divisor of g and the coefficients (of terms that are not constant, unless `with_constant`).
+// The greatest common divisor of g and the coefficients (of terms that are not constant, unless
+// `with_constant`).
 uint64_t gcd_of(const Poly& p, uint64_t g, bool with_constant);
 // Every term divided by a number (rounded towards 0) and by factors that all terms have.
 Poly divided(const Poly& p, int64_t coefficient, const Monomial& factors);

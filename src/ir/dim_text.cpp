@@ -38,7 +38,8 @@ std::string magnitude_text(int64_t v) {
   return v < 0 ? text.substr(1) : text;
 }
 
-// A term without its sign; quotients among its factors have parentheses, so a sign in front binds to the whole.
+// A term without its sign; quotients among its factors have parentheses, so a sign in front binds to the
+// whole.
 std::string term_text(const DimExpr* e) {
   if (e->op == DimOp::Constant) return magnitude_text(e->value);
   if (e->op != DimOp::Mul) return text_of(e, kProduct);
@@ -60,7 +61,8 @@ std::string sum_text(const DimExpr* e) {
   for (size_t n = 0; n < e->args.size(); ++n) {
     const size_t i = n == 0 ? first : n <= first ? n - 1 : n;
     const int64_t c = coefficient_of(e->args[i]);
-    if (n > 0 && (c >= 0 || c == INT64_MIN)) out += '+';  // the magnitude of INT64_MIN is no number of its own
+    if (n > 0 && (c >= 0 || c == INT64_MIN))
+      out += '+';  // the magnitude of INT64_MIN is no number of its own
     if (c < 0) out += '-';
     out += term_text(e->args[i]);
   }
@@ -164,12 +166,14 @@ class DimReader {
       cursor_.skip_raw(1);
     }
     int64_t value = 0;
-    if (!read_number(digits, &value)) return cursor_.error_at(place, "'" + digits + "' does not fit in 64 bits");
+    if (!read_number(digits, &value))
+      return cursor_.error_at(place, "'" + digits + "' does not fit in 64 bits");
     return Dim(value);
   }
 
   Result<Dim> primary() {
-    if (++depth_ > kMaxNesting) return cursor_.error("expression nested deeper than " + std::to_string(kMaxNesting));
+    if (++depth_ > kMaxNesting)
+      return cursor_.error("expression nested deeper than " + std::to_string(kMaxNesting));
     Result<Dim> result = primary_inner();
     --depth_;
     return result;
@@ -203,8 +207,9 @@ class DimReader {
     if (declared_only_ && dims_.info(name) == nullptr) {
       const std::vector<std::string_view> known = dims_.symbols();
       const std::string hint = suggestion(name, known);
-      return cursor_.error_at(place, "symbol '" + printable(name) + "' is not declared" +
-                                         (hint.empty() ? " (as in `sym " + symbol_text(name) + " in 1..64`)" : hint));
+      return cursor_.error_at(
+          place, "symbol '" + printable(name) + "' is not declared" +
+                     (hint.empty() ? " (as in `sym " + symbol_text(name) + " in 1..64`)" : hint));
     }
     return dims_.symbol(name);
   }
@@ -212,11 +217,13 @@ class DimReader {
   Result<Dim> call(std::string_view name, const TextCursor::Place& place) {
     static constexpr std::string_view kFunctions[] = {"min", "max", "ceildiv", "pow"};
     using Function = Dim (DimContext::*)(Dim, Dim);
-    static constexpr Function kApply[] = {&DimContext::min, &DimContext::max, &DimContext::ceildiv, &DimContext::pow};
+    static constexpr Function kApply[] = {&DimContext::min, &DimContext::max, &DimContext::ceildiv,
+                                          &DimContext::pow};
     size_t which = 0;
     while (which < 4 && kFunctions[which] != name) ++which;
     if (which == 4) {
-      return cursor_.error_at(place, "unknown function '" + std::string(name) + "' of a dimension; known: min, max, ceildiv, pow");
+      return cursor_.error_at(place, "unknown function '" + std::string(name) +
+                                         "' of a dimension; known: min, max, ceildiv, pow");
     }
     ZP_CHECK(cursor_.expect("("));
     ++parentheses_;
@@ -228,8 +235,8 @@ class DimReader {
     ZP_CHECK(cursor_.expect(")"));
     --parentheses_;
     if (args.size() < 2 || (which >= 2 && args.size() > 2)) {
-      return cursor_.error_at(place, std::string(name) + " takes " + (which < 2 ? "2 or more" : "2") + " arguments, found " +
-                                         std::to_string(args.size()));
+      return cursor_.error_at(place, std::string(name) + " takes " + (which < 2 ? "2 or more" : "2") +
+                                         " arguments, found " + std::to_string(args.size()));
     }
     if (which == 2 && args[1] == Dim(0)) return cursor_.error_at(place, "division by zero");
     Dim value = args[0];

@@ -1,5 +1,5 @@
-// Reads a dimension at a text cursor; the grammar is that of DimContext::parse. Outside parentheses it ends with the
-// line, so that a `%` at the start of the next line is a name and no remainder.
+// Reads a dimension at a text cursor; the grammar is that of DimContext::parse. Outside parentheses it ends
+// with the line, so that a `%` at the start of the next line is a name and no remainder.
 #pragma once
 
 #include "ir/dim.h"

@@ -13,11 +13,13 @@ struct Facts {
 };
 
 constexpr Facts kFacts[kDTypeCount] = {
-    {"unknown", 8, '?'}, {"bool", 8, 'b'},   {"i2", 2, 's'},   {"u2", 2, 'u'},      {"i4", 4, 's'},     {"u4", 4, 'u'},
-    {"i8", 8, 's'},      {"u8", 8, 'u'},     {"i16", 16, 's'}, {"u16", 16, 'u'},    {"i32", 32, 's'},   {"u32", 32, 'u'},
-    {"i64", 64, 's'},    {"u64", 64, 'u'},   {"f8e4m3", 8, 'f'}, {"f8e5m2", 8, 'f'}, {"f8e4m3fnuz", 8, 'f'},
-    {"f8e5m2fnuz", 8, 'f'}, {"f8e8m0", 8, 'f'}, {"f16", 16, 'f'}, {"bf16", 16, 'f'}, {"f32", 32, 'f'},  {"f64", 64, 'f'},
-    {"c32", 32, 'c'},    {"c64", 64, 'c'},   {"c128", 128, 'c'},
+    {"unknown", 8, '?'},    {"bool", 8, 'b'},       {"i2", 2, 's'},     {"u2", 2, 'u'},
+    {"i4", 4, 's'},         {"u4", 4, 'u'},         {"i8", 8, 's'},     {"u8", 8, 'u'},
+    {"i16", 16, 's'},       {"u16", 16, 'u'},       {"i32", 32, 's'},   {"u32", 32, 'u'},
+    {"i64", 64, 's'},       {"u64", 64, 'u'},       {"f8e4m3", 8, 'f'}, {"f8e5m2", 8, 'f'},
+    {"f8e4m3fnuz", 8, 'f'}, {"f8e5m2fnuz", 8, 'f'}, {"f8e8m0", 8, 'f'}, {"f16", 16, 'f'},
+    {"bf16", 16, 'f'},      {"f32", 32, 'f'},       {"f64", 64, 'f'},   {"c32", 32, 'c'},
+    {"c64", 64, 'c'},       {"c128", 128, 'c'},
 };
 
 const Facts& facts(DType dtype) { return kFacts[static_cast<int>(dtype)]; }
@@ -45,12 +47,15 @@ int64_t storage_bytes(DType dtype, int64_t count) {
 
 bool is_float(DType dtype) { return facts(dtype).kind == 'f'; }
 bool is_integer(DType dtype) { return facts(dtype).kind == 's' || facts(dtype).kind == 'u'; }
-bool is_signed(DType dtype) { return facts(dtype).kind == 's' || facts(dtype).kind == 'f' || facts(dtype).kind == 'c'; }
+bool is_signed(DType dtype) {
+  return facts(dtype).kind == 's' || facts(dtype).kind == 'f' || facts(dtype).kind == 'c';
+}
 bool is_complex(DType dtype) { return facts(dtype).kind == 'c'; }
 
 int64_t int_min(DType dtype) {
   if (facts(dtype).kind != 's') return 0;
-  return facts(dtype).bits == 64 ? std::numeric_limits<int64_t>::min() : -(int64_t{1} << (facts(dtype).bits - 1));
+  return facts(dtype).bits == 64 ? std::numeric_limits<int64_t>::min()
+                                 : -(int64_t{1} << (facts(dtype).bits - 1));
 }
 
 int64_t int_max(DType dtype) {

@@ -146,7 +146,8 @@ Status check_extents(const Node& node) {
   for (size_t i = 0; i < node.result_count(); ++i) {
     for (const Dim& d : node.result(i)->type().shape) {
       if (d.is_known() && d.value() < 0) {
-        return Error(std::string(node.op().name) + ".extent", "result " + std::to_string(i) + " would have the extent " + d.str());
+        return Error(std::string(node.op().name) + ".extent",
+                     "result " + std::to_string(i) + " would have the extent " + d.str());
       }
     }
   }
@@ -279,14 +280,19 @@ Node* Graph::create(const NodeSpec& spec, Node* before) {
   n->result_count_ = static_cast<uint32_t>(spec.results);
   n->results_ = arena.make_array<Value>(spec.results);
   const std::string_view wish = spec.name.empty() ? spec.op->name : spec.name;
-  static const Type unknown = [] { Type t; t.kind = TypeKind::None; return t; }();
+  static const Type unknown = [] {
+    Type t;
+    t.kind = TypeKind::None;
+    return t;
+  }();
   for (uint32_t i = 0; i < n->result_count_; ++i) {
     Value& v = n->results_[i];
     v.def_ = n;
     v.graph_ = this;
     v.index_ = i;
     v.type_ = &unknown;
-    v.name_ = i == 0 ? unique_name(wish) : unique_name(std::string(n->results_[0].name_) + "." + std::to_string(i));
+    v.name_ =
+        i == 0 ? unique_name(wish) : unique_name(std::string(n->results_[0].name_) + "." + std::to_string(i));
     values_.emplace(v.name_, &v);
   }
   n->name_ = n->result_count_ > 0 ? n->results_[0].name_ : context_.text(wish);
@@ -363,8 +369,10 @@ Status infer_const(Context& context, Node& node) {
   const Constant& c = *node.constant();
   const Type& now = node.result()->type();
   const bool same_shape = now.is_tensor() && now.ranked && now.shape.size() == c.shape.size() &&
-                          std::equal(c.shape.begin(), c.shape.end(), now.shape.begin(), [](int64_t a, Dim b) { return Dim(a) == b; });
-  if (same_shape && now.dtype == c.dtype) return {};  // the value may be quantized: the constant holds its storage
+                          std::equal(c.shape.begin(), c.shape.end(), now.shape.begin(),
+                                     [](int64_t a, Dim b) { return Dim(a) == b; });
+  if (same_shape && now.dtype == c.dtype)
+    return {};  // the value may be quantized: the constant holds its storage
   node.result()->set_type(context.tensor(c.dtype, std::span<const int64_t>(c.shape)));
   return {};
 }
@@ -374,12 +382,22 @@ constexpr std::string_view kOneResult[] = {"result"};
 constexpr std::string_view kResults[] = {"results"};
 }  // namespace
 
-constinit const OpDef kConstOp = {.name = "const", .doc = "A constant; its value may be typed as quantized.", .results = kOneResult,
-                                  .trait = Trait::Structural, .infer = infer_const};
-constinit const OpDef kReturnOp = {.name = "return", .doc = "The results of a graph.", .operands = kReturnOperands, .trait = Trait::Structural,
+constinit const OpDef kConstOp = {.name = "const",
+                                  .doc = "A constant; its value may be typed as quantized.",
+                                  .results = kOneResult,
+                                  .trait = Trait::Structural,
+                                  .infer = infer_const};
+constinit const OpDef kReturnOp = {.name = "return",
+                                   .doc = "The results of a graph.",
+                                   .operands = kReturnOperands,
+                                   .trait = Trait::Structural,
                                    .flags = kEffect};
-constinit const OpDef kOpaqueOp = {.name = "opaque", .doc = "An operator that only its own format knows; kept as it is.",
-                                   .operands = kOpaqueOperands, .results = kResults, .attrs = &attrs_of<OpaqueAttrs>,
-                                   .trait = Trait::Structural, .flags = kVariadicResults};
+constinit const OpDef kOpaqueOp = {.name = "opaque",
+                                   .doc = "An operator that only its own format knows; kept as it is.",
+                                   .operands = kOpaqueOperands,
+                                   .results = kResults,
+                                   .attrs = &attrs_of<OpaqueAttrs>,
+                                   .trait = Trait::Structural,
+                                   .flags = kVariadicResults};
 
 }  // namespace zp

@@ -28,10 +28,10 @@ class Value;
 
 // Where a node came from, for messages and reports. Arena memory.
 struct Origin {
-  std::string_view name;    // name in the source model
-  std::string_view target;  // operator in the source's own words, e.g. aten.conv2d.default
-  std::string_view module;  // module path, e.g. features.0
-  uint32_t line = 0, column = 0;  // text sources
+  std::string_view name;              // name in the source model
+  std::string_view target;            // operator in the source's own words, e.g. aten.conv2d.default
+  std::string_view module;            // module path, e.g. features.0
+  uint32_t line = 0, column = 0;      // text sources
   const void* format_data = nullptr;  // what the source format wants back on export (metadata)
 };
 
@@ -61,7 +61,7 @@ class Value {
   std::string_view name() const { return name_; }
   const Type& type() const { return *type_; }
   const Type* type_ptr() const { return type_; }
-  Node* def() const { return def_; }         // null: an input of `graph()`
+  Node* def() const { return def_; }  // null: an input of `graph()`
   Graph* graph() const { return graph_; }
   uint32_t index() const { return index_; }  // result number, or input number
 
@@ -83,15 +83,27 @@ class Value {
     explicit UseIterator(Use* at) : at_(at) {}
     Use& operator*() const { return *at_; }
     Use* operator->() const { return at_; }
-    UseIterator& operator++() { at_ = at_->next(); return *this; }
-    UseIterator operator++(int) { auto old = *this; ++*this; return old; }
+    UseIterator& operator++() {
+      at_ = at_->next();
+      return *this;
+    }
+    UseIterator operator++(int) {
+      auto old = *this;
+      ++*this;
+      return old;
+    }
     friend bool operator==(const UseIterator&, const UseIterator&) = default;
+
    private:
     Use* at_ = nullptr;
   };
-  struct UseRange { Use* first; UseIterator begin() const { return UseIterator(first); } UseIterator end() const { return {}; } };
+  struct UseRange {
+    Use* first;
+    UseIterator begin() const { return UseIterator(first); }
+    UseIterator end() const { return {}; }
+  };
   UseRange uses() const { return {first_use_}; }  // order is unspecified; do not mutate while walking
-  std::vector<Use*> use_list() const;             // a copy that survives mutation, in program order of linking
+  std::vector<Use*> use_list() const;  // a copy that survives mutation, in program order of linking
 
   void set_type(const Type* type);
   void set_name(std::string_view name);  // made unique in the graph
@@ -129,8 +141,15 @@ class Node {
   bool has_uses() const;
 
   // The attribute struct; T must be the op's own.
-  template <typename T> const T& attrs() const { return *static_cast<const T*>(attrs_); }
-  template <typename T> T& mutable_attrs() { touch(); return *static_cast<T*>(attrs_); }
+  template <typename T>
+  const T& attrs() const {
+    return *static_cast<const T*>(attrs_);
+  }
+  template <typename T>
+  T& mutable_attrs() {
+    touch();
+    return *static_cast<T*>(attrs_);
+  }
   const void* attrs_data() const { return attrs_; }
   void* attrs_data() { return attrs_; }
 
@@ -160,7 +179,7 @@ class Node {
   // Recomputes result types by the op's inference.
   Status infer();
   Error error(std::string id, std::string text) const;  // an error that names this node
-  uint32_t scratch = 0;  // free for the running pass; meaningless outside one
+  uint32_t scratch = 0;                                 // free for the running pass; meaningless outside one
 
  private:
   friend class Graph;
@@ -194,16 +213,16 @@ class Context {
   Arena& arena() { return arena_; }
   DimContext& dims() { return dims_; }
 
-  const Type* type(const Type& type);                             // interned
+  const Type* type(const Type& type);  // interned
   const Type* tensor(DType dtype, std::span<const Dim> shape);
   const Type* tensor(DType dtype, std::span<const int64_t> shape);
   const Type* unranked(DType dtype);
   const Type* quantized(const QuantType& quant, std::span<const Dim> shape);
   const Type* with_shape(const Type& like, std::span<const Dim> shape);  // same element
-  const Type* with_element(const Type& like, DType dtype);                // same shape, plain element
-  const Type* with_quant(const Type& like, const QuantType& quant);       // same shape, storage of `quant`
+  const Type* with_element(const Type& like, DType dtype);               // same shape, plain element
+  const Type* with_quant(const Type& like, const QuantType& quant);      // same shape, storage of `quant`
   const Type* scalar(TypeKind kind, Dim value = {});
-  const QuantType* quant(const QuantType& quant);                 // interned
+  const QuantType* quant(const QuantType& quant);  // interned
 
   List<int64_t> ints(std::span<const int64_t> values) { return arena_.copy(values); }
   List<int64_t> ints(std::initializer_list<int64_t> values) { return arena_.copy(values); }
@@ -215,17 +234,19 @@ class Context {
   const Constant* find_constant(std::string_view name) const;
   std::span<Constant* const> constants() const { return constants_; }  // in order of creation
   // Makes a dense constant from bytes (packed if the dtype is below 8 bits).
-  const Constant* make_constant(std::string_view name, DType dtype, std::span<const int64_t> shape, Blob bytes,
-                                ConstantKind kind = ConstantKind::Tensor);
+  const Constant* make_constant(std::string_view name, DType dtype, std::span<const int64_t> shape,
+                                Blob bytes, ConstantKind kind = ConstantKind::Tensor);
   template <typename T>
-  const Constant* make_constant(std::string_view name, DType dtype, std::span<const int64_t> shape, const std::vector<T>& values,
-                                ConstantKind kind = ConstantKind::Tensor) {
+  const Constant* make_constant(std::string_view name, DType dtype, std::span<const int64_t> shape,
+                                const std::vector<T>& values, ConstantKind kind = ConstantKind::Tensor) {
     return make_constant(name, dtype, shape, Blob::copy_of(std::as_bytes(std::span<const T>(values))), kind);
   }
-  // The elements in dense C order: the storage itself, or a copy made once if it is strided. An error if stripped.
+  // The elements in dense C order: the storage itself, or a copy made once if it is strided. An error if
+  // stripped.
   Result<Blob> dense_bytes(const Constant& constant);
 
-  // Types whose quantization parameters were read and found valid: types and constants never change, so once is enough.
+  // Types whose quantization parameters were read and found valid: types and constants never change, so once
+  // is enough.
   bool quant_checked(const Type* type) const { return quant_checked_.contains(type); }
   void set_quant_checked(const Type* type) { quant_checked_.insert(type); }
 
@@ -261,9 +282,17 @@ class NodeRange {
     Iterator() = default;
     explicit Iterator(Node* at) { set(at); }
     Node* operator*() const { return at_; }
-    Iterator& operator++() { set(next_); return *this; }
-    Iterator operator++(int) { auto old = *this; ++*this; return old; }
+    Iterator& operator++() {
+      set(next_);
+      return *this;
+    }
+    Iterator operator++(int) {
+      auto old = *this;
+      ++*this;
+      return old;
+    }
     friend bool operator==(const Iterator& a, const Iterator& b) { return a.at_ == b.at_; }
+
    private:
     // The last node of a graph is its return node: the end.
     void set(Node* at) {
@@ -276,6 +305,7 @@ class NodeRange {
   explicit NodeRange(Node* first) : first_(first) {}
   Iterator begin() const { return Iterator(first_); }
   Iterator end() const { return {}; }
+
  private:
   Node* first_;
 };
@@ -283,8 +313,8 @@ class NodeRange {
 struct NodeSpec {
   const OpDef* op = nullptr;
   std::span<Value* const> operands;
-  const void* attrs = nullptr;    // copied; null: defaults
-  std::string_view name;          // made unique; empty: derived from the op
+  const void* attrs = nullptr;  // copied; null: defaults
+  std::string_view name;        // made unique; empty: derived from the op
   size_t results = 1;
   List<const Origin*> origins;
   const Constant* constant = nullptr;

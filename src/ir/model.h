@@ -40,9 +40,9 @@ struct Model {
   std::string producer;             // e.g. torch 2.13.0
   std::string path;
   uint64_t file_bytes = 0;
-  uint64_t source_nodes = 0;                   // nodes in the file, before import normalised anything
-  std::map<std::string, int64_t> source_ops;   // canonical names
-  std::vector<Diagnostic> warnings;            // of the import
+  uint64_t source_nodes = 0;                  // nodes in the file, before import normalised anything
+  std::map<std::string, int64_t> source_ops;  // canonical names
+  std::vector<Diagnostic> warnings;           // of the import
   std::shared_ptr<const FormatSource> source;
 
   Model() : graph(std::make_unique<Graph>(*context, nullptr)) {}

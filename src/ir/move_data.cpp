@@ -81,9 +81,11 @@ void copy_line(const std::byte* from, int64_t from_step, std::byte* to, int64_t 
   }
 }
 
-// A rows x columns block: from runs along rows, to along columns. Small enough for both sides to stay in the cache.
+// A rows x columns block: from runs along rows, to along columns. Small enough for both sides to stay in the
+// cache.
 template <typename T>
-void transpose_block(const std::byte* from, int64_t column_step, std::byte* to, int64_t row_step, int64_t rows, int64_t columns) {
+void transpose_block(const std::byte* from, int64_t column_step, std::byte* to, int64_t row_step,
+                     int64_t rows, int64_t columns) {
   T v;
   constexpr int64_t kWidth = sizeof(T);
   for (int64_t r = 0; r < rows; ++r) {
@@ -96,7 +98,8 @@ void transpose_block(const std::byte* from, int64_t column_step, std::byte* to, 
   }
 }
 
-// Copies where the last dim of the result is not the fast one of the source, but dim `fast` is (source stride = width).
+// Copies where the last dim of the result is not the fast one of the source, but dim `fast` is (source stride
+// = width).
 template <typename T>
 void copy_transposed(const std::byte* from, std::byte* to, std::vector<CopyDim> dims, size_t fast) {
   const CopyDim columns = dims.back(), rows = dims[fast];
@@ -107,21 +110,22 @@ void copy_transposed(const std::byte* from, std::byte* to, std::vector<CopyDim> 
   constexpr int64_t kBlock = sizeof(T) == 1 ? 64 : sizeof(T) == 2 ? 32 : 16;
   const int64_t bands = (rows.extent + kBlock - 1) / kBlock;
   const int64_t band_bytes = kBlock * columns.extent * static_cast<int64_t>(sizeof(T));
-  parallel_for(outer * bands, std::max<int64_t>(1, (int64_t{1} << 18) / std::max<int64_t>(1, band_bytes)), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end;) {
-      const Odometer place(dims, i / bands);
-      const int64_t last = std::min(end, (i / bands + 1) * bands);
-      for (; i < last; ++i) {
-        const int64_t row = i % bands * kBlock;
-        const int64_t height = std::min(kBlock, rows.extent - row);
-        for (int64_t column = 0; column < columns.extent; column += kBlock) {
-          transpose_block<T>(from + place.from + row * rows.from + column * columns.from, columns.from,
-                             to + place.to + row * rows.to + column * columns.to, rows.to, height,
-                             std::min(kBlock, columns.extent - column));
-        }
-      }
-    }
-  });
+  parallel_for(outer * bands, std::max<int64_t>(1, (int64_t{1} << 18) / std::max<int64_t>(1, band_bytes)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t i = begin; i < end;) {
+                   const Odometer place(dims, i / bands);
+                   const int64_t last = std::min(end, (i / bands + 1) * bands);
+                   for (; i < last; ++i) {
+                     const int64_t row = i % bands * kBlock;
+                     const int64_t height = std::min(kBlock, rows.extent - row);
+                     for (int64_t column = 0; column < columns.extent; column += kBlock) {
+                       transpose_block<T>(from + place.from + row * rows.from + column * columns.from,
+                                          columns.from, to + place.to + row * rows.to + column * columns.to,
+                                          rows.to, height, std::min(kBlock, columns.extent - column));
+                     }
+                   }
+                 }
+               });
 }
 
 // Copies line by line along the last dim.
@@ -134,21 +138,21 @@ void copy_lines(const std::byte* from, std::byte* to, std::span<const CopyDim> d
   for (const CopyDim& d : outer) lines *= d.extent;
   const bool run = line.from == kWidth && line.to == kWidth;
   if (run && lines == 1) {  // one run of bytes: cut it for the threads
-    parallel_for(line.extent * kWidth, int64_t{1} << 22, [&](int64_t begin, int64_t end) {
-      std::memcpy(to + begin, from + begin, at(end - begin));
-    });
+    parallel_for(line.extent * kWidth, int64_t{1} << 22,
+                 [&](int64_t begin, int64_t end) { std::memcpy(to + begin, from + begin, at(end - begin)); });
     return;
   }
-  parallel_for(lines, std::max<int64_t>(1, (int64_t{1} << 18) / (line.extent * kWidth)), [&](int64_t begin, int64_t end) {
-    Odometer place(outer, begin);
-    for (int64_t i = begin; i < end; ++i, place.next()) {
-      if (run && line.extent * kWidth >= 32) {
-        std::memcpy(to + place.to, from + place.from, at(line.extent * kWidth));
-      } else {
-        copy_line<T>(from + place.from, line.from, to + place.to, line.to, line.extent);
-      }
-    }
-  });
+  parallel_for(lines, std::max<int64_t>(1, (int64_t{1} << 18) / (line.extent * kWidth)),
+               [&](int64_t begin, int64_t end) {
+                 Odometer place(outer, begin);
+                 for (int64_t i = begin; i < end; ++i, place.next()) {
+                   if (run && line.extent * kWidth >= 32) {
+                     std::memcpy(to + place.to, from + place.from, at(line.extent * kWidth));
+                   } else {
+                     copy_line<T>(from + place.from, line.from, to + place.to, line.to, line.extent);
+                   }
+                 }
+               });
 }
 
 template <typename T>
@@ -156,7 +160,8 @@ void copy_typed(const std::byte* from, std::byte* to, const std::vector<CopyDim>
   constexpr int64_t kWidth = sizeof(T);
   if (dims.size() > 1 && dims.back().from != kWidth && dims.back().to == kWidth) {
     for (size_t d = 0; d + 1 < dims.size(); ++d) {
-      if (dims[d].from == kWidth && dims[d].extent >= 4 && dims.back().extent >= 4) return copy_transposed<T>(from, to, dims, d);
+      if (dims[d].from == kWidth && dims[d].extent >= 4 && dims.back().extent >= 4)
+        return copy_transposed<T>(from, to, dims, d);
     }
   }
   copy_lines<T>(from, to, dims);
@@ -241,8 +246,9 @@ Result<StridedView> densify(StridedView view) {
   return out;
 }
 
-// Strides of `view` under another shape of equal count; false if only a copy can have it. Both shapes are walked from the
-// end; a chunk is a run of source dims that one stride walks through, and must hold whole dims of the new shape.
+// Strides of `view` under another shape of equal count; false if only a copy can have it. Both shapes are
+// walked from the end; a chunk is a run of source dims that one stride walks through, and must hold whole
+// dims of the new shape.
 bool restride(const StridedView& view, const IntShape& shape, std::vector<int64_t>* strides) {
   *strides = dense_strides(shape);
   if (view.elements() == 0 || view.shape.empty()) return true;
@@ -262,11 +268,13 @@ bool restride(const StridedView& view, const IntShape& shape, std::vector<int64_
   return to == 0;
 }
 
-Result<StridedView> take_view(StridedView view, int64_t dim, const std::vector<int64_t>& index, const std::byte* fill) {
+Result<StridedView> take_view(StridedView view, int64_t dim, const std::vector<int64_t>& index,
+                              const std::byte* fill) {
   const size_t d = at(dim);
   bool arithmetic = !index.empty() && index.front() >= 0;
   const int64_t by = index.size() > 1 ? index[1] - index[0] : 1;
-  for (size_t j = 1; j < index.size() && arithmetic; ++j) arithmetic = index[j] >= 0 && index[j] - index[j - 1] == by;
+  for (size_t j = 1; j < index.size() && arithmetic; ++j)
+    arithmetic = index[j] >= 0 && index[j] - index[j - 1] == by;
   if (arithmetic) {
     view.offset += index.front() * view.strides[d];
     view.strides[d] *= by;
@@ -283,19 +291,21 @@ Result<StridedView> take_view(StridedView view, int64_t dim, const std::vector<i
   if (outer == 0 || inner == 0) return out;
   const std::byte* from = view.storage.data() + view.offset * view.width;
   const int64_t extent = view.shape[d], count = shape[d];
-  parallel_for(outer * count, std::max<int64_t>(1, (int64_t{1} << 18) / inner), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t source = index[at(i % count)];
-      std::byte* place = to + i * inner;
-      if (source >= 0) {
-        std::memcpy(place, from + (i / count * extent + source) * inner, at(inner));
-      } else if (fill == nullptr) {
-        std::memset(place, 0, at(inner));
-      } else {
-        for (int64_t k = 0; k < inner; k += view.width) std::memcpy(place + k, fill, at(view.width));
-      }
-    }
-  });
+  parallel_for(outer * count, std::max<int64_t>(1, (int64_t{1} << 18) / inner),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t i = begin; i < end; ++i) {
+                   const int64_t source = index[at(i % count)];
+                   std::byte* place = to + i * inner;
+                   if (source >= 0) {
+                     std::memcpy(place, from + (i / count * extent + source) * inner, at(inner));
+                   } else if (fill == nullptr) {
+                     std::memset(place, 0, at(inner));
+                   } else {
+                     for (int64_t k = 0; k < inner; k += view.width)
+                       std::memcpy(place + k, fill, at(view.width));
+                   }
+                 }
+               });
   return out;
 }
 
@@ -327,7 +337,8 @@ Result<StridedView> triangle_view(const StridedView& view, const MapStep& step, 
   if (view.elements() == 0) return out;
   for (int64_t i = 0; i < view.elements() / columns; ++i) {
     // The diagonal crosses this row at column `edge`.
-    const int64_t edge = std::clamp<int64_t>(i % rows + std::clamp<int64_t>(step.offset, -rows - columns, rows + columns), -1, columns);
+    const int64_t edge = std::clamp<int64_t>(
+        i % rows + std::clamp<int64_t>(step.offset, -rows - columns, rows + columns), -1, columns);
     const int64_t begin = step.upper ? 0 : std::min(columns, edge + 1);
     const int64_t end = step.upper ? std::max<int64_t>(0, edge) : columns;
     std::byte* line = to + i * columns * view.width;
@@ -404,7 +415,8 @@ Result<StridedView> move_view(StridedView view, std::span<const MapStep> steps, 
         const size_t a = at(step.dims[0]), b = at(step.dims[1]);
         const bool empty = std::find(shape.begin(), shape.end(), 0) != shape.end();
         if (!empty) {
-          view.offset += std::max<int64_t>(0, -step.offset) * view.strides[a] + std::max<int64_t>(0, step.offset) * view.strides[b];
+          view.offset += std::max<int64_t>(0, -step.offset) * view.strides[a] +
+                         std::max<int64_t>(0, step.offset) * view.strides[b];
         }
         const int64_t along = view.strides[a] + view.strides[b];
         std::vector<int64_t> strides;
@@ -423,8 +435,7 @@ Result<StridedView> move_view(StridedView view, std::span<const MapStep> steps, 
         ZP_TRY(view, triangle_view(view, step, fill));
         break;
       }
-      case MapStep::Choose:
-        return Error("shape_map", "the indices are not known before the model runs");
+      case MapStep::Choose: return Error("shape_map", "the indices are not known before the model runs");
     }
   }
   return view;
@@ -434,7 +445,8 @@ Result<StridedView> join_views(std::span<const StridedView> views, int64_t dim) 
   IntShape shape = views.front().shape;
   shape[at(dim)] = 0;
   for (const StridedView& v : views) {
-    if (v.shape.size() != shape.size() || v.width != views.front().width) return Error("shape_map", "parts that do not join", ErrorKind::Internal);
+    if (v.shape.size() != shape.size() || v.width != views.front().width)
+      return Error("shape_map", "parts that do not join", ErrorKind::Internal);
     shape[at(dim)] += v.shape[at(dim)];
   }
   std::byte* to = nullptr;
@@ -447,10 +459,12 @@ Result<StridedView> join_views(std::span<const StridedView> views, int64_t dim) 
   return out;
 }
 
-Result<StridedView> move_result(const MapResult& result, std::span<const StridedView> operands, const std::byte* fill) {
+Result<StridedView> move_result(const MapResult& result, std::span<const StridedView> operands,
+                                const std::byte* fill) {
   std::vector<StridedView> parts;
   for (const MapPart& part : result.parts) {
-    if (part.operand >= operands.size()) return Error("shape_map", fmt::format("no operand {}", part.operand), ErrorKind::Internal);
+    if (part.operand >= operands.size())
+      return Error("shape_map", fmt::format("no operand {}", part.operand), ErrorKind::Internal);
     ZP_TRY(StridedView view, move_view(operands[part.operand], part.steps, fill));
     parts.push_back(std::move(view));
   }

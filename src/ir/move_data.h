@@ -1,5 +1,6 @@
-// Moves bytes as a shape map says. A moved tensor is a strided view as long as possible: reshapes, permutes and windows
-// of dense or sliced storage touch no byte; what cannot be a view is copied once, in cache blocks, at the end.
+// Moves bytes as a shape map says. A moved tensor is a strided view as long as possible: reshapes, permutes
+// and windows of dense or sliced storage touch no byte; what cannot be a view is copied once, in cache
+// blocks, at the end.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +28,8 @@ struct StridedView {
 std::vector<int64_t> dense_strides(const IntShape& shape);
 StridedView view_of(const Tensor& tensor);
 
-// `count` bytes-wide copies into dense C order; multi-threaded, blocked so that both sides use whole cache lines.
+// `count` bytes-wide copies into dense C order; multi-threaded, blocked so that both sides use whole cache
+// lines.
 void copy_strided(const StridedView& from, std::byte* to);
 // The view as dense bytes: a slice of its storage where it is one already.
 Result<Blob> dense_blob(const StridedView& view);
@@ -36,10 +38,12 @@ Result<Blob> dense_blob(const StridedView& view);
 Blob pack_elements(DType dtype, std::span<const std::byte> elements);
 
 // Applies steps. `fill` (width bytes, null: zeros) is what padding becomes.
-Result<StridedView> move_view(StridedView view, std::span<const MapStep> steps, const std::byte* fill = nullptr);
+Result<StridedView> move_view(StridedView view, std::span<const MapStep> steps,
+                              const std::byte* fill = nullptr);
 // Joins views of one width along a dim into a dense one.
 Result<StridedView> join_views(std::span<const StridedView> views, int64_t dim);
 // A whole result of a map. Null operands are those the map does not read.
-Result<StridedView> move_result(const MapResult& result, std::span<const StridedView> operands, const std::byte* fill = nullptr);
+Result<StridedView> move_result(const MapResult& result, std::span<const StridedView> operands,
+                                const std::byte* fill = nullptr);
 
 }  // namespace zp

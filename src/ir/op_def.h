@@ -53,7 +53,8 @@ enum OpFlags : uint32_t {
   kDataShape = 1 << 5,    // result shape depends on values
   kIntegerForm = 1 << 6,  // accepts quantized operands and result: a fused integer operator
   kVariadicResults = 1 << 7,
-  kAddsElements = 1 << 8, // a shape op that puts real values of its own among the moved ones: padding, masked zeros
+  kAddsElements =
+      1 << 8,  // a shape op that puts real values of its own among the moved ones: padding, masked zeros
 };
 
 // Fills the types of the results from operands and attributes, and checks the numbered constraints.
@@ -65,17 +66,17 @@ using EvalFn = Status (*)(EvalArgs& args);
 using ShapeMapFn = Status (*)(const Node& node, ShapeMap* map);
 
 struct OpDef {
-  std::string_view name;             // canonical, e.g. conv2d
-  std::string_view doc;              // one sentence, then the formula if it is not obvious
+  std::string_view name;  // canonical, e.g. conv2d
+  std::string_view doc;   // one sentence, then the formula if it is not obvious
   List<OperandDef> operands;
-  List<std::string_view> results;    // names; the last repeats when kVariadicResults
-  const AttrsDef* attrs = nullptr;   // null: none
+  List<std::string_view> results;   // names; the last repeats when kVariadicResults
+  const AttrsDef* attrs = nullptr;  // null: none
   Trait trait = Trait::FloatOnly;
   uint32_t flags = 0;
   InferFn infer = nullptr;
-  EvalFn eval = nullptr;             // null: not executable
+  EvalFn eval = nullptr;  // null: not executable
   ShapeMapFn shape_map = nullptr;
-  List<std::string_view> checks;     // "c1: weight rank is input rank" ..., shown by `zp op`
+  List<std::string_view> checks;  // "c1: weight rank is input rank" ..., shown by `zp op`
 
   bool has(OpFlags flag) const { return (flags & flag) != 0; }
   bool variadic() const { return !operands.empty() && operands.back().variadic; }

@@ -11,8 +11,8 @@ namespace zp {
 
 namespace {
 
-// Slots and labels that one step may write: a reshape that cuts through blocks of a large constant is refused rather than
-// followed element by element.
+// Slots and labels that one step may write: a reshape that cuts through blocks of a large constant is refused
+// rather than followed element by element.
 constexpr int64_t kBudget = int64_t{1} << 23;
 // Scales of one tensor: an embedding has one a row.
 constexpr int64_t kMaxSlots = int64_t{1} << 26;
@@ -155,7 +155,8 @@ std::vector<int32_t> ParameterGrid::compact(GridDim* dim) {
   return old_of_new;
 }
 
-Status ParameterGrid::pick_slots(const IntShape& old_counts, const std::vector<std::vector<int32_t>>& old_of_new) {
+Status ParameterGrid::pick_slots(const IntShape& old_counts,
+                                 const std::vector<std::vector<int32_t>>& old_of_new) {
   const size_t rank = old_of_new.size();
   int64_t count = 1, old = 1;
   bool same = true;
@@ -164,10 +165,12 @@ Status ParameterGrid::pick_slots(const IntShape& old_counts, const std::vector<s
     stride[d] = old;
     old *= old_counts[d];
     const int64_t now = static_cast<int64_t>(old_of_new[d].size());
-    if (count > kBudget / now && count * now > static_cast<int64_t>(labels_.size())) return too_fine("a scale grid", count * now);
+    if (count > kBudget / now && count * now > static_cast<int64_t>(labels_.size()))
+      return too_fine("a scale grid", count * now);
     count *= now;
     same &= now == old_counts[d];
-    for (size_t i = 0; same && i < old_of_new[d].size(); ++i) same = old_of_new[d][i] == static_cast<int32_t>(i);
+    for (size_t i = 0; same && i < old_of_new[d].size(); ++i)
+      same = old_of_new[d][i] == static_cast<int32_t>(i);
   }
   if (same) return {};
   std::vector<int32_t> labels(at(count));
@@ -206,8 +209,10 @@ Status ParameterGrid::merge_dims(size_t d) {
     out.block *= inner.extent;
   } else {
     const int64_t rounds = outer.block * inner.tiles;
-    const int64_t n1 = static_cast<int64_t>(outer.slots.size()), n2 = static_cast<int64_t>(inner.slots.size());
-    if (rounds > kBudget / n1 || rounds * n1 > kBudget / n2) return too_fine("a merged dim", n1 * rounds * n2);
+    const int64_t n1 = static_cast<int64_t>(outer.slots.size()),
+                  n2 = static_cast<int64_t>(inner.slots.size());
+    if (rounds > kBudget / n1 || rounds * n1 > kBudget / n2)
+      return too_fine("a merged dim", n1 * rounds * n2);
     out = GridDim();
     out.slots.clear();
     out.slots.reserve(at(n1 * rounds * n2));
@@ -231,7 +236,8 @@ std::vector<int32_t> number_lines(int64_t lines, Hash hash, Equal equal, std::ve
   std::vector<int32_t> numbers(at(lines));
   for (int64_t i = 0; i < lines; ++i) {
     std::vector<int32_t>& same = seen[hash(i)];
-    const auto found = std::find_if(same.begin(), same.end(), [&](int32_t k) { return equal(i, (*first)[at(k)]); });
+    const auto found =
+        std::find_if(same.begin(), same.end(), [&](int32_t k) { return equal(i, (*first)[at(k)]); });
     if (found != same.end()) {
       numbers[at(i)] = *found;
     } else {
@@ -283,11 +289,31 @@ Status ParameterGrid::split_dim(size_t d, int64_t inner_extent) {
   auto slot = [&](int64_t r, int64_t c) { return from.slots[at((r * row + c) % period / cut)]; };
   std::vector<int64_t> first_row, first_column;
   const std::vector<int32_t> row_numbers = number_lines(
-      rows, [&](int64_t r) { size_t h = 0; for (int64_t c = 0; c < row; ++c) h = mix(h, static_cast<size_t>(slot(r, c))); return h; },
-      [&](int64_t a, int64_t b) { for (int64_t c = 0; c < row; ++c) if (slot(a, c) != slot(b, c)) return false; return true; }, &first_row);
+      rows,
+      [&](int64_t r) {
+        size_t h = 0;
+        for (int64_t c = 0; c < row; ++c) h = mix(h, static_cast<size_t>(slot(r, c)));
+        return h;
+      },
+      [&](int64_t a, int64_t b) {
+        for (int64_t c = 0; c < row; ++c)
+          if (slot(a, c) != slot(b, c)) return false;
+        return true;
+      },
+      &first_row);
   const std::vector<int32_t> column_numbers = number_lines(
-      row, [&](int64_t c) { size_t h = 0; for (int64_t r = 0; r < rows; ++r) h = mix(h, static_cast<size_t>(slot(r, c))); return h; },
-      [&](int64_t a, int64_t b) { for (int64_t r = 0; r < rows; ++r) if (slot(r, a) != slot(r, b)) return false; return true; }, &first_column);
+      row,
+      [&](int64_t c) {
+        size_t h = 0;
+        for (int64_t r = 0; r < rows; ++r) h = mix(h, static_cast<size_t>(slot(r, c)));
+        return h;
+      },
+      [&](int64_t a, int64_t b) {
+        for (int64_t r = 0; r < rows; ++r)
+          if (slot(r, a) != slot(r, b)) return false;
+        return true;
+      },
+      &first_column);
   outer.tiles = outer_extent / rows;
   outer.block = 1;
   outer.slots = row_numbers;
@@ -474,7 +500,8 @@ Status ParameterGrid::diagonal(const MapStep& step) {
     if (dim.extent > kBudget) return too_fine("a diagonal", dim.extent);
     dim.block = 1;
     dim.slots.clear();
-    for (int64_t j = 0; j < dim.extent; ++j) dim.slots.push_back(a.slot_at(j + down) * b.slot_count + b.slot_at(j + right));
+    for (int64_t j = 0; j < dim.extent; ++j)
+      dim.slots.push_back(a.slot_at(j + down) * b.slot_count + b.slot_at(j + right));
   }
   dims_.back() = std::move(dim);
   IntShape counts = slot_shape();
@@ -524,7 +551,9 @@ Status ParameterGrid::choose(const MapStep& step) {
   ZP_CHECK(merge_equal_slots());
   const size_t d = at(step.dim);
   if (dims_[d].varies()) {
-    return Error("quant.carry", fmt::format("scales vary along dim {}, whose coordinates are picked when the model runs", step.dim));
+    return Error(
+        "quant.carry",
+        fmt::format("scales vary along dim {}, whose coordinates are picked when the model runs", step.dim));
   }
   dims_.erase(dims_.begin() + step.dim);
   for (size_t k = 0; k < step.shape.size(); ++k) {
@@ -602,7 +631,8 @@ Result<ParameterGrid> ParameterGrid::join(std::vector<ParameterGrid> all, int64_
       common.slot_count = base;
     } else {
       common.extent = parts.front()->dims_[d].extent;
-      if (common.extent / unit > kBudget) return too_fine("a joined tensor's other dim", common.extent / unit);
+      if (common.extent / unit > kBudget)
+        return too_fine("a joined tensor's other dim", common.extent / unit);
       std::map<std::vector<int32_t>, int32_t> numbers;
       std::vector<int32_t> tuple(parts.size());
       for (int64_t j = 0; j < common.extent; j += unit) {
@@ -620,7 +650,8 @@ Result<ParameterGrid> ParameterGrid::join(std::vector<ParameterGrid> all, int64_
   }
   // Labels in C order: the parts follow each other along the joined dim.
   int64_t outer = 1, inner = 1, total = 0;
-  for (size_t d = 0; d < rank; ++d) (d < along ? outer : inner) *= d == along ? 1 : static_cast<int64_t>(slots[0][d].size());
+  for (size_t d = 0; d < rank; ++d)
+    (d < along ? outer : inner) *= d == along ? 1 : static_cast<int64_t>(slots[0][d].size());
   for (size_t k = 0; k < parts.size(); ++k) total += static_cast<int64_t>(slots[k][along].size());
   if (outer * total > kBudget / inner) return too_fine("a joined scale grid", outer * total * inner);
   out.labels_.resize(at(outer * total * inner));
@@ -630,7 +661,8 @@ Result<ParameterGrid> ParameterGrid::join(std::vector<ParameterGrid> all, int64_
     ZP_CHECK(part.pick_slots(part.slot_shape(), slots[k]));
     const int64_t own = static_cast<int64_t>(slots[k][along].size()) * inner;
     for (int64_t o = 0; o < outer; ++o) {
-      std::copy_n(part.labels_.begin() + o * own, own, out.labels_.begin() + o * total * inner + before * inner);
+      std::copy_n(part.labels_.begin() + o * own, own,
+                  out.labels_.begin() + o * total * inner + before * inner);
     }
     before += static_cast<int64_t>(slots[k][along].size());
   }
@@ -732,8 +764,10 @@ void choose_kind(const IntShape& shape, GridForm* form, F fits_axis) {
   std::string dims;
   for (size_t d = 0; d < shape.size(); ++d)
     if (form->block[d] != shape[d]) dims += (dims.empty() ? "" : " and ") + std::to_string(d);
-  form->why = fmt::format("the scales vary along dims {} of {}; the coarsest uniform block {} has {} scales for {} elements, at most one for two is written",
-                          dims, list_text(shape), list_text(form->block), cells, elements);
+  form->why = fmt::format(
+      "the scales vary along dims {} of {}; the coarsest uniform block {} has {} scales for {} elements, at "
+      "most one for two is written",
+      dims, list_text(shape), list_text(form->block), cells, elements);
 }
 
 }  // namespace
@@ -782,8 +816,8 @@ std::vector<int64_t> divisors(int64_t n) {
 
 }  // namespace
 
-// With padding, whose parameters are free, the coarsest grid is searched: a block per dim, all divisors of the extent, the
-// fewest cells first found in ascending order of blocks.
+// With padding, whose parameters are free, the coarsest grid is searched: a block per dim, all divisors of
+// the extent, the fewest cells first found in ascending order of blocks.
 Result<GridForm> ParameterGrid::padded_form(std::span<const int32_t> classes) const {
   const IntShape extents = shape(), counts = slot_shape();
   auto uniform = [&](const IntShape& block) {
@@ -861,7 +895,8 @@ Status ParameterGrid::fill_cells(GridForm* form) const {
     by_block.push_back(slots_by_block(dims_[d], block[d]));
     cells *= static_cast<int64_t>(by_block.back().size());
   }
-  if (cells > kBudget && cells > static_cast<int64_t>(labels_.size())) return too_fine("the list of scales", cells);
+  if (cells > kBudget && cells > static_cast<int64_t>(labels_.size()))
+    return too_fine("the list of scales", cells);
   const bool padding = has_padding();
   form->cells.assign(at(cells), 0);
   std::vector<size_t> cell(dims_.size(), 0);

@@ -1,7 +1,8 @@
-// Which entry of a scale list covers which element of a tensor, for tensors made by any chain of shape ops. Parameters
-// vary along dims independently of each other, so an element's entry is labels[slot_0(j_0), slot_1(j_1), ...] with one
-// small function a dim: slots repeat in blocks, and whole patterns repeat in tiles. The cost of a step follows the number
-// of slots and labels, not the number of elements; only a reshape that cuts through blocks has to make slots finer.
+// Which entry of a scale list covers which element of a tensor, for tensors made by any chain of shape ops.
+// Parameters vary along dims independently of each other, so an element's entry is labels[slot_0(j_0),
+// slot_1(j_1), ...] with one small function a dim: slots repeat in blocks, and whole patterns repeat in
+// tiles. The cost of a step follows the number of slots and labels, not the number of elements; only a
+// reshape that cuts through blocks has to make slots finer.
 #pragma once
 
 #include <cstdint>
@@ -24,16 +25,18 @@ struct GridDim {
 
   static GridDim whole(int64_t extent);
   bool varies() const { return slots.size() > 1; }
-  int32_t slot_at(int64_t j) const { return slots[static_cast<size_t>(j / block % static_cast<int64_t>(slots.size()))]; }
+  int32_t slot_at(int64_t j) const {
+    return slots[static_cast<size_t>(j / block % static_cast<int64_t>(slots.size()))];
+  }
 };
 
 // The form in which parameters can be written.
 struct GridForm {
   enum Kind : uint8_t { PerTensor, PerAxis, PerBlock, None } kind = None;
-  int64_t axis = -1;            // PerAxis
-  IntShape block;               // coarsest uniform grid, whatever the kind
-  std::vector<int32_t> cells;   // label of each entry, C order; negative where only padding is covered
-  std::string why;              // None: the numbers
+  int64_t axis = -1;           // PerAxis
+  IntShape block;              // coarsest uniform grid, whatever the kind
+  std::vector<int32_t> cells;  // label of each entry, C order; negative where only padding is covered
+  std::string why;             // None: the numbers
 };
 
 class ParameterGrid {
@@ -61,7 +64,8 @@ class ParameterGrid {
   bool has_padding() const;
   int32_t label_at(std::span<const int64_t> place) const;
 
-  // The coarsest form; the grid must be settled. `classes` maps labels to classes of equal parameters (empty: each label its own).
+  // The coarsest form; the grid must be settled. `classes` maps labels to classes of equal parameters (empty:
+  // each label its own).
   Result<GridForm> form(std::span<const int32_t> classes) const;
   // For each cell of `form` that pads: calls f(cell, label of the padding); stops at the first error.
   template <typename F>
@@ -78,7 +82,8 @@ class ParameterGrid {
   // Dim d becomes two, the second of extent `inner`; dims d and d + 1 become one.
   Status split_dim(size_t d, int64_t inner);
   Status merge_dims(size_t d);
-  // Labels for new slots, which are listed for each dim by their old number (or a negative label, for padding).
+  // Labels for new slots, which are listed for each dim by their old number (or a negative label, for
+  // padding).
   Status pick_slots(const IntShape& old_counts, const std::vector<std::vector<int32_t>>& old_of_new);
   // Renumbers the slots a dim uses to 0, 1, ...; returns the old numbers.
   static std::vector<int32_t> compact(GridDim* dim);

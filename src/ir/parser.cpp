@@ -1,5 +1,6 @@
-// Reads the text form: header, declarations, signatures. Parsing is a single pass of recursive descent; a value must be
-// defined before it is used, so the graph is in topological order by construction. The first mistake ends it.
+// Reads the text form: header, declarations, signatures. Parsing is a single pass of recursive descent; a
+// value must be defined before it is used, so the graph is in topological order by construction. The first
+// mistake ends it.
 #include "ir/parser.h"
 
 #include <fmt/format.h>
@@ -54,7 +55,9 @@ Status TextParser::header() {
   if (!cursor_.accept("zp")) return cursor_.wanted("the header 'zp 1'");
   const Place place = cursor_.place();
   ZP_TRY(const int64_t version, cursor_.integer("the version of the text form"));
-  if (version != 1) return cursor_.error_at(place, fmt::format("version {} of the text form is not known; this reader knows 1", version));
+  if (version != 1)
+    return cursor_.error_at(
+        place, fmt::format("version {} of the text form is not known; this reader knows 1", version));
   return {};
 }
 
@@ -63,8 +66,10 @@ Status TextParser::symbol() {
   const Place place = cursor_.place();
   const size_t known = context_.dims().symbols().size();
   ZP_TRY(const Dim name, read_dim(cursor_, context_.dims(), false));
-  if (!name.is_symbolic() || name.expr()->op != DimOp::Symbol) return cursor_.error_at(place, "wanted the name of a symbol");
-  if (context_.dims().symbols().size() == known) return cursor_.error_at(place, "symbol '" + name.str() + "' is declared twice");
+  if (!name.is_symbolic() || name.expr()->op != DimOp::Symbol)
+    return cursor_.error_at(place, "wanted the name of a symbol");
+  if (context_.dims().symbols().size() == known)
+    return cursor_.error_at(place, "symbol '" + name.str() + "' is declared twice");
   SymbolInfo info;
   if (cursor_.accept("in")) {
     if (!cursor_.accept("..")) {
@@ -74,15 +79,12 @@ Status TextParser::symbol() {
       info.min = INT64_MIN;
     }
     const int c = cursor_.peek_inline();
-    if (c == '-' || (c >= '0' && c <= '9')) {
-      ZP_TRY(info.max, cursor_.integer("an upper bound"));
-    }
-    if (info.min > info.max) return cursor_.error_at(place, fmt::format("empty range {}..{}", info.min, info.max));
+    if (c == '-' || (c >= '0' && c <= '9')) { ZP_TRY(info.max, cursor_.integer("an upper bound")); }
+    if (info.min > info.max)
+      return cursor_.error_at(place, fmt::format("empty range {}..{}", info.min, info.max));
   }
   info.unbacked = cursor_.accept("unbacked");
-  if (cursor_.accept("hint")) {
-    ZP_TRY(info.hint, cursor_.integer("a hint"));
-  }
+  if (cursor_.accept("hint")) { ZP_TRY(info.hint, cursor_.integer("a hint")); }
   *context_.dims().info(name.expr()->symbol) = info;
   return {};
 }
@@ -91,11 +93,13 @@ Status TextParser::symbol() {
 Status TextParser::constant() {
   const Place place = cursor_.place();
   ZP_TRY(const std::string name, sigil_name('@', "a constant"));
-  if (context_.find_constant(name) != nullptr) return cursor_.error_at(place, "constant '@" + name_text(name) + "' is declared twice");
+  if (context_.find_constant(name) != nullptr)
+    return cursor_.error_at(place, "constant '@" + name_text(name) + "' is declared twice");
   ZP_CHECK(cursor_.expect("="));
   Constant c;
   c.name = name;
-  for (ConstantKind kind : {ConstantKind::Parameter, ConstantKind::Buffer, ConstantKind::NonPersistentBuffer, ConstantKind::Literal})
+  for (ConstantKind kind : {ConstantKind::Parameter, ConstantKind::Buffer, ConstantKind::NonPersistentBuffer,
+                            ConstantKind::Literal})
     if (cursor_.accept(text_form::constant_kind_word(kind))) c.kind = kind;
   c.requires_grad = cursor_.accept("grad");
   ZP_TRY(c.dtype, dtype());
@@ -110,7 +114,8 @@ Status TextParser::constant() {
     fits = fits && !__builtin_mul_overflow(count, d.value(), &count);
   }
   if (!ranked) return cursor_.error_at(place, "the shape of a constant is made of numbers");
-  if (!fits || count > (int64_t{1} << 48)) return cursor_.error_at(place, "the constant has too many elements");
+  if (!fits || count > (int64_t{1} << 48))
+    return cursor_.error_at(place, "the constant has too many elements");
   c.shape = List<int64_t>(extents.data(), extents.size());
   if (cursor_.at_line_end()) {
     c.stripped = true;
@@ -125,7 +130,8 @@ Status TextParser::constant() {
 Status TextParser::alias() {
   const Place place = cursor_.place();
   ZP_TRY(const std::string name, sigil_name('#', "a type"));
-  if (aliases_.contains(name)) return cursor_.error_at(place, "type '#" + name_text(name) + "' is declared twice");
+  if (aliases_.contains(name))
+    return cursor_.error_at(place, "type '#" + name_text(name) + "' is declared twice");
   ZP_CHECK(cursor_.expect("="));
   ZP_TRY(aliases_[name], quant_or_alias());
   return {};
@@ -162,9 +168,7 @@ Status TextParser::main_input() {
   const Place place = cursor_.place();
   ZP_TRY(const std::string name, sigil_name('%', "an input"));
   ZP_CHECK(check_new_name(*model_.graph, name, place));
-  if (info.kind == InputInfo::State && cursor_.accept("=")) {
-    ZP_TRY(info.initial, constant_reference());
-  }
+  if (info.kind == InputInfo::State && cursor_.accept("=")) { ZP_TRY(info.initial, constant_reference()); }
   ZP_CHECK(cursor_.expect(":"));
   ZP_TRY(const Type* type, full_type("an input"));
   model_.graph->add_input(name, type);
@@ -214,7 +218,8 @@ Status TextParser::body(Graph& graph, const std::vector<OutputName>& outputs) {
     values.push_back(output.name.empty() ? nullptr : graph.find(output.name));
     const bool hidden = values.back() != nullptr && literals_.contains(values.back());
     if (!output.name.empty() && (values.back() == nullptr || hidden)) {
-      return cursor_.error_at(output.place, "output '%" + name_text(output.name) + "' is not defined in this graph");
+      return cursor_.error_at(output.place,
+                              "output '%" + name_text(output.name) + "' is not defined in this graph");
     }
   }
   graph.set_outputs(values);
@@ -223,7 +228,8 @@ Status TextParser::body(Graph& graph, const std::vector<OutputName>& outputs) {
 
 // region [NAME](%x: TYPE, ...) -> (%y, ...) { NODE* }
 Status TextParser::region(Node& parent) {
-  if (++depth_ > kMaxRegionDepth) return cursor_.error(fmt::format("regions nested deeper than {}", kMaxRegionDepth));
+  if (++depth_ > kMaxRegionDepth)
+    return cursor_.error(fmt::format("regions nested deeper than {}", kMaxRegionDepth));
   Graph& g = *parent.add_region();
   if (cursor_.peek() != '(') {
     ZP_TRY(const std::string name, plain_name("the name of the region or '('"));
@@ -276,7 +282,8 @@ Result<const Constant*> TextParser::constant_reference() {
   if (const Constant* c = context_.find_constant(name)) return c;
   std::vector<std::string_view> known;
   for (const Constant* c : context_.constants()) known.push_back(c->name);
-  return cursor_.error_at(place, "constant '@" + name_text(name) + "' is not declared" + suggestion(name, known));
+  return cursor_.error_at(place,
+                          "constant '@" + name_text(name) + "' is not declared" + suggestion(name, known));
 }
 
 Result<Value*> TextParser::value_reference(Graph& graph) {
@@ -289,9 +296,10 @@ Result<Value*> TextParser::value_reference(Graph& graph) {
   for (Node* n : graph.nodes())
     for (size_t i = 0; i < n->result_count(); ++i)
       if (!literals_.contains(n->result(i))) known.push_back(n->result(i)->name());
-  const char* scope = graph.parent() != nullptr ? " in this region (what it uses from outside are its inputs)" : "";
-  return cursor_.error_at(place, fmt::format("value '%{}' is not defined before this place{}{}", name_text(name), scope,
-                                             suggestion(name, known)));
+  const char* scope =
+      graph.parent() != nullptr ? " in this region (what it uses from outside are its inputs)" : "";
+  return cursor_.error_at(place, fmt::format("value '%{}' is not defined before this place{}{}",
+                                             name_text(name), scope, suggestion(name, known)));
 }
 
 Status TextParser::check_new_name(Graph& graph, const std::string& name, const Place& place) {

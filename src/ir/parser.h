@@ -9,6 +9,7 @@
 
 namespace zp {
 
-Result<std::unique_ptr<Model>> parse_model(std::string_view text, const OpTable& ops, std::string_view file = "<text>");
+Result<std::unique_ptr<Model>> parse_model(std::string_view text, const OpTable& ops,
+                                           std::string_view file = "<text>");
 
 }  // namespace zp

@@ -60,7 +60,8 @@ class ValueReader {
     std::vector<T> items;
     while (!cursor_.accept("]")) {
       if (!items.empty()) ZP_CHECK(cursor_.expect(","));
-      if (items.size() == kMaxList) return cursor_.error(fmt::format("more than {} entries in a list", kMaxList));
+      if (items.size() == kMaxList)
+        return cursor_.error(fmt::format("more than {} entries in a list", kMaxList));
       T item{};
       ZP_CHECK(read_one(&item));
       items.push_back(item);
@@ -96,7 +97,9 @@ class ValueReader {
 
 Status TextParser::attribute(const AttrField& field, void* attrs) {
   ValueReader reader(cursor_, context_);
-  const auto plain = [&]<typename T>(std::type_identity<T>) { return reader.read(&attr_ref<T>(attrs, field)); };
+  const auto plain = [&]<typename T>(std::type_identity<T>) {
+    return reader.read(&attr_ref<T>(attrs, field));
+  };
   const auto read_dim = [this](Dim* d) -> Status {
     ZP_TRY(*d, dim());
     return {};

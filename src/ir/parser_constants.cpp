@@ -1,5 +1,5 @@
-// Data of constants in the text form: a list of numbers, base64 of the bytes, or a rule (zeros, fill, random) that tests use.
-// Everything is bounded by the text itself, except rules, which have a limit of their own.
+// Data of constants in the text form: a list of numbers, base64 of the bytes, or a rule (zeros, fill, random)
+// that tests use. Everything is bounded by the text itself, except rules, which have a limit of their own.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -32,7 +32,8 @@ void store_integer(DType dtype, std::byte* data, int64_t i, int64_t value) {
   const auto mask = static_cast<uint8_t>(((1 << bits) - 1) << shift);
   const auto value_bits = static_cast<uint8_t>(static_cast<unsigned>(value) << shift) & mask;
   auto old = std::to_integer<unsigned>(data[i / per_byte]);
-  data[i / per_byte] = static_cast<std::byte>((old & ~static_cast<unsigned>(mask)) | static_cast<unsigned>(value_bits));
+  data[i / per_byte] =
+      static_cast<std::byte>((old & ~static_cast<unsigned>(mask)) | static_cast<unsigned>(value_bits));
 }
 
 // False if a finite number became infinite in the narrower format.
@@ -48,7 +49,9 @@ bool store_float(DType dtype, std::byte* data, int64_t i, float value) {
       store(data, i, bits);
       return std::isinf(value) || !std::isinf(bfloat16_to_float(bits));
     }
-    case DType::F8E4M3: store(data, i, float_to_f8e4m3(value)); return std::isnan(value) || std::abs(value) <= 448;
+    case DType::F8E4M3:
+      store(data, i, float_to_f8e4m3(value));
+      return std::isnan(value) || std::abs(value) <= 448;
     case DType::F8E5M2: {
       const uint8_t bits = float_to_f8e5m2(value);
       store(data, i, bits);
@@ -60,8 +63,13 @@ bool store_float(DType dtype, std::byte* data, int64_t i, float value) {
 
 bool has_decimal_text(DType dtype) {
   switch (dtype) {
-    case DType::F8E4M3FNUZ: case DType::F8E5M2FNUZ: case DType::F8E8M0:
-    case DType::C32: case DType::C64: case DType::C128: case DType::Unknown: return false;
+    case DType::F8E4M3FNUZ:
+    case DType::F8E5M2FNUZ:
+    case DType::F8E8M0:
+    case DType::C32:
+    case DType::C64:
+    case DType::C128:
+    case DType::Unknown: return false;
     default: return true;
   }
 }
@@ -80,7 +88,9 @@ uint64_t next_random(uint64_t* state) {
 Status TextParser::element(DType dtype, std::byte* data, int64_t index) {
   const Place place = cursor_.place();
   if (!has_decimal_text(dtype)) {
-    return cursor_.error_at(place, fmt::format("{} has no decimal text here; give its bytes as base64 {{...}}", dtype_name(dtype)));
+    return cursor_.error_at(
+        place,
+        fmt::format("{} has no decimal text here; give its bytes as base64 {{...}}", dtype_name(dtype)));
   }
   if (dtype == DType::Bool) {
     const bool yes = cursor_.accept("true") || cursor_.accept("1");
@@ -103,7 +113,9 @@ Status TextParser::element(DType dtype, std::byte* data, int64_t index) {
     if (!read_number(number.text, &value) || !store_float(dtype, data, index, value)) return misfit();
     return {};
   }
-  if (number.is_float) return cursor_.error_at(place, fmt::format("wanted an integer for {}, found '{}'", dtype_name(dtype), number.text));
+  if (number.is_float)
+    return cursor_.error_at(
+        place, fmt::format("wanted an integer for {}, found '{}'", dtype_name(dtype), number.text));
   if (dtype == DType::U64) {
     uint64_t value = 0;
     if (!read_number(number.text, &value)) return misfit();
@@ -139,12 +151,13 @@ Result<Blob> TextParser::fill(DType dtype, int64_t count) {
   return blob;
 }
 
-// random SEED [in LO..HI]: integers of the range, or floats in steps of 1/4096 of it. Without a range: all values of an
-// 8-bit or narrower type, -1000..1000 for wider ones, -1..1 for floats.
+// random SEED [in LO..HI]: integers of the range, or floats in steps of 1/4096 of it. Without a range: all
+// values of an 8-bit or narrower type, -1000..1000 for wider ones, -1..1 for floats.
 Result<Blob> TextParser::random(DType dtype, int64_t count) {
   const Place place = cursor_.place();
   ZP_TRY(const int64_t seed, cursor_.integer("a seed"));
-  if (!has_decimal_text(dtype)) return cursor_.error_at(place, fmt::format("random {} is not known", dtype_name(dtype)));
+  if (!has_decimal_text(dtype))
+    return cursor_.error_at(place, fmt::format("random {} is not known", dtype_name(dtype)));
   const bool real = is_float(dtype);
   const bool narrow = !real && bits_of(dtype) <= 8;
   double lo = real ? -1 : narrow ? static_cast<double>(int_min(dtype)) : is_signed(dtype) ? -1000 : 0;
@@ -154,10 +167,12 @@ Result<Blob> TextParser::random(DType dtype, int64_t count) {
     ZP_TRY(lo, cursor_.real("a lower bound"));
     ZP_CHECK(cursor_.expect(".."));
     ZP_TRY(hi, cursor_.real("an upper bound"));
-    const bool fits = real || (lo == std::trunc(lo) && hi == std::trunc(hi) && lo >= static_cast<double>(int_min(dtype)) &&
-                               hi <= static_cast<double>(int_max(dtype)) && std::abs(lo) < 0x1p52 && std::abs(hi) < 0x1p52);
+    const bool fits =
+        real || (lo == std::trunc(lo) && hi == std::trunc(hi) && lo >= static_cast<double>(int_min(dtype)) &&
+                 hi <= static_cast<double>(int_max(dtype)) && std::abs(lo) < 0x1p52 && std::abs(hi) < 0x1p52);
     if (!fits || !(lo <= hi) || !std::isfinite(lo) || !std::isfinite(hi)) {
-      return cursor_.error_at(range, fmt::format("range {}..{} is not one of {}", shortest(lo), shortest(hi), dtype_name(dtype)));
+      return cursor_.error_at(
+          range, fmt::format("range {}..{} is not one of {}", shortest(lo), shortest(hi), dtype_name(dtype)));
     }
   }
   std::byte* data = nullptr;
@@ -183,9 +198,11 @@ Result<Blob> TextParser::random(DType dtype, int64_t count) {
 Result<Blob> TextParser::constant_data(DType dtype, int64_t count, bool scalar) {
   const Place place = cursor_.place();
   const int64_t bytes = storage_bytes(dtype, count);
-  const bool zeros = cursor_.accept("zeros"), filled = !zeros && cursor_.accept("fill"), random_data = !zeros && !filled && cursor_.accept("random");
+  const bool zeros = cursor_.accept("zeros"), filled = !zeros && cursor_.accept("fill"),
+             random_data = !zeros && !filled && cursor_.accept("random");
   if (zeros || filled || random_data) {
-    if (bytes > kMaxRuleBytes) return cursor_.error_at(place, fmt::format("{} bytes by rule are more than {}", bytes, kMaxRuleBytes));
+    if (bytes > kMaxRuleBytes)
+      return cursor_.error_at(place, fmt::format("{} bytes by rule are more than {}", bytes, kMaxRuleBytes));
     if (filled) return fill(dtype, count);
     if (random_data) return random(dtype, count);
     std::byte* data = nullptr;
@@ -217,7 +234,8 @@ Result<Blob> TextParser::constant_data(DType dtype, int64_t count, bool scalar) 
     data.resize(static_cast<size_t>(storage_bytes(dtype, found + 1)));
     ZP_CHECK(element(dtype, data.data(), found++));
   }
-  if (found != count) return cursor_.error_at(place, fmt::format("{} numbers, the type needs {}", found, count));
+  if (found != count)
+    return cursor_.error_at(place, fmt::format("{} numbers, the type needs {}", found, count));
   return Blob::copy_of(data);
 }
 

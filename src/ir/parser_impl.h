@@ -1,5 +1,6 @@
 // The parser of the text form, one class over several files: declarations and signatures (parser.cpp), types
-// (parser_types.cpp), data of constants (parser_constants.cpp), nodes (parser_nodes.cpp), attributes (parser_attrs.cpp).
+// (parser_types.cpp), data of constants (parser_constants.cpp), nodes (parser_nodes.cpp), attributes
+// (parser_attrs.cpp).
 #pragma once
 
 #include <map>

@@ -60,8 +60,9 @@ Result<Value*> TextParser::literal(Graph& graph) {
   std::byte data[16] = {};
   ZP_CHECK(element(dtype, data, 0));
   cursor_.reset(end);
-  const Constant* c = context_.make_constant("literal", dtype, {}, Blob::copy_of({data, static_cast<size_t>(storage_bytes(dtype, 1))}),
-                                             ConstantKind::Literal);
+  const Constant* c = context_.make_constant(
+      "literal", dtype, {}, Blob::copy_of({data, static_cast<size_t>(storage_bytes(dtype, 1))}),
+      ConstantKind::Literal);
   Value* value = graph.add_const(*c, "literal");
   literals_.insert(value);
   return value;
@@ -86,17 +87,21 @@ Result<std::vector<Value*>> TextParser::operands(Graph& graph, const OpDef& op, 
   }
   const size_t most = op.variadic() ? SIZE_MAX : op.operands.size();
   if (values.size() > most) {
-    return cursor_.error_at(place, fmt::format("{} takes at most {} operands ({}), found {}", op.name, most, operand_list(op), values.size()));
+    return cursor_.error_at(place, fmt::format("{} takes at most {} operands ({}), found {}", op.name, most,
+                                               operand_list(op), values.size()));
   }
   for (size_t i = 0; i < op.operands.size(); ++i) {
     const OperandDef& o = op.operands[i];
     if (!o.optional && !o.variadic && (i >= values.size() || values[i] == nullptr)) {
-      return cursor_.error_at(place, fmt::format("operand {} ({}) of {} is missing; its operands: {}", i, o.name, op.name, operand_list(op)));
+      return cursor_.error_at(place, fmt::format("operand {} ({}) of {} is missing; its operands: {}", i,
+                                                 o.name, op.name, operand_list(op)));
     }
   }
-  for (size_t i = op.operands.size() - 1; op.variadic() && !op.operands.back().optional && i < values.size(); ++i) {
+  for (size_t i = op.operands.size() - 1; op.variadic() && !op.operands.back().optional && i < values.size();
+       ++i) {
     if (values[i] == nullptr) {
-      return cursor_.error_at(place, fmt::format("operand {} of {} is absent: only optional ones may be", i, op.name));
+      return cursor_.error_at(
+          place, fmt::format("operand {} of {} is absent: only optional ones may be", i, op.name));
     }
   }
   // Absent optional operands have slots of their own, so that a pass can fill them.
@@ -120,7 +125,8 @@ Result<std::vector<TextParser::Annotation>> TextParser::annotations(size_t resul
     ZP_TRY(Annotation a, annotation());
     types.push_back(a);
   }
-  if (types.size() != results) return cursor_.error_at(place, fmt::format("{} types for {} results", types.size(), results));
+  if (types.size() != results)
+    return cursor_.error_at(place, fmt::format("{} types for {} results", types.size(), results));
   return types;
 }
 
@@ -143,8 +149,10 @@ Status TextParser::const_type(Node& node, const std::vector<Annotation>& types) 
   const Annotation& a = types[0];
   Type wanted = a.type;
   if (!a.shaped) wanted.ranked = true, wanted.shape = plain->shape;
-  if (!wanted.is_tensor() || wanted.dtype != plain->dtype || !wanted.ranked || !(wanted.shape == plain->shape)) {
-    return cursor_.error_at(a.place, fmt::format("the constant is {}, the text says {}", plain->str(), a.type.str()), "type");
+  if (!wanted.is_tensor() || wanted.dtype != plain->dtype || !wanted.ranked ||
+      !(wanted.shape == plain->shape)) {
+    return cursor_.error_at(
+        a.place, fmt::format("the constant is {}, the text says {}", plain->str(), a.type.str()), "type");
   }
   node.result()->set_type(context_.type(wanted));
   return {};
@@ -154,11 +162,14 @@ Status TextParser::const_type(Node& node, const std::vector<Annotation>& types) 
 Status TextParser::check_result(Value& value, const Annotation& a) {
   const Type& inferred = value.type();
   Type said = a.type;
-  const bool bool_tensor = !a.shaped && said.kind == TypeKind::Bool && inferred.is_tensor() && inferred.dtype == DType::Bool;
+  const bool bool_tensor =
+      !a.shaped && said.kind == TypeKind::Bool && inferred.is_tensor() && inferred.dtype == DType::Bool;
   if (bool_tensor) return {};
   if (!types_agree(context_.dims(), inferred, said)) {
-    return cursor_.error_at(a.place, fmt::format("'%{}' is inferred as {}, the text says {}", name_text(value.name()), inferred.str(),
-                                                 a.type.str()), "type");
+    return cursor_.error_at(a.place,
+                            fmt::format("'%{}' is inferred as {}, the text says {}", name_text(value.name()),
+                                        inferred.str(), a.type.str()),
+                            "type");
   }
   if (!said.is_tensor()) {
     if (inferred.value.is_unknown()) value.set_type(context_.type(said));
@@ -181,10 +192,13 @@ Status TextParser::check_result(Value& value, const Annotation& a) {
 Status TextParser::infer_and_check(Node& node, const std::vector<Annotation>& types, const Place& place) {
   if (node.op().infer == nullptr) {
     if (types.size() < node.result_count()) {
-      return cursor_.error_at(place, fmt::format("the types of the results of {} cannot be inferred: write them after ':'", node.op().name));
+      return cursor_.error_at(
+          place, fmt::format("the types of the results of {} cannot be inferred: write them after ':'",
+                             node.op().name));
     }
     for (const Annotation& a : types)
-      if (a.type.is_tensor() && !a.shaped) return cursor_.error_at(a.place, "the type needs a shape, as it cannot be inferred");
+      if (a.type.is_tensor() && !a.shaped)
+        return cursor_.error_at(a.place, "the type needs a shape, as it cannot be inferred");
     return {};
   }
   if (Status status = node.infer(); !status) {
@@ -209,8 +223,10 @@ Status TextParser::node(Graph& graph) {
       ZP_TRY(n.name, sigil_name('%', "a result"));
       ZP_CHECK(check_new_name(graph, n.name, n.place));
       for (const NamedPlace& other : names)
-        if (other.name == n.name) return cursor_.error_at(n.place, "value '%" + name_text(n.name) + "' is defined twice");
-      if (names.size() == kMaxResults) return cursor_.error_at(n.place, fmt::format("more than {} results", kMaxResults));
+        if (other.name == n.name)
+          return cursor_.error_at(n.place, "value '%" + name_text(n.name) + "' is defined twice");
+      if (names.size() == kMaxResults)
+        return cursor_.error_at(n.place, fmt::format("more than {} results", kMaxResults));
       names.push_back(std::move(n));
     } while (cursor_.accept(","));
     ZP_CHECK(cursor_.expect("="));
@@ -223,17 +239,16 @@ Status TextParser::node(Graph& graph) {
   // An op may do without names only if it has an effect and nothing else to show.
   const bool any_results = op->has(kVariadicResults);
   if (!any_results && names.size() != op->results.size()) {
-    return cursor_.error_at(start, fmt::format("{} has {} result{}, found {} name{}", op->name, op->results.size(),
-                                               op->results.size() == 1 ? "" : "s", names.size(), names.size() == 1 ? "" : "s"));
+    return cursor_.error_at(
+        start, fmt::format("{} has {} result{}, found {} name{}", op->name, op->results.size(),
+                           op->results.size() == 1 ? "" : "s", names.size(), names.size() == 1 ? "" : "s"));
   }
   std::string target;
   std::vector<Value*> values;
   if (op == &kConstOp) {
     ZP_TRY(spec.constant, constant_reference());
   } else {
-    if (op == &kOpaqueOp) {
-      ZP_TRY(target, cursor_.quoted("the quoted name of an opaque operator"));
-    }
+    if (op == &kOpaqueOp) { ZP_TRY(target, cursor_.quoted("the quoted name of an opaque operator")); }
     ZP_TRY(values, operands(graph, *op, place));
   }
   spec.operands = values;
@@ -255,7 +270,8 @@ Status TextParser::node(Graph& graph) {
   // `type` is what the result's type says, unless it is written.
   if (attrs != nullptr && !type_given && !types.empty()) {
     const AttrField* field = op->attrs->find("type");
-    if (field != nullptr && field->kind == AttrKind::Quant) attr_ref<const QuantType*>(attrs, *field) = types[0].type.quant;
+    if (field != nullptr && field->kind == AttrKind::Quant)
+      attr_ref<const QuantType*>(attrs, *field) = types[0].type.quant;
   }
   spec.attrs = attrs;
   spec.name = names.empty() ? std::string_view(own_name) : std::string_view(names[0].name);

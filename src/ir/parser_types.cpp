@@ -1,5 +1,5 @@
-// Types in the text form: `f32[1,8,s0]`, `u8(0.05, 3)[1,8]`, `i8<-127:127>(axis 0: @w.scale)[8,3]`, `#w[8,3]`,
-// `int = 2*s0`, `token`.
+// Types in the text form: `f32[1,8,s0]`, `u8(0.05, 3)[1,8]`, `i8<-127:127>(axis 0: @w.scale)[8,3]`,
+// `#w[8,3]`, `int = 2*s0`, `token`.
 #include <fmt/format.h>
 
 #include "ir/dim_text.h"
@@ -48,8 +48,10 @@ Result<std::vector<Dim>> TextParser::shape(bool* ranked) {
     if (!dims.empty()) ZP_CHECK(cursor_.expect(","));
     const Place place = cursor_.place();
     ZP_TRY(const Dim d, dim());
-    if (d.is_known() && d.value() < 0) return cursor_.error_at(place, fmt::format("dimension {} is negative", d.value()));
-    if (dims.size() == kMaxRank) return cursor_.error_at(place, fmt::format("more than {} dimensions", kMaxRank));
+    if (d.is_known() && d.value() < 0)
+      return cursor_.error_at(place, fmt::format("dimension {} is negative", d.value()));
+    if (dims.size() == kMaxRank)
+      return cursor_.error_at(place, fmt::format("more than {} dimensions", kMaxRank));
     dims.push_back(d);
   }
   return dims;
@@ -64,12 +66,12 @@ Result<TextParser::Annotation> TextParser::annotation() {
     a.type.dtype = a.type.quant->storage;
   } else {
     ZP_TRY(const std::string_view word, cursor_.word("a type"));
-    for (TypeKind kind : {TypeKind::Int, TypeKind::Float, TypeKind::Bool, TypeKind::None, TypeKind::Token, TypeKind::Object}) {
-      if (word != text_form::type_kind_word(kind) || (kind == TypeKind::Bool && cursor_.raw() == '[')) continue;
+    for (TypeKind kind : {TypeKind::Int, TypeKind::Float, TypeKind::Bool, TypeKind::None, TypeKind::Token,
+                          TypeKind::Object}) {
+      if (word != text_form::type_kind_word(kind) || (kind == TypeKind::Bool && cursor_.raw() == '['))
+        continue;
       a.type.kind = kind;
-      if (cursor_.accept_inline("=")) {
-        ZP_TRY(a.type.value, dim());
-      }
+      if (cursor_.accept_inline("=")) { ZP_TRY(a.type.value, dim()); }
       return a;
     }
     cursor_.reset(place);
@@ -92,7 +94,9 @@ Result<TextParser::Annotation> TextParser::annotation() {
 
 Result<const Type*> TextParser::full_type(std::string_view what) {
   ZP_TRY(const Annotation a, annotation());
-  if (!a.shaped) return cursor_.error_at(a.place, fmt::format("the type of {} needs a shape, as in {}", what, a.type.str()));
+  if (!a.shaped)
+    return cursor_.error_at(a.place,
+                            fmt::format("the type of {} needs a shape, as in {}", what, a.type.str()));
   return context_.type(a.type);
 }
 
@@ -103,7 +107,8 @@ Result<const QuantType*> TextParser::quant_or_alias() {
     if (const auto found = aliases_.find(name); found != aliases_.end()) return found->second;
     std::vector<std::string_view> known;
     for (const auto& [other, quant] : aliases_) known.push_back(other);
-    return cursor_.error_at(place, "type '#" + name_text(name) + "' is not declared" + suggestion(name, known));
+    return cursor_.error_at(place,
+                            "type '#" + name_text(name) + "' is not declared" + suggestion(name, known));
   }
   ZP_TRY(const DType storage, dtype());
   ZP_TRY(const QuantType quant, quantization(storage));
@@ -129,9 +134,7 @@ Result<QuantType> TextParser::quantization(DType storage) {
     ZP_CHECK(cursor_.expect(">"));
     if (q.qmin > q.qmax) return cursor_.error_at(place, fmt::format("empty range {}:{}", q.qmin, q.qmax));
   }
-  if (cursor_.accept(":")) {
-    ZP_TRY(q.expressed, dtype());
-  }
+  if (cursor_.accept(":")) { ZP_TRY(q.expressed, dtype()); }
   ZP_CHECK(cursor_.expect("("));
   ZP_CHECK(quant_scale(&q));
   if (cursor_.accept(",")) ZP_CHECK(quant_zero_point(&q));
@@ -144,7 +147,8 @@ Status TextParser::quant_grid(QuantType* q) {
   const Place place = cursor_.place();
   if (cursor_.accept("axis")) {
     ZP_TRY(const int64_t axis, cursor_.integer("the number of an axis"));
-    if (axis < 0 || axis >= kMaxRank) return cursor_.error_at(place, fmt::format("axis {} is not in 0..{}", axis, kMaxRank - 1));
+    if (axis < 0 || axis >= kMaxRank)
+      return cursor_.error_at(place, fmt::format("axis {} is not in 0..{}", axis, kMaxRank - 1));
     q->axis = static_cast<int32_t>(axis);
   } else if (cursor_.accept("block")) {
     ZP_CHECK(cursor_.expect("["));
@@ -156,7 +160,8 @@ Status TextParser::quant_grid(QuantType* q) {
         ZP_TRY(extent, cursor_.integer("the extent of a block, or '*'"));
         if (extent <= 0) return cursor_.error_at(at, fmt::format("block extent {} is not positive", extent));
       }
-      if (static_cast<int64_t>(block.size()) == kMaxRank) return cursor_.error_at(at, "the block has too many dimensions");
+      if (static_cast<int64_t>(block.size()) == kMaxRank)
+        return cursor_.error_at(at, "the block has too many dimensions");
       block.push_back(extent);
     } while (cursor_.accept(","));
     ZP_CHECK(cursor_.expect("]"));
@@ -180,9 +185,7 @@ Status TextParser::quant_scale(QuantType* q) {
       ZP_TRY(q->scale, cursor_.real("a scale, @scales, axis, block or dynamic"));
     }
   }
-  if (cursor_.accept(":")) {
-    ZP_TRY(q->scale_dtype, dtype());
-  }
+  if (cursor_.accept(":")) { ZP_TRY(q->scale_dtype, dtype()); }
   if (q->dynamic) ZP_CHECK(quant_grid(q));
   return {};
 }
@@ -201,11 +204,15 @@ Status TextParser::quant_zero_point(QuantType* q) {
   if (q->domain == ZeroPointDomain::Float && cursor_.peek() == ')') return {};
   const Place place = cursor_.place();
   ZP_TRY(const auto number, cursor_.number("a zero point"));
-  if (q->dynamic || q->scales != nullptr) return cursor_.error_at(place, "a number is the zero point of one scale only; wanted @zero_points");
+  if (q->dynamic || q->scales != nullptr)
+    return cursor_.error_at(place, "a number is the zero point of one scale only; wanted @zero_points");
   if (number.is_float && q->domain == ZeroPointDomain::Integer) {
-    return cursor_.error_at(place, fmt::format("zero point {} is no integer; write `float {}` if it is a real number", number.text, number.text));
+    return cursor_.error_at(
+        place, fmt::format("zero point {} is no integer; write `float {}` if it is a real number",
+                           number.text, number.text));
   }
-  if (!read_number(number.text, &q->zero_point)) return cursor_.error_at(place, fmt::format("'{}' does not fit in a double", number.text));
+  if (!read_number(number.text, &q->zero_point))
+    return cursor_.error_at(place, fmt::format("'{}' does not fit in a double", number.text));
   return {};
 }
 

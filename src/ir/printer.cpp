@@ -1,6 +1,7 @@
-// Writes the text form. What is printed depends on the model only, never on how it came about: constants in the order of
-// the Context, as far as the graph refers to them; quantizations that several values share get a short name (#q0, #q1 ...
-// in order of appearance); numbers written in the program stand where they are used. Linear in the graph and the data.
+// Writes the text form. What is printed depends on the model only, never on how it came about: constants in
+// the order of the Context, as far as the graph refers to them; quantizations that several values share get a
+// short name (#q0, #q1 ... in order of appearance); numbers written in the program stand where they are used.
+// Linear in the graph and the data.
 #include "ir/printer.h"
 
 #include <algorithm>
@@ -20,7 +21,8 @@ constexpr size_t kLineWidth = 110;
 constexpr size_t kBase64Line = 72;  // bytes a line: 96 characters
 
 bool is_plain_scalar(const Type& type, const Constant& c) {
-  return type.is_tensor() && type.quant == nullptr && type.ranked && type.shape.empty() && type.dtype == c.dtype;
+  return type.is_tensor() && type.quant == nullptr && type.ranked && type.shape.empty() &&
+         type.dtype == c.dtype;
 }
 
 // Numbers that stand in operand position: 0-d literals whose every use can take them so.
@@ -30,7 +32,8 @@ class Literals {
   const std::string& text(const Value& value) {
     static const std::string none;
     const Node* def = value.def();
-    if (def == nullptr || def->constant() == nullptr || def->constant()->kind != ConstantKind::Literal) return none;
+    if (def == nullptr || def->constant() == nullptr || def->constant()->kind != ConstantKind::Literal)
+      return none;
     const auto [entry, fresh] = texts_.try_emplace(&value);
     if (fresh) entry->second = find_text(value, *def->constant());
     return entry->second;
@@ -50,7 +53,8 @@ class Literals {
   std::unordered_map<const Value*, std::string> texts_;
 };
 
-// What a graph refers to: constants, and quantizations in order of appearance with their number of appearances.
+// What a graph refers to: constants, and quantizations in order of appearance with their number of
+// appearances.
 class References {
  public:
   explicit References(Literals& literals) : literals_(literals) {}
@@ -142,7 +146,8 @@ class Printer {
 
   void node(const Node& n) {
     out_.append(indent_, ' ');
-    for (size_t i = 0; i < n.result_count(); ++i) out_ += (i > 0 ? ", %" : "%") + name_text(n.result(i)->name());
+    for (size_t i = 0; i < n.result_count(); ++i)
+      out_ += (i > 0 ? ", %" : "%") + name_text(n.result(i)->name());
     if (n.result_count() > 0) out_ += " = ";
     out_ += n.op().name;
     if (n.constant() != nullptr) {
@@ -310,7 +315,8 @@ class Printer {
       out_ += any ? ", " : " {";
       out_ += field.name;
       out_ += ": ";
-      if (const Aliases::const_iterator alias = field_alias(n, field); alias != aliases_.end()) out_ += "#" + alias->second;
+      if (const Aliases::const_iterator alias = field_alias(n, field); alias != aliases_.end())
+        out_ += "#" + alias->second;
       else text_form::append_attr(&out_, field, n.attrs_data());
       any = true;
     }

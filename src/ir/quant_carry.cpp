@@ -34,10 +34,12 @@ Result<IntShape> blocks_of(const QuantType& quant, const IntShape& shape) {
     block[at(quant.axis)] = 1;
   } else if (quant.per_block()) {
     if (quant.block.size() != shape.size()) {
-      return Error("quant.carry", fmt::format("a block of {} dims for a tensor of rank {}", quant.block.size(), shape.size()));
+      return Error("quant.carry", fmt::format("a block of {} dims for a tensor of rank {}",
+                                              quant.block.size(), shape.size()));
     }
     for (size_t d = 0; d < shape.size(); ++d) {
-      if (quant.block[d] < 0) return Error("quant.carry", fmt::format("negative block extent {}", quant.block[d]));
+      if (quant.block[d] < 0)
+        return Error("quant.carry", fmt::format("negative block extent {}", quant.block[d]));
       if (quant.block[d] != 0) block[d] = quant.block[d];
     }
   }
@@ -55,7 +57,8 @@ double as_expressed(double value, DType dtype) {
   }
 }
 
-std::optional<int64_t> exact_for(double value, double scale, int64_t zero_point, int64_t qmin, int64_t qmax, DType expressed) {
+std::optional<int64_t> exact_for(double value, double scale, int64_t zero_point, int64_t qmin, int64_t qmax,
+                                 DType expressed) {
   if (!std::isfinite(value)) return std::nullopt;
   const double steps = round_half_even(value / scale);
   if (std::fabs(steps) > 9e15) return std::nullopt;
@@ -68,7 +71,8 @@ std::optional<int64_t> exact_for(double value, double scale, int64_t zero_point,
 
 }  // namespace
 
-std::optional<int64_t> exact_integer(double value, double scale, int64_t zero_point, int64_t qmin, int64_t qmax) {
+std::optional<int64_t> exact_integer(double value, double scale, int64_t zero_point, int64_t qmin,
+                                     int64_t qmax) {
   return exact_for(value, scale, zero_point, qmin, qmax, DType::F32);
 }
 
@@ -86,7 +90,8 @@ Result<CarriedQuant> CarriedQuant::of(Context&, const QuantType& quant, const In
   if (listed && !out.grid_.empty()) {
     for (const Constant* list : {quant.scales, quant.zero_points}) {
       if (list != nullptr && list->elements() != count) {
-        return Error("quant.carry", fmt::format("{} scales or zero points for {} cells", list->elements(), count));
+        return Error("quant.carry",
+                     fmt::format("{} scales or zero points for {} cells", list->elements(), count));
       }
     }
   }
@@ -132,8 +137,10 @@ Status CarriedQuant::apply(std::span<const MapStep> steps, const Number& fill) {
   return {};
 }
 
-// Takes over the sources and paddings of another; gives the new base of each source and the new label of each padding.
-void CarriedQuant::adopt(const CarriedQuant& other, std::vector<int32_t>* bases, std::vector<int32_t>* paddings) {
+// Takes over the sources and paddings of another; gives the new base of each source and the new label of each
+// padding.
+void CarriedQuant::adopt(const CarriedQuant& other, std::vector<int32_t>* bases,
+                         std::vector<int32_t>* paddings) {
   int32_t next = 0;
   for (const Source& s : sources_) next = std::max(next, s.base + s.count);
   for (const Source& s : other.sources_) {
@@ -158,7 +165,8 @@ void CarriedQuant::adopt(const CarriedQuant& other, std::vector<int32_t>* bases,
   needs_zero_ |= other.needs_zero_;
 }
 
-Result<CarriedQuant> CarriedQuant::mapped(const MapResult& result, std::span<const CarriedQuant* const> operands) {
+Result<CarriedQuant> CarriedQuant::mapped(const MapResult& result,
+                                          std::span<const CarriedQuant* const> operands) {
   std::vector<ParameterGrid> grids;
   CarriedQuant out;
   int64_t entries = 0;
@@ -178,9 +186,11 @@ Result<CarriedQuant> CarriedQuant::mapped(const MapResult& result, std::span<con
     }
     const QuantType &a = *out.sources_.front().quant, &b = *one.sources_.front().quant;
     if (one.storage_ != out.storage_ || a.expressed != b.expressed) {
-      return Error("quant.carry", fmt::format("{} and {} do not join: other storage or other real type", quant_str(a), quant_str(b)));
+      return Error("quant.carry", fmt::format("{} and {} do not join: other storage or other real type",
+                                              quant_str(a), quant_str(b)));
     }
-    if (a.dynamic || b.dynamic) return Error("quant.carry", "parameters known only when the model runs cannot be joined");
+    if (a.dynamic || b.dynamic)
+      return Error("quant.carry", "parameters known only when the model runs cannot be joined");
     if ((a.domain == ZeroPointDomain::Float) != (b.domain == ZeroPointDomain::Float)) {
       return Error("quant.carry", "zero points of different domains do not join");
     }
@@ -219,9 +229,7 @@ Result<CarriedQuant::Entries> CarriedQuant::read(Context& context) const {
     }
     ZP_TRY(const Tensor scales, constant_tensor(context, *s.quant->scales));
     std::optional<Tensor> zeros;
-    if (s.quant->zero_points != nullptr) {
-      ZP_TRY(zeros, constant_tensor(context, *s.quant->zero_points));
-    }
+    if (s.quant->zero_points != nullptr) { ZP_TRY(zeros, constant_tensor(context, *s.quant->zero_points)); }
     for (int64_t i = 0; i < std::min<int64_t>(s.count, scales.elements()); ++i) {
       out.scales[at(s.base + i)] = scales.get_double(i);
       out.zero_points[at(s.base + i)] = (zeros ? zeros->get_double(i) : 0.0) + static_cast<double>(s.shift);
@@ -232,14 +240,17 @@ Result<CarriedQuant::Entries> CarriedQuant::read(Context& context) const {
 
 std::vector<int32_t> CarriedQuant::Entries::classes() const {
   struct Hash {
-    size_t operator()(const std::pair<uint64_t, uint64_t>& p) const { return (p.first ^ p.second * 0x9E3779B97F4A7C15ull) * 0xC2B2AE3D27D4EB4Full; }
+    size_t operator()(const std::pair<uint64_t, uint64_t>& p) const {
+      return (p.first ^ p.second * 0x9E3779B97F4A7C15ull) * 0xC2B2AE3D27D4EB4Full;
+    }
   };
   std::unordered_map<std::pair<uint64_t, uint64_t>, int32_t, Hash> numbers;
   std::vector<int32_t> out;
   out.reserve(scales.size());
   for (size_t i = 0; i < scales.size(); ++i) {
     // What arithmetic sees of a scale is its float value.
-    const auto key = std::pair(std::bit_cast<uint64_t>(static_cast<double>(static_cast<float>(scales[i]))), std::bit_cast<uint64_t>(zero_points[i]));
+    const auto key = std::pair(std::bit_cast<uint64_t>(static_cast<double>(static_cast<float>(scales[i]))),
+                               std::bit_cast<uint64_t>(zero_points[i]));
     out.push_back(numbers.emplace(key, static_cast<int32_t>(numbers.size())).first->second);
   }
   return out;
@@ -251,24 +262,30 @@ namespace {
 
 // The name of a list made from another one, without the mark that an earlier carry appended.
 std::string_view stem(std::string_view name) {
-  if (name.size() > 9 && name[name.size() - 9] == '.' &&
-      std::all_of(name.end() - 8, name.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); })) {
+  if (name.size() > 9 && name[name.size() - 9] == '.' && std::all_of(name.end() - 8, name.end(), [](char c) {
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+      })) {
     name.remove_suffix(9);
   }
   return name;
 }
 
-// One constant for each content: inference may ask again and again, and equal types must have equal identities.
-Result<const Constant*> list_constant(Context& context, std::string_view base, DType dtype, const IntShape& shape, Blob bytes) {
+// One constant for each content: inference may ask again and again, and equal types must have equal
+// identities.
+Result<const Constant*> list_constant(Context& context, std::string_view base, DType dtype,
+                                      const IntShape& shape, Blob bytes) {
   uint64_t hash = 0xCBF29CE484222325ull;
   auto add = [&](uint64_t v) { hash = (hash ^ v) * 0x100000001B3ull; };
   add(static_cast<uint64_t>(dtype));
   for (const int64_t d : shape) add(static_cast<uint64_t>(d));
   for (const std::byte b : bytes.bytes()) add(static_cast<uint64_t>(b));
   const std::string name = fmt::format("{}.{:08x}", stem(base), static_cast<uint32_t>(hash ^ hash >> 32));
-  if (const Constant* have = context.find_constant(name); have != nullptr && have->dtype == dtype && have->shape.vec() == shape) {
+  if (const Constant* have = context.find_constant(name);
+      have != nullptr && have->dtype == dtype && have->shape.vec() == shape) {
     ZP_TRY(const Blob own, context.dense_bytes(*have));
-    if (own.size() >= bytes.size() && (bytes.empty() || std::memcmp(own.data(), bytes.data(), bytes.size()) == 0)) return have;
+    if (own.size() >= bytes.size() &&
+        (bytes.empty() || std::memcmp(own.data(), bytes.data(), bytes.size()) == 0))
+      return have;
   }
   return context.make_constant(name, dtype, shape, std::move(bytes));
 }
@@ -294,7 +311,10 @@ Status CarriedQuant::check_padding(const GridForm& form, const Entries& entries)
     const double scale = form.cells[at(cell)] < 0 ? 1.0 : entries.scales[at(form.cells[at(cell)])];
     const double zero = form.cells[at(cell)] < 0 ? 0.0 : entries.zero_points[at(form.cells[at(cell)])];
     if (!exact_for(value, scale, static_cast<int64_t>(zero), qmin_, qmax_, expressed)) {
-      return Error("quant.carry", fmt::format("padding with {} is no exact integer in {}..{} under scale {} and zero point {}", value, qmin_, qmax_, scale, zero));
+      return Error(
+          "quant.carry",
+          fmt::format("padding with {} is no exact integer in {}..{} under scale {} and zero point {}", value,
+                      qmin_, qmax_, scale, zero));
     }
     return {};
   });
@@ -303,9 +323,12 @@ Status CarriedQuant::check_padding(const GridForm& form, const Entries& entries)
 Result<const QuantType*> CarriedQuant::write_dynamic(Context& context, const GridForm& form) const {
   QuantType out = *sources_.front().quant;
   bool in_order = static_cast<int64_t>(form.cells.size()) == sources_.front().count;
-  for (size_t i = 0; in_order && i < form.cells.size(); ++i) in_order = form.cells[i] == static_cast<int32_t>(i);
+  for (size_t i = 0; in_order && i < form.cells.size(); ++i)
+    in_order = form.cells[i] == static_cast<int32_t>(i);
   if (!in_order || form.kind == GridForm::None || needs_zero_ || !padding_.empty()) {
-    return Error("quant.carry", "the scales are known only when the model runs, and the op would select, repeat or re-order them");
+    return Error(
+        "quant.carry",
+        "the scales are known only when the model runs, and the op would select, repeat or re-order them");
   }
   if (out.per_axis() && form.kind == GridForm::PerAxis) {
     out.axis = static_cast<int32_t>(form.axis);
@@ -325,7 +348,8 @@ Result<const QuantType*> CarriedQuant::write(Context& context) {
   ZP_CHECK(grid_.settle());
   ZP_TRY(GridForm form, grid_.form({}));
   if (sources_.front().quant->dynamic) return write_dynamic(context, form);
-  const bool settled = form.kind == GridForm::PerTensor || (form.kind == GridForm::PerAxis && sources_.size() == 1);
+  const bool settled =
+      form.kind == GridForm::PerTensor || (form.kind == GridForm::PerAxis && sources_.size() == 1);
   const bool pads = grid_.has_padding();
   if (pads || needs_zero_ || !settled) {
     ZP_TRY(const Entries entries, read(context));
@@ -338,7 +362,8 @@ Result<const QuantType*> CarriedQuant::write(Context& context) {
     }
     if (form.kind == GridForm::None) return Error("quant.carry", form.why);
     if (pads) {
-      // A cell that covers padding only takes the parameters of the cell before it, or of the first one after.
+      // A cell that covers padding only takes the parameters of the cell before it, or of the first one
+      // after.
       int32_t near = -1;
       for (const int32_t c : form.cells) {
         if (c >= 0) {
@@ -347,14 +372,17 @@ Result<const QuantType*> CarriedQuant::write(Context& context) {
         }
       }
       for (int32_t& c : form.cells) {
-        if (c >= 0) near = c; else c = near;
+        if (c >= 0) near = c;
+        else c = near;
       }
       ZP_CHECK(check_padding(form, entries));
     }
     if (needs_zero_) {
       for (const int32_t c : form.cells) {
-        if (c >= 0 && (entries.zero_points[at(c)] < static_cast<double>(qmin_) || entries.zero_points[at(c)] > static_cast<double>(qmax_))) {
-          return Error("quant.carry", fmt::format("zero is not in {}..{} under zero point {}", qmin_, qmax_, entries.zero_points[at(c)]));
+        if (c >= 0 && (entries.zero_points[at(c)] < static_cast<double>(qmin_) ||
+                       entries.zero_points[at(c)] > static_cast<double>(qmax_))) {
+          return Error("quant.carry", fmt::format("zero is not in {}..{} under zero point {}", qmin_, qmax_,
+                                                  entries.zero_points[at(c)]));
         }
       }
     }
@@ -403,19 +431,23 @@ Result<const QuantType*> CarriedQuant::write_form(Context& context, const GridFo
   out.zero_point = 0;
   // Which lists the entries come from, and whether they are one whole list in its own order.
   const Source& first = source_of(form.cells.front());
-  bool same_source = true, in_order = static_cast<int64_t>(form.cells.size()) == first.count, zeros = false, integer = false;
+  bool same_source = true, in_order = static_cast<int64_t>(form.cells.size()) == first.count, zeros = false,
+       integer = false;
   const Source* source = &first;
   for (size_t i = 0; i < form.cells.size(); ++i) {
     const int32_t label = form.cells[i];
     if (label < source->base || label >= source->base + source->count) source = &source_of(label);
     same_source &= source == &first;
     in_order &= label - first.base == static_cast<int32_t>(i);
-    zeros |= source->quant->zero_points != nullptr || source->shift != 0 || (source->quant->scales == nullptr && source->quant->zero_point != 0);
+    zeros |= source->quant->zero_points != nullptr || source->shift != 0 ||
+             (source->quant->scales == nullptr && source->quant->zero_point != 0);
     integer |= source->quant->domain == ZeroPointDomain::Integer;
   }
   out.domain = integer ? ZeroPointDomain::Integer : first.quant->domain;
-  const std::string_view scale_name = first.quant->scales != nullptr ? first.quant->scales->name : "carried.scale";
-  const std::string_view zero_name = first.quant->zero_points != nullptr ? first.quant->zero_points->name : "carried.zero_point";
+  const std::string_view scale_name =
+      first.quant->scales != nullptr ? first.quant->scales->name : "carried.scale";
+  const std::string_view zero_name =
+      first.quant->zero_points != nullptr ? first.quant->zero_points->name : "carried.zero_point";
   if (same_source && in_order && first.shift == 0 && first.quant->scales != nullptr) {
     ZP_TRY(out.scales, reshaped_list(context, *first.quant->scales, list_shape));
     if (first.quant->zero_points != nullptr) {
@@ -436,12 +468,15 @@ Result<const QuantType*> CarriedQuant::write_form(Context& context, const GridFo
     return bytes;
   };
   auto raw = [](const Constant* list) { return list != nullptr && bits_of(list->dtype) >= 8; };
-  if (same_source && raw(first.quant->scales) && (!zeros || (first.shift == 0 && raw(first.quant->zero_points)))) {
+  if (same_source && raw(first.quant->scales) &&
+      (!zeros || (first.shift == 0 && raw(first.quant->zero_points)))) {
     ZP_TRY(Blob scale_bytes, gather(*first.quant->scales));
-    ZP_TRY(out.scales, list_constant(context, scale_name, first.quant->scales->dtype, list_shape, std::move(scale_bytes)));
+    ZP_TRY(out.scales, list_constant(context, scale_name, first.quant->scales->dtype, list_shape,
+                                     std::move(scale_bytes)));
     if (zeros) {
       ZP_TRY(Blob zero_bytes, gather(*first.quant->zero_points));
-      ZP_TRY(out.zero_points, list_constant(context, zero_name, first.quant->zero_points->dtype, list_shape, std::move(zero_bytes)));
+      ZP_TRY(out.zero_points, list_constant(context, zero_name, first.quant->zero_points->dtype, list_shape,
+                                            std::move(zero_bytes)));
     }
     return context.quant(out);
   }
@@ -458,13 +493,14 @@ Result<const QuantType*> CarriedQuant::write_form(Context& context, const GridFo
   ZP_TRY(out.scales, list_constant(context, scale_name, DType::F32, list_shape, blob_of(scales)));
   if (zeros) {
     const bool real = out.domain == ZeroPointDomain::Float;
-    ZP_TRY(out.zero_points, list_constant(context, zero_name, real ? DType::F32 : DType::I64, list_shape, real ? blob_of(reals) : blob_of(integers)));
+    ZP_TRY(out.zero_points, list_constant(context, zero_name, real ? DType::F32 : DType::I64, list_shape,
+                                          real ? blob_of(reals) : blob_of(integers)));
   }
   return context.quant(out);
 }
 
-Status fill_padding(Context& context, const QuantType& quant, const IntShape& shape, std::span<const uint8_t> mask,
-                    std::span<const Number> values, std::byte* data) {
+Status fill_padding(Context& context, const QuantType& quant, const IntShape& shape,
+                    std::span<const uint8_t> mask, std::span<const Number> values, std::byte* data) {
   ZP_TRY(const QuantParams params, quant_params(context, quant, shape));
   const int64_t width = byte_size(quant.storage);
   ZP_TRY(const IntShape block, blocks_of(quant, shape));
@@ -475,7 +511,8 @@ Status fill_padding(Context& context, const QuantType& quant, const IntShape& sh
     for (size_t d = shape.size(); d-- > 0; rest /= shape[d]) place[d] = rest % shape[d];
     for (size_t d = 0; d < shape.size(); ++d) cell = cell * params.grid[d] + place[d] / block[d];
     const double value = values[at(mask[i] - 1)].as_double();
-    const auto q = exact_for(value, params.scales[at(cell)], params.zero_points[at(cell)], quant.qmin, quant.qmax, quant.expressed);
+    const auto q = exact_for(value, params.scales[at(cell)], params.zero_points[at(cell)], quant.qmin,
+                             quant.qmax, quant.expressed);
     if (!q) return Error("quant.carry", fmt::format("padding with {} is no exact integer", value));
     std::memcpy(data + static_cast<int64_t>(i) * width, &*q, at(width));  // little endian: the low bytes
   }
@@ -488,7 +525,9 @@ namespace {
 
 Result<const QuantType*> carry_map(const Node& node, size_t index, const MapEnv& env) {
   ZP_TRY(const ShapeMap map, shape_map_of(env));
-  if (index >= map.results.size()) return Error("quant.carry", fmt::format("the op's map has {} results", map.results.size()), ErrorKind::Internal);
+  if (index >= map.results.size())
+    return Error("quant.carry", fmt::format("the op's map has {} results", map.results.size()),
+                 ErrorKind::Internal);
   Context& context = node.context();
   std::vector<std::optional<CarriedQuant>> states(node.operand_count());
   std::vector<const CarriedQuant*> operands(node.operand_count(), nullptr);
@@ -509,10 +548,11 @@ bool is_static(const Node& node) {
   return true;
 }
 
-// Extents that are expressions: the carry is decided on two sets of unlike numbers for the symbols, and must not depend on
-// them. Dims of products and sums that nest for unlike primes nest for all values.
+// Extents that are expressions: the carry is decided on two sets of unlike numbers for the symbols, and must
+// not depend on them. Dims of products and sums that nest for unlike primes nest for all values.
 Result<const QuantType*> carry_symbolic(const Node& node, size_t index) {
-  static constexpr int64_t kPrimes[] = {11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107};
+  static constexpr int64_t kPrimes[] = {11, 13, 17, 19, 23, 29, 31, 37, 41, 43,  47,  53,
+                                        59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107};
   Context& context = node.context();
   const QuantType* found = nullptr;
   for (const size_t round : {0, 1}) {
@@ -541,7 +581,8 @@ Result<const QuantType*> carry_symbolic(const Node& node, size_t index) {
       open.block = context.ints(block);
       quant = context.quant(open);
     }
-    if (found != nullptr && found != quant) return Error("quant.carry", "the form of the scales depends on extents that are not known");
+    if (found != nullptr && found != quant)
+      return Error("quant.carry", "the form of the scales depends on extents that are not known");
     found = quant;
   }
   return found;
@@ -561,15 +602,19 @@ Result<const QuantType*> carry_node(const Node& node, size_t index) {
     common = quant;
     any = true;
   }
-  if (any && one && common->per_tensor() && !node.op().has(kAddsElements)) return common;  // whatever moves where
+  if (any && one && common->per_tensor() && !node.op().has(kAddsElements))
+    return common;  // whatever moves where
   auto carried = is_static(node) ? carry_map(node, index, MapEnv(node)) : carry_symbolic(node, index);
   if (carried.ok()) return carried;
   return node.error(fmt::format("{}.quant", node.op().name), carried.error().first().text);
 }
 
-Result<bool> same_parameters(Context& context, const QuantType& a, const QuantType& b, const IntShape& shape) {
+Result<bool> same_parameters(Context& context, const QuantType& a, const QuantType& b,
+                             const IntShape& shape) {
   if (&a == &b) return true;
-  if (a.storage != b.storage || a.expressed != b.expressed || a.qmin != b.qmin || a.qmax != b.qmax || a.dynamic || b.dynamic) return false;
+  if (a.storage != b.storage || a.expressed != b.expressed || a.qmin != b.qmin || a.qmax != b.qmax ||
+      a.dynamic || b.dynamic)
+    return false;
   if ((a.domain == ZeroPointDomain::Float) != (b.domain == ZeroPointDomain::Float)) return false;
   ZP_TRY(const QuantParams pa, quant_params(context, a, shape));
   ZP_TRY(const QuantParams pb, quant_params(context, b, shape));
@@ -592,7 +637,8 @@ Result<bool> same_parameters(Context& context, const QuantType& a, const QuantTy
     }
     if (static_cast<float>(pa.scales[at(ia)]) != static_cast<float>(pb.scales[at(ib)])) return false;
     if (pa.zero_points[at(ia)] != pb.zero_points[at(ib)]) return false;
-    if (!pa.float_zero_points.empty() && pa.float_zero_points[at(ia)] != pb.float_zero_points[at(ib)]) return false;
+    if (!pa.float_zero_points.empty() && pa.float_zero_points[at(ia)] != pb.float_zero_points[at(ib)])
+      return false;
     for (size_t d = shape.size(); d-- > 0;) {
       if ((place[d] += units[d]) < shape[d]) break;
       place[d] = 0;

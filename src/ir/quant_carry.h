@@ -1,11 +1,12 @@
-// How a quantization is carried by a shape map: the one place that knows it. Type inference, folding and the motion of
-// quantize and dequantize through shape ops all ask here.
+// How a quantization is carried by a shape map: the one place that knows it. Type inference, folding and the
+// motion of quantize and dequantize through shape ops all ask here.
 //
-// A shape op y[j] = x[phi(j)] leaves integers as they are; their parameters become Q o phi, a function on the indices of
-// the result. It is always exact; the only question is whether it can be written: as one scale, a list along one axis,
-// or one scale a cell of a uniform grid of blocks. The coarsest uniform grid has along dim b the block
-// gcd(change points of dim b, extent), where a change point is a coordinate at which the parameters differ from those of
-// the coordinate before. Labels (which entry of which list) are compared first; values only where labels do not suffice.
+// A shape op y[j] = x[phi(j)] leaves integers as they are; their parameters become Q o phi, a function on the
+// indices of the result. It is always exact; the only question is whether it can be written: as one scale, a
+// list along one axis, or one scale a cell of a uniform grid of blocks. The coarsest uniform grid has along
+// dim b the block gcd(change points of dim b, extent), where a change point is a coordinate at which the
+// parameters differ from those of the coordinate before. Labels (which entry of which list) are compared
+// first; values only where labels do not suffice.
 #pragma once
 
 #include <span>
@@ -18,8 +19,8 @@
 
 namespace zp {
 
-// The parameters of a value that shape ops make of quantized values. Nothing is lost on the way: a chain may pass through
-// forms that cannot be written and come out in one that can.
+// The parameters of a value that shape ops make of quantized values. Nothing is lost on the way: a chain may
+// pass through forms that cannot be written and come out in one that can.
 class CarriedQuant {
  public:
   static Result<CarriedQuant> of(Context& context, const QuantType& quant, const IntShape& shape);
@@ -32,7 +33,8 @@ class CarriedQuant {
   void move_storage(DType to);
   static int64_t shift_between(DType from, DType to);
 
-  // The parameters as a type of a value of shape(); lists become constants of the context. An error says what does not fit.
+  // The parameters as a type of a value of shape(); lists become constants of the context. An error says what
+  // does not fit.
   Result<const QuantType*> write(Context& context);
 
  private:
@@ -65,19 +67,23 @@ class CarriedQuant {
   bool needs_zero_ = false;  // some elements were set to zero, so zero points must be integers of the range
 };
 
-// The integer of a real value, if it is exactly one: (q - zero_point) * scale == value in float, q in qmin..qmax.
-std::optional<int64_t> exact_integer(double value, double scale, int64_t zero_point, int64_t qmin, int64_t qmax);
+// The integer of a real value, if it is exactly one: (q - zero_point) * scale == value in float, q in
+// qmin..qmax.
+std::optional<int64_t> exact_integer(double value, double scale, int64_t zero_point, int64_t qmin,
+                                     int64_t qmax);
 
-// Writes padding into dense elements of the storage dtype (one byte each below 8 bits): where mask[i] is k + 1, the integer
-// for values[k] in the parameters of element i.
-Status fill_padding(Context& context, const QuantType& quant, const IntShape& shape, std::span<const uint8_t> mask,
-                    std::span<const Number> values, std::byte* data);
+// Writes padding into dense elements of the storage dtype (one byte each below 8 bits): where mask[i] is k +
+// 1, the integer for values[k] in the parameters of element i.
+Status fill_padding(Context& context, const QuantType& quant, const IntShape& shape,
+                    std::span<const uint8_t> mask, std::span<const Number> values, std::byte* data);
 
 // The quantization of result `index` of a node whose data operands are quantized. New lists of scales become
-// constants of the Context with deterministic names. Error `<op>.quant` where the parameters cannot be written.
+// constants of the Context with deterministic names. Error `<op>.quant` where the parameters cannot be
+// written.
 Result<const QuantType*> carry_node(const Node& node, size_t index);
 
-// Two static quantizations that mean the same numbers for a tensor of that shape, whatever their form and constants.
+// Two static quantizations that mean the same numbers for a tensor of that shape, whatever their form and
+// constants.
 Result<bool> same_parameters(Context& context, const QuantType& a, const QuantType& b, const IntShape& shape);
 
 }  // namespace zp

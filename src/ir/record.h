@@ -21,14 +21,14 @@ struct RewriteRecord {
 };
 
 struct KeptRecord {
-  std::string node;    // name in the input model
-  std::string op;      // canonical
+  std::string node;  // name in the input model
+  std::string op;    // canonical
   std::string pass;
-  std::string pattern; // what was tried
-  std::string clause;  // the condition that failed, e.g. types.x, one-use, channel-axis
+  std::string pattern;  // what was tried
+  std::string clause;   // the condition that failed, e.g. types.x, one-use, channel-axis
   std::string wanted;
   std::string found;
-  std::string text;    // one sentence for a person
+  std::string text;  // one sentence for a person
 };
 
 struct Records {

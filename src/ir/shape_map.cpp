@@ -11,7 +11,10 @@ namespace {
 size_t at(int64_t i) { return static_cast<size_t>(i); }
 
 Error misfit(const MapStep& step, const IntShape& in) {
-  return Error("shape_map", fmt::format("step {} does not fit a tensor of rank {}", static_cast<int>(step.kind), in.size()), ErrorKind::Internal);
+  return Error(
+      "shape_map",
+      fmt::format("step {} does not fit a tensor of rank {}", static_cast<int>(step.kind), in.size()),
+      ErrorKind::Internal);
 }
 
 // Element count; -1 if a dim is negative or the product overflows.
@@ -97,12 +100,15 @@ MapStep MapStep::choose(int64_t dim, IntShape index_shape) {
 namespace {
 
 bool window_fits(const MapStep& step, const IntShape& in) {
-  if (step.shape.size() != in.size() || step.start.size() != in.size() || step.step.size() != in.size()) return false;
+  if (step.shape.size() != in.size() || step.start.size() != in.size() || step.step.size() != in.size())
+    return false;
   for (size_t d = 0; d < in.size(); ++d) {
     if (step.shape[d] < 0) return false;
     if (step.shape[d] == 0) continue;
     int64_t last = 0;
-    if (__builtin_mul_overflow(step.step[d], step.shape[d] - 1, &last) || __builtin_add_overflow(last, step.start[d], &last)) return false;
+    if (__builtin_mul_overflow(step.step[d], step.shape[d] - 1, &last) ||
+        __builtin_add_overflow(last, step.start[d], &last))
+      return false;
     if (std::min(last, step.start[d]) < 0 || std::max(last, step.start[d]) >= in[d]) return false;
   }
   return true;
@@ -138,7 +144,8 @@ Result<IntShape> step_shape(const MapStep& step, const IntShape& in) {
       if (!window_fits(step, in)) return misfit(step, in);
       return step.shape;
     case MapStep::Take:
-      if (step.dim < 0 || step.dim >= rank || !indices_fit(step.index, in[at(step.dim)])) return misfit(step, in);
+      if (step.dim < 0 || step.dim >= rank || !indices_fit(step.index, in[at(step.dim)]))
+        return misfit(step, in);
       out = in;
       out[at(step.dim)] = static_cast<int64_t>(step.index.size());
       return out;
@@ -152,7 +159,9 @@ Result<IntShape> step_shape(const MapStep& step, const IntShape& in) {
       return out;
     }
     case MapStep::Table:
-      if (count_of(step.shape) != static_cast<int64_t>(step.index.size()) || !indices_fit(step.index, count_of(in))) return misfit(step, in);
+      if (count_of(step.shape) != static_cast<int64_t>(step.index.size()) ||
+          !indices_fit(step.index, count_of(in)))
+        return misfit(step, in);
       return step.shape;
     case MapStep::Triangle:
       if (rank < 2) return misfit(step, in);
@@ -180,8 +189,8 @@ bool any_step(const MapResult& r, F f) {
 
 bool MapResult::pads() const {
   return any_step(*this, [](const MapStep& s) {
-    return s.kind == MapStep::Triangle ||
-           ((s.kind == MapStep::Take || s.kind == MapStep::Table) && std::find(s.index.begin(), s.index.end(), -1) != s.index.end());
+    return s.kind == MapStep::Triangle || ((s.kind == MapStep::Take || s.kind == MapStep::Table) &&
+                                           std::find(s.index.begin(), s.index.end(), -1) != s.index.end());
   });
 }
 
@@ -197,7 +206,8 @@ Result<int64_t> MapEnv::dim(Dim d) const {
     static const DimBinding none;
     if (auto value = node_.context().dims().evaluate(d, binding_ ? *binding_ : none)) return *value;
   }
-  return node_.error(fmt::format("{}.static", node_.op().name), fmt::format("the extent or attribute {} is not a number here", d.str()));
+  return node_.error(fmt::format("{}.static", node_.op().name),
+                     fmt::format("the extent or attribute {} is not a number here", d.str()));
 }
 
 Result<IntShape> MapEnv::dims(List<Dim> list) const {
@@ -211,22 +221,28 @@ Result<IntShape> MapEnv::dims(List<Dim> list) const {
 
 Result<IntShape> MapEnv::shape(size_t operand) const {
   if (running_) {
-    if (operand >= tensors_.size() || tensors_[operand] == nullptr) return node_.error("run.operand", fmt::format("operand {} is missing", operand));
+    if (operand >= tensors_.size() || tensors_[operand] == nullptr)
+      return node_.error("run.operand", fmt::format("operand {} is missing", operand));
     return tensors_[operand]->shape();
   }
   const Value* value = node_.operand(operand);
-  if (value == nullptr || !value->type().is_tensor()) return node_.error("run.operand", fmt::format("operand {} is missing", operand));
-  if (!value->type().ranked) return node_.error(fmt::format("{}.static", node_.op().name), fmt::format("the rank of operand {} is not known", operand));
+  if (value == nullptr || !value->type().is_tensor())
+    return node_.error("run.operand", fmt::format("operand {} is missing", operand));
+  if (!value->type().ranked)
+    return node_.error(fmt::format("{}.static", node_.op().name),
+                       fmt::format("the rank of operand {} is not known", operand));
   return dims(value->type().shape);
 }
 
 Result<std::optional<Tensor>> MapEnv::value(size_t operand) const {
   if (running_) {
-    if (operand >= tensors_.size() || tensors_[operand] == nullptr) return node_.error("run.operand", fmt::format("operand {} is missing", operand));
+    if (operand >= tensors_.size() || tensors_[operand] == nullptr)
+      return node_.error("run.operand", fmt::format("operand {} is missing", operand));
     return std::optional<Tensor>(*tensors_[operand]);
   }
   const Value* value = node_.operand(operand);
-  if (value == nullptr || value->def() == nullptr || value->def()->constant() == nullptr || value->type().is_quantized()) {
+  if (value == nullptr || value->def() == nullptr || value->def()->constant() == nullptr ||
+      value->type().is_quantized()) {
     return std::optional<Tensor>();
   }
   const Constant& constant = *value->def()->constant();
@@ -238,7 +254,8 @@ Result<std::optional<Tensor>> MapEnv::value(size_t operand) const {
 Result<ShapeMap> shape_map_of(const MapEnv& env) {
   const Node& node = env.node();
   if (node.op().shape_map == nullptr) {
-    return node.error(fmt::format("{}.map", node.op().name), fmt::format("{} computes values, it does not only move them", node.op().name));
+    return node.error(fmt::format("{}.map", node.op().name),
+                      fmt::format("{} computes values, it does not only move them", node.op().name));
   }
   ShapeMap map;
   map.env = &env;
@@ -251,29 +268,31 @@ Result<IntShape> result_shape(const MapResult& result, std::span<const IntShape>
   IntShape shape;
   for (size_t k = 0; k < result.parts.size(); ++k) {
     const MapPart& part = result.parts[k];
-    if (part.operand >= operand_shapes.size()) return Error("shape_map", fmt::format("no operand {}", part.operand), ErrorKind::Internal);
+    if (part.operand >= operand_shapes.size())
+      return Error("shape_map", fmt::format("no operand {}", part.operand), ErrorKind::Internal);
     IntShape one = operand_shapes[part.operand];
-    for (const MapStep& s : part.steps) {
-      ZP_TRY(one, step_shape(s, one));
-    }
+    for (const MapStep& s : part.steps) { ZP_TRY(one, step_shape(s, one)); }
     if (k == 0) {
       shape = std::move(one);
       continue;
     }
     const size_t d = at(result.join_dim);
     if (result.join_dim < 0 || one.size() != shape.size() || d >= shape.size()) {
-      return Error("shape_map", fmt::format("part {} of rank {} does not join parts of rank {}", k, one.size(), shape.size()), ErrorKind::Internal);
+      return Error(
+          "shape_map",
+          fmt::format("part {} of rank {} does not join parts of rank {}", k, one.size(), shape.size()),
+          ErrorKind::Internal);
     }
     for (size_t e = 0; e < shape.size(); ++e) {
       if (e != d && one[e] != shape[e]) {
-        return Error("shape_map", fmt::format("dim {} of part {} is {}, of the others {}", e, k, one[e], shape[e]), ErrorKind::Internal);
+        return Error("shape_map",
+                     fmt::format("dim {} of part {} is {}, of the others {}", e, k, one[e], shape[e]),
+                     ErrorKind::Internal);
       }
     }
     shape[d] += one[d];
   }
-  for (const MapStep& s : result.steps) {
-    ZP_TRY(shape, step_shape(s, shape));
-  }
+  for (const MapStep& s : result.steps) { ZP_TRY(shape, step_shape(s, shape)); }
   return shape;
 }
 

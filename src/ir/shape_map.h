@@ -1,7 +1,8 @@
-// How a shape op moves elements: y[j] = x[phi(j)], or padding. A map is a short program of steps from a closed set, so
-// that the three things done with it - moving bytes, carrying quantization parameters, checking element by element in
-// tests - need to know eight steps and no operators. Maps compose by appending steps; whether the parameters of a whole
-// chain can be written down is decided at its end (see ir/quant_carry.h).
+// How a shape op moves elements: y[j] = x[phi(j)], or padding. A map is a short program of steps from a
+// closed set, so that the three things done with it - moving bytes, carrying quantization parameters,
+// checking element by element in tests - need to know eight steps and no operators. Maps compose by appending
+// steps; whether the parameters of a whole chain can be written down is decided at its end (see
+// ir/quant_carry.h).
 #pragma once
 
 #include <cstdint>
@@ -26,7 +27,8 @@ struct MapStep {
     Diagonal,  // dims {a, b} become the last dim: coordinates (j + max(0, -offset), j + max(0, offset))
     Table,     // element j of `shape` (C order) is element index[j] of the input (C order); -1 is padding
     Triangle,  // of the last two dims: elements beyond the diagonal `offset` become padding (upper: below it)
-    Choose,    // dim `dim` is replaced by the dims of `shape`, at coordinates that are not known before the model runs
+    Choose,    // dim `dim` is replaced by the dims of `shape`, at coordinates that are not known before the
+               // model runs
   };
   Kind kind = Reshape;
   bool upper = false;
@@ -46,7 +48,8 @@ struct MapStep {
   static MapStep choose(int64_t dim, IntShape index_shape);
 };
 
-// The shape after a step; an error where the step does not fit (the builders of maps check first, so it is internal).
+// The shape after a step; an error where the step does not fit (the builders of maps check first, so it is
+// internal).
 Result<IntShape> step_shape(const MapStep& step, const IntShape& in);
 
 struct MapPart {
@@ -59,10 +62,10 @@ struct MapResult {
   std::vector<MapPart> parts;
   int64_t join_dim = -1;  // -1: exactly one part
   std::vector<MapStep> steps;
-  Number fill;            // the real value of padding
+  Number fill;  // the real value of padding
 
-  bool pads() const;      // some step may produce padding
-  bool chooses() const;   // some step needs indices that are not known
+  bool pads() const;     // some step may produce padding
+  bool chooses() const;  // some step needs indices that are not known
 };
 
 // What a map is built from: types and constants of the graph, or the tensors of a run.

@@ -22,7 +22,9 @@ Result<int64_t> count_elements(DType dtype, const std::vector<int64_t>& shape) {
   if (zero) return int64_t{0};
   const int64_t limit = g_max_tensor_bytes / byte_size(dtype);
   for (int64_t d : shape) {
-    if (count > limit / d) return Error("tensor.size", "a tensor would need more than " + std::to_string(g_max_tensor_bytes) + " bytes");
+    if (count > limit / d)
+      return Error("tensor.size",
+                   "a tensor would need more than " + std::to_string(g_max_tensor_bytes) + " bytes");
     count *= d;
   }
   return count;
@@ -48,8 +50,8 @@ Result<Tensor> Tensor::make(DType dtype, std::vector<int64_t> shape) {
 Result<Tensor> Tensor::view(DType dtype, std::vector<int64_t> shape, Blob bytes) {
   ZP_TRY(const int64_t count, count_elements(dtype, shape));
   if (static_cast<int64_t>(bytes.size()) < storage_bytes(dtype, count)) {
-    return Error("tensor.bytes", std::to_string(bytes.size()) + " bytes for " + std::to_string(count) + " elements of " +
-                                     std::string(dtype_name(dtype)));
+    return Error("tensor.bytes", std::to_string(bytes.size()) + " bytes for " + std::to_string(count) +
+                                     " elements of " + std::string(dtype_name(dtype)));
   }
   const int bits = bits_of(dtype);
   if (bits < 8) {
@@ -68,7 +70,9 @@ Result<Tensor> Tensor::view(DType dtype, std::vector<int64_t> shape, Blob bytes)
   t.shape_ = std::move(shape);
   t.elements_ = count;
   // Foreign writers need not align payloads; typed reads must be aligned.
-  const bool aligned = reinterpret_cast<uintptr_t>(bytes.data()) % static_cast<uintptr_t>(std::min<int64_t>(byte_size(dtype), 8)) == 0;
+  const bool aligned = reinterpret_cast<uintptr_t>(bytes.data()) %
+                           static_cast<uintptr_t>(std::min<int64_t>(byte_size(dtype), 8)) ==
+                       0;
   t.blob_ = aligned ? std::move(bytes) : Blob::copy_of(bytes.bytes().first(static_cast<size_t>(t.bytes())));
   return t;
 }
@@ -98,8 +102,12 @@ double Tensor::get_double(int64_t i) const {
 int64_t Tensor::get_int(int64_t i) const {
   switch (dtype_) {
     case DType::Bool: return data<uint8_t>()[i] != 0;
-    case DType::I2: case DType::I4: case DType::I8: return data<int8_t>()[i];
-    case DType::U2: case DType::U4: case DType::U8: return data<uint8_t>()[i];
+    case DType::I2:
+    case DType::I4:
+    case DType::I8: return data<int8_t>()[i];
+    case DType::U2:
+    case DType::U4:
+    case DType::U8: return data<uint8_t>()[i];
     case DType::I16: return data<int16_t>()[i];
     case DType::U16: return data<uint16_t>()[i];
     case DType::I32: return data<int32_t>()[i];
@@ -123,7 +131,8 @@ void Tensor::set_double(int64_t i, double value) {
     case DType::F8E4M3: mutable_data<uint8_t>()[i] = float_to_f8e4m3(static_cast<float>(value)); return;
     case DType::F8E5M2: mutable_data<uint8_t>()[i] = float_to_f8e5m2(static_cast<float>(value)); return;
     default:
-      if (is_integer(dtype_)) set_int(i, saturate_to_int(round_half_even(value), int_min(dtype_), int_max(dtype_)));
+      if (is_integer(dtype_))
+        set_int(i, saturate_to_int(round_half_even(value), int_min(dtype_), int_max(dtype_)));
       return;
   }
 }
@@ -131,17 +140,24 @@ void Tensor::set_double(int64_t i, double value) {
 void Tensor::set_int(int64_t i, int64_t value) {
   switch (dtype_) {
     case DType::Bool: mutable_data<uint8_t>()[i] = value != 0; return;
-    case DType::I8: case DType::U8: mutable_data<uint8_t>()[i] = static_cast<uint8_t>(value); return;
-    case DType::I2: case DType::I4: {
+    case DType::I8:
+    case DType::U8: mutable_data<uint8_t>()[i] = static_cast<uint8_t>(value); return;
+    case DType::I2:
+    case DType::I4: {
       const int bits = bits_of(dtype_);
       const int64_t wrapped = value & ((1 << bits) - 1);
-      mutable_data<int8_t>()[i] = static_cast<int8_t>(wrapped > int_max(dtype_) ? wrapped - (1 << bits) : wrapped);
+      mutable_data<int8_t>()[i] =
+          static_cast<int8_t>(wrapped > int_max(dtype_) ? wrapped - (1 << bits) : wrapped);
       return;
     }
-    case DType::U2: case DType::U4: mutable_data<uint8_t>()[i] = static_cast<uint8_t>(value & int_max(dtype_)); return;
-    case DType::I16: case DType::U16: mutable_data<uint16_t>()[i] = static_cast<uint16_t>(value); return;
-    case DType::I32: case DType::U32: mutable_data<uint32_t>()[i] = static_cast<uint32_t>(value); return;
-    case DType::I64: case DType::U64: mutable_data<int64_t>()[i] = value; return;
+    case DType::U2:
+    case DType::U4: mutable_data<uint8_t>()[i] = static_cast<uint8_t>(value & int_max(dtype_)); return;
+    case DType::I16:
+    case DType::U16: mutable_data<uint16_t>()[i] = static_cast<uint16_t>(value); return;
+    case DType::I32:
+    case DType::U32: mutable_data<uint32_t>()[i] = static_cast<uint32_t>(value); return;
+    case DType::I64:
+    case DType::U64: mutable_data<int64_t>()[i] = value; return;
     default: set_double(i, static_cast<double>(value)); return;
   }
 }
@@ -175,12 +191,14 @@ Result<QuantParams> quant_params(Context& context, const QuantType& quant, std::
   p.grid.assign(rank, 1);
   if (quant.per_axis()) {
     if (static_cast<size_t>(quant.axis) >= rank) {
-      return Error("quant.axis", "axis " + std::to_string(quant.axis) + " of a tensor of rank " + std::to_string(rank));
+      return Error("quant.axis",
+                   "axis " + std::to_string(quant.axis) + " of a tensor of rank " + std::to_string(rank));
     }
     p.grid[static_cast<size_t>(quant.axis)] = shape[static_cast<size_t>(quant.axis)];
   } else if (quant.per_block()) {
     if (quant.block.size() != rank) {
-      return Error("quant.block", "block of " + std::to_string(quant.block.size()) + " dims for a tensor of rank " + std::to_string(rank));
+      return Error("quant.block", "block of " + std::to_string(quant.block.size()) +
+                                      " dims for a tensor of rank " + std::to_string(rank));
     }
     for (size_t d = 0; d < rank; ++d) {
       const int64_t b = quant.block[d] == 0 ? std::max<int64_t>(shape[d], 1) : quant.block[d];
@@ -201,7 +219,8 @@ Result<QuantParams> quant_params(Context& context, const QuantType& quant, std::
   } else {
     if (quant.scales == nullptr) return Error("quant.scales", "no scales are known before the model runs");
     if (quant.scales->elements() != cells) {
-      return Error("quant.count", std::to_string(quant.scales->elements()) + " scales, the grid has " + std::to_string(cells) + " cells");
+      return Error("quant.count", std::to_string(quant.scales->elements()) + " scales, the grid has " +
+                                      std::to_string(cells) + " cells");
     }
     ZP_TRY(const Tensor scales, constant_tensor(context, *quant.scales));
     p.scales.resize(static_cast<size_t>(cells));
@@ -209,7 +228,8 @@ Result<QuantParams> quant_params(Context& context, const QuantType& quant, std::
     p.zero_points.assign(static_cast<size_t>(cells), 0);
     if (quant.zero_points != nullptr) {
       if (quant.zero_points->elements() != cells) {
-        return Error("quant.count", std::to_string(quant.zero_points->elements()) + " zero points, the grid has " + std::to_string(cells) + " cells");
+        return Error("quant.count", std::to_string(quant.zero_points->elements()) +
+                                        " zero points, the grid has " + std::to_string(cells) + " cells");
       }
       ZP_TRY(const Tensor zeros, constant_tensor(context, *quant.zero_points));
       if (quant.domain == ZeroPointDomain::Float) p.float_zero_points.resize(static_cast<size_t>(cells));
@@ -224,14 +244,16 @@ Result<QuantParams> quant_params(Context& context, const QuantType& quant, std::
   }
   for (size_t i = 0; i < p.scales.size(); ++i) {
     if (!(p.scales[i] > 0) || !std::isfinite(p.scales[i])) {
-      return Error("quant.scale", "scale " + std::to_string(p.scales[i]) + " of cell " + std::to_string(i) + " is not finite and positive");
+      return Error("quant.scale", "scale " + std::to_string(p.scales[i]) + " of cell " + std::to_string(i) +
+                                      " is not finite and positive");
     }
   }
   if (quant.domain == ZeroPointDomain::Integer) {
     for (size_t i = 0; i < p.zero_points.size(); ++i) {
       if (p.zero_points[i] < int_min(quant.storage) || p.zero_points[i] > int_max(quant.storage)) {
-        return Error("quant.zero_point", "zero point " + std::to_string(p.zero_points[i]) + " of cell " + std::to_string(i) +
-                                             " is outside " + std::string(dtype_name(quant.storage)));
+        return Error("quant.zero_point", "zero point " + std::to_string(p.zero_points[i]) + " of cell " +
+                                             std::to_string(i) + " is outside " +
+                                             std::string(dtype_name(quant.storage)));
       }
     }
   }

@@ -33,16 +33,22 @@ class Tensor {
   int rank() const { return static_cast<int>(shape_.size()); }
   int64_t elements() const { return elements_; }
   int64_t bytes() const { return elements_ * byte_size(dtype_); }
-  template <typename T> const T* data() const { return reinterpret_cast<const T*>(blob_.data()); }
+  template <typename T>
+  const T* data() const {
+    return reinterpret_cast<const T*>(blob_.data());
+  }
   // Only for a tensor whose memory is its own (made by make()).
-  template <typename T> T* mutable_data() { return reinterpret_cast<T*>(writable_); }
+  template <typename T>
+  T* mutable_data() {
+    return reinterpret_cast<T*>(writable_);
+  }
   const Blob& blob() const { return blob_; }
 
   // Same bytes, other shape of equal element count.
   Tensor reshaped(std::vector<int64_t> shape) const;
 
-  double get_double(int64_t i) const;  // any real or integer dtype, bool as 0 / 1
-  int64_t get_int(int64_t i) const;    // truncates floats
+  double get_double(int64_t i) const;        // any real or integer dtype, bool as 0 / 1
+  int64_t get_int(int64_t i) const;          // truncates floats
   void set_double(int64_t i, double value);  // rounds to the dtype; integers saturate
   void set_int(int64_t i, int64_t value);    // integers wrap like a cast
 
@@ -61,10 +67,10 @@ void set_max_tensor_bytes(int64_t bytes);
 // Quantization parameters resolved for one run: C order of the grid.
 struct QuantParams {
   const QuantType* type = nullptr;
-  std::vector<double> scales;        // exact values of the stored scales
-  std::vector<int64_t> zero_points;  // integer domain; zeros if absent
+  std::vector<double> scales;             // exact values of the stored scales
+  std::vector<int64_t> zero_points;       // integer domain; zeros if absent
   std::vector<double> float_zero_points;  // float domain
-  std::vector<int64_t> grid;         // cells along each dim of the tensor (1 where unsplit)
+  std::vector<int64_t> grid;              // cells along each dim of the tensor (1 where unsplit)
 };
 // Reads the parameters of a static QuantType for a tensor of that shape; checks counts, finiteness and range.
 Result<QuantParams> quant_params(Context& context, const QuantType& quant, std::span<const int64_t> shape);
@@ -74,8 +80,9 @@ struct EvalArgs {
   std::span<const Tensor* const> in;  // null: absent operand
   std::span<Tensor> out;              // to be filled
   const DimBinding* dims = nullptr;   // values of symbols
-  // For operands the interpreter looked through: in[i] holds the integers of the dequantize that feeds operand i
-  // and quant[i] its parameters; null where operand i is what the graph says. Only for Trait::Affine.
+  // For operands the interpreter looked through: in[i] holds the integers of the dequantize that feeds
+  // operand i and quant[i] its parameters; null where operand i is what the graph says. Only for
+  // Trait::Affine.
   std::span<const QuantParams* const> quant;
 
   Context& context() const { return node.context(); }

@@ -24,7 +24,8 @@ void append_zero_point(std::string* out, const QuantType& q) {
     *out += (is_float ? ", float @" : ", @") + name_text(q.zero_points->name);
   } else if (q.per_tensor() && q.scales == nullptr && !q.dynamic) {
     // Whole numbers print without a fraction; anything else shows what it is, though it is not valid.
-    const bool whole = !is_float && std::abs(q.zero_point) < 0x1p53 && q.zero_point == std::trunc(q.zero_point);
+    const bool whole =
+        !is_float && std::abs(q.zero_point) < 0x1p53 && q.zero_point == std::trunc(q.zero_point);
     *out += is_float ? ", float " : ", ";
     *out += whole ? std::to_string(static_cast<int64_t>(q.zero_point)) : shortest(q.zero_point);
   } else if (is_float) {
@@ -193,9 +194,10 @@ bool append_element(std::string* out, DType dtype, const std::byte* data, int64_
       append(out, v == 1);
       return true;
     }
-    case DType::I2: case DType::U2: case DType::I4: case DType::U4:
-      *out += std::to_string(packed_element(dtype, data, i));
-      return true;
+    case DType::I2:
+    case DType::U2:
+    case DType::I4:
+    case DType::U4: *out += std::to_string(packed_element(dtype, data, i)); return true;
     case DType::I8: *out += std::to_string(load<int8_t>(data, i)); return true;
     case DType::U8: *out += std::to_string(load<uint8_t>(data, i)); return true;
     case DType::I16: *out += std::to_string(load<int16_t>(data, i)); return true;
@@ -204,14 +206,23 @@ bool append_element(std::string* out, DType dtype, const std::byte* data, int64_
     case DType::U32: *out += std::to_string(load<uint32_t>(data, i)); return true;
     case DType::I64: *out += std::to_string(load<int64_t>(data, i)); return true;
     case DType::U64: *out += std::to_string(load<uint64_t>(data, i)); return true;
-    case DType::F8E4M3: return append_narrow<uint8_t>(out, load<uint8_t>(data, i), f8e4m3_to_float, float_to_f8e4m3);
-    case DType::F8E5M2: return append_narrow<uint8_t>(out, load<uint8_t>(data, i), f8e5m2_to_float, float_to_f8e5m2);
-    case DType::F16: return append_narrow<uint16_t>(out, load<uint16_t>(data, i), half_to_float, float_to_half);
-    case DType::BF16: return append_narrow<uint16_t>(out, load<uint16_t>(data, i), bfloat16_to_float, float_to_bfloat16);
+    case DType::F8E4M3:
+      return append_narrow<uint8_t>(out, load<uint8_t>(data, i), f8e4m3_to_float, float_to_f8e4m3);
+    case DType::F8E5M2:
+      return append_narrow<uint8_t>(out, load<uint8_t>(data, i), f8e5m2_to_float, float_to_f8e5m2);
+    case DType::F16:
+      return append_narrow<uint16_t>(out, load<uint16_t>(data, i), half_to_float, float_to_half);
+    case DType::BF16:
+      return append_narrow<uint16_t>(out, load<uint16_t>(data, i), bfloat16_to_float, float_to_bfloat16);
     case DType::F32: return append_real(out, load<float>(data, i));
     case DType::F64: return append_real(out, load<double>(data, i));
-    case DType::F8E4M3FNUZ: case DType::F8E5M2FNUZ: case DType::F8E8M0:
-    case DType::C32: case DType::C64: case DType::C128: case DType::Unknown: break;
+    case DType::F8E4M3FNUZ:
+    case DType::F8E5M2FNUZ:
+    case DType::F8E8M0:
+    case DType::C32:
+    case DType::C64:
+    case DType::C128:
+    case DType::Unknown: break;
   }
   return false;
 }
@@ -219,7 +230,8 @@ bool append_element(std::string* out, DType dtype, const std::byte* data, int64_
 bool append_literal(std::string* out, DType dtype, const std::byte* data) {
   std::string text;
   if (!append_element(&text, dtype, data, 0)) return false;
-  if (is_float(dtype) && text.find_first_of(".ein") == std::string::npos) text += ".0";  // inf and nan are floats as they are
+  if (is_float(dtype) && text.find_first_of(".ein") == std::string::npos)
+    text += ".0";  // inf and nan are floats as they are
   *out += text;
   if (dtype != DType::I64 && dtype != DType::F32 && dtype != DType::Bool) (*out += ':') += dtype_name(dtype);
   return true;

@@ -1,5 +1,5 @@
-// Pieces of the text form that types, constants, attributes and graphs share. What the printer writes here the parser
-// reads back to the same bits.
+// Pieces of the text form that types, constants, attributes and graphs share. What the printer writes here
+// the parser reads back to the same bits.
 #pragma once
 
 #include <string>
@@ -18,12 +18,12 @@ void append_quant(std::string* out, const QuantType& quant);
 void append_type(std::string* out, const Type& type, const Aliases* aliases = nullptr);
 void append_shape(std::string* out, const Type& type);
 
-// Element `index` of dense constant data. False (and nothing appended) if decimal text would lose bits: complex
-// numbers and NaN with a payload.
+// Element `index` of dense constant data. False (and nothing appended) if decimal text would lose bits:
+// complex numbers and NaN with a payload.
 bool append_element(std::string* out, DType dtype, const std::byte* data, int64_t index);
 
-// The number of a 0-d constant as it stands in operand position: `3` is i64, `1.5` f32, `true` bool, others say their
-// dtype: `3:i32`. False if it cannot be written so.
+// The number of a 0-d constant as it stands in operand position: `3` is i64, `1.5` f32, `true` bool, others
+// say their dtype: `3:i32`. False if it cannot be written so.
 bool append_literal(std::string* out, DType dtype, const std::byte* data);
 
 void append_attr(std::string* out, const AttrField& field, const void* attrs);

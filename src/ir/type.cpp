@@ -7,7 +7,8 @@ bool types_agree(DimContext& dims, const Type& a, const Type& b) {
   if (a.kind != b.kind) return false;
   const auto dims_agree = [&](Dim x, Dim y) {
     if (x == y || x.is_unknown() || y.is_unknown()) return true;
-    // Two expressions may be equal by facts that are not in the text; they differ for certain if their difference is not 0.
+    // Two expressions may be equal by facts that are not in the text; they differ for certain if their
+    // difference is not 0.
     const Dim gap = dims.sub(x, y);
     return gap.is_unknown() || (dims.lower_bound(gap) <= 0 && dims.upper_bound(gap) >= 0);
   };

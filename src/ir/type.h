@@ -25,8 +25,8 @@ struct QuantType {
   DType expressed = DType::F32;
   DType scale_dtype = DType::F32;
   ZeroPointDomain domain = ZeroPointDomain::Integer;
-  bool dynamic = false;   // scale and zero point are operands of quantize and dequantize, known at run time
-  int64_t qmin = -128;    // declared range: narrowed ranges (-127..127, -8..7) are data
+  bool dynamic = false;  // scale and zero point are operands of quantize and dequantize, known at run time
+  int64_t qmin = -128;   // declared range: narrowed ranges (-127..127, -8..7) are data
   int64_t qmax = 127;
   int32_t axis = -1;      // >= 0: per axis, `block` is empty
   List<int64_t> block;    // not empty: per block, one entry a dim, 0 for the full extent
@@ -44,16 +44,18 @@ struct QuantType {
 
 enum class TypeKind : uint8_t {
   Tensor,
-  Int, Float, Bool,  // symbolic numbers (SymInt, SymFloat, SymBool)
-  None,              // an absent result
-  Token,             // orders effects
-  Object,            // something only its own format understands
+  Int,
+  Float,
+  Bool,    // symbolic numbers (SymInt, SymFloat, SymBool)
+  None,    // an absent result
+  Token,   // orders effects
+  Object,  // something only its own format understands
 };
 
 struct Type {
   TypeKind kind = TypeKind::Tensor;
-  DType dtype = DType::Unknown;      // of a tensor; the storage dtype when quantized
-  bool ranked = true;                // false: nothing is known of the shape
+  DType dtype = DType::Unknown;  // of a tensor; the storage dtype when quantized
+  bool ranked = true;            // false: nothing is known of the shape
   Shape shape;
   const QuantType* quant = nullptr;  // null: plain elements
   Dim value;                         // kind Int: its expression where known
@@ -72,8 +74,8 @@ struct Type {
 
 std::string quant_str(const QuantType& quant);
 
-// True if two types may be the same: what one of them leaves open is taken from the other. Two symbolic dims disagree only
-// if their difference is certainly not 0.
+// True if two types may be the same: what one of them leaves open is taken from the other. Two symbolic dims
+// disagree only if their difference is certainly not 0.
 bool types_agree(DimContext& dims, const Type& a, const Type& b);
 
 }  // namespace zp

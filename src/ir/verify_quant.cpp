@@ -16,14 +16,17 @@ std::string_view word(DType d) { return dtype_name(d); }
 
 Status check_element(const QuantType& q) {
   const bool narrow_float = is_float(q.storage) && bits_of(q.storage) == 8 && q.storage != DType::F8E8M0;
-  if (!is_integer(q.storage) && !narrow_float) return Error("quant.storage", fmt::format("{} cannot hold quantized values", word(q.storage)));
+  if (!is_integer(q.storage) && !narrow_float)
+    return Error("quant.storage", fmt::format("{} cannot hold quantized values", word(q.storage)));
   if (!is_float(q.expressed) || bits_of(q.expressed) < 16) {
     return Error("quant.expressed", fmt::format("{} is not a type of real numbers", word(q.expressed)));
   }
-  if (!is_float(q.scale_dtype)) return Error("quant.scale_dtype", fmt::format("scales are {}, not floats", word(q.scale_dtype)));
-  if (is_integer(q.storage) && (q.qmin > q.qmax || q.qmin < int_min(q.storage) || q.qmax > int_max(q.storage))) {
-    return Error("quant.range", fmt::format("range {}..{} is not one of {} ({}..{})", q.qmin, q.qmax, word(q.storage),
-                                            int_min(q.storage), int_max(q.storage)));
+  if (!is_float(q.scale_dtype))
+    return Error("quant.scale_dtype", fmt::format("scales are {}, not floats", word(q.scale_dtype)));
+  if (is_integer(q.storage) &&
+      (q.qmin > q.qmax || q.qmin < int_min(q.storage) || q.qmax > int_max(q.storage))) {
+    return Error("quant.range", fmt::format("range {}..{} is not one of {} ({}..{})", q.qmin, q.qmax,
+                                            word(q.storage), int_min(q.storage), int_max(q.storage)));
   }
   if (q.per_axis() && q.per_block()) return Error("quant.axis", "an axis and a block are given at once");
   for (int64_t b : q.block)
@@ -52,7 +55,8 @@ Status check_zero_point(const QuantType& q, double z, const std::string& which) 
   if (z != std::trunc(z)) return refuse("is no integer");
   if (!is_integer(q.storage)) return {};
   if (z < static_cast<double>(int_min(q.storage)) || z > static_cast<double>(int_max(q.storage))) {
-    return refuse(fmt::format("is outside {} ({}..{})", word(q.storage), int_min(q.storage), int_max(q.storage)));
+    return refuse(
+        fmt::format("is outside {} ({}..{})", word(q.storage), int_min(q.storage), int_max(q.storage)));
   }
   return {};
 }
@@ -68,21 +72,24 @@ Result<std::optional<int64_t>> cell_count(const QuantType& q, std::span<const Di
     return d.is_known() ? std::optional(d.value()) : std::nullopt;
   }
   if (q.block.size() != shape.size()) {
-    return Error("quant.block", fmt::format("a block of {} dims for a tensor of rank {}", q.block.size(), shape.size()));
+    return Error("quant.block",
+                 fmt::format("a block of {} dims for a tensor of rank {}", q.block.size(), shape.size()));
   }
   int64_t cells = 1;
   for (size_t i = 0; i < shape.size(); ++i) {
     if (q.block[i] == 0) continue;
     if (!shape[i].is_known()) return std::optional<int64_t>();
     const int64_t along = shape[i].value() / q.block[i] + (shape[i].value() % q.block[i] != 0);
-    if (__builtin_mul_overflow(cells, along, &cells)) return Error("quant.count", "the grid has too many cells");
+    if (__builtin_mul_overflow(cells, along, &cells))
+      return Error("quant.count", "the grid has too many cells");
   }
   return std::optional(cells);
 }
 
 Status check_count(const Constant& c, std::optional<int64_t> cells, std::string_view what) {
   if (!cells || c.elements() == *cells) return {};
-  return Error("quant.count", fmt::format("{} {} in '@{}', the grid has {} cell{}", c.elements(), what, c.name, *cells, *cells == 1 ? "" : "s"));
+  return Error("quant.count", fmt::format("{} {} in '@{}', the grid has {} cell{}", c.elements(), what,
+                                          c.name, *cells, *cells == 1 ? "" : "s"));
 }
 
 // Reads every number of a constant and gives it to `check` with its place for the message.
@@ -97,34 +104,42 @@ Status check_each(Context& context, const Constant& c, Check&& check) {
 
 Status check_parameters(Context& context, const QuantType& q, std::optional<int64_t> cells) {
   if (q.dynamic) {
-    if (q.scales != nullptr || q.zero_points != nullptr) return Error("quant.dynamic", "a dynamic quantization has constant scales or zero points");
+    if (q.scales != nullptr || q.zero_points != nullptr)
+      return Error("quant.dynamic", "a dynamic quantization has constant scales or zero points");
     return {};
   }
   if (q.scales == nullptr) {
-    if (!q.per_tensor()) return Error("quant.scales", fmt::format("no scales for a quantization per {}", q.per_axis() ? "axis" : "block"));
-    if (q.zero_points != nullptr) return Error("quant.scales", "zero points are a constant, but the scale is a number");
+    if (!q.per_tensor())
+      return Error("quant.scales",
+                   fmt::format("no scales for a quantization per {}", q.per_axis() ? "axis" : "block"));
+    if (q.zero_points != nullptr)
+      return Error("quant.scales", "zero points are a constant, but the scale is a number");
     ZP_CHECK(check_scale(q.scale, ""));
     return check_zero_point(q, q.zero_point, "");
   }
-  if (!is_float(q.scales->dtype)) return Error("quant.scale_dtype", fmt::format("scales '@{}' are {}, not floats", q.scales->name, word(q.scales->dtype)));
+  if (!is_float(q.scales->dtype))
+    return Error("quant.scale_dtype",
+                 fmt::format("scales '@{}' are {}, not floats", q.scales->name, word(q.scales->dtype)));
   ZP_CHECK(check_count(*q.scales, cells, "scales"));
   ZP_CHECK(check_each(context, *q.scales, check_scale));
   if (q.zero_points == nullptr) return {};
   const Constant& z = *q.zero_points;
-  if (q.domain == ZeroPointDomain::None) return Error("quant.zero_point", "a quantization without zero points has some");
+  if (q.domain == ZeroPointDomain::None)
+    return Error("quant.zero_point", "a quantization without zero points has some");
   if (q.domain == ZeroPointDomain::Integer ? !is_integer(z.dtype) : !is_float(z.dtype)) {
     return Error("quant.zero_point", fmt::format("zero points '@{}' are {}", z.name, word(z.dtype)));
   }
   ZP_CHECK(check_count(z, cells, "zero points"));
-  return check_each(context, z, [&](double v, const std::string& which) { return check_zero_point(q, v, which); });
+  return check_each(context, z,
+                    [&](double v, const std::string& which) { return check_zero_point(q, v, which); });
 }
 
 // How an operand or result takes part in the border between quantized and plain values.
 bool crosses(const OpDef& op, size_t operand) {
   if (op.operands.empty()) return true;
   const OperandDef& def = op.operands[std::min(operand, op.operands.size() - 1)];
-  return def.role != Role::Shape && def.role != Role::Index && def.role != Role::Mask && def.role != Role::Scale &&
-         def.role != Role::ZeroPoint;
+  return def.role != Role::Shape && def.role != Role::Index && def.role != Role::Mask &&
+         def.role != Role::Scale && def.role != Role::ZeroPoint;
 }
 
 std::string listed(const std::vector<std::string>& parts) {
@@ -185,21 +200,27 @@ std::string boundary_problem(const Node& node) {
   if (op.trait == Trait::Structural && !node.is(kOpaqueOp)) return {};
   const Border b = border_of(node);
   if (b.quantized.empty()) return {};
-  const bool moves = op.trait == Trait::ShapeOnly || op.trait == Trait::SharesQparams || op.trait == Trait::SameQparams;
+  const bool moves =
+      op.trait == Trait::ShapeOnly || op.trait == Trait::SharesQparams || op.trait == Trait::SameQparams;
   if (moves && b.plain.empty()) return {};
   if (op.trait == Trait::Never && !b.tensor_result) return {};  // asks for a size or a type
   const std::string label(op_label(node));
   if (moves) {
     std::string repair = b.quantized_operands.empty() ? "" : "dequantize " + listed(b.quantized_operands);
-    if (!b.plain_operands.empty()) repair += fmt::format("{}quantize {} to {}", repair.empty() ? "" : " or ", listed(b.plain_operands), b.some_quant);
-    return fmt::format("{} mixes quantized and plain values: quantized: {}; plain: {}; to repair it, {}", label, listed(b.quantized),
-                       listed(b.plain), repair.empty() ? "quantize its result" : repair);
+    if (!b.plain_operands.empty())
+      repair += fmt::format("{}quantize {} to {}", repair.empty() ? "" : " or ", listed(b.plain_operands),
+                            b.some_quant);
+    return fmt::format("{} mixes quantized and plain values: quantized: {}; plain: {}; to repair it, {}",
+                       label, listed(b.quantized), listed(b.plain),
+                       repair.empty() ? "quantize its result" : repair);
   }
   std::string repair;
-  if (!b.quantized_operands.empty()) repair = fmt::format("put a dequantize before {}", listed(b.quantized_operands));
+  if (!b.quantized_operands.empty())
+    repair = fmt::format("put a dequantize before {}", listed(b.quantized_operands));
   if (b.quantized_result) repair += fmt::format("{}a quantize behind it", repair.empty() ? "put " : " and ");
   const std::string plain = b.plain.empty() ? "" : "; plain: " + listed(b.plain);
-  return fmt::format("{} has no form for quantized values: {}{}; to repair it, {}", label, listed(b.quantized), plain, repair);
+  return fmt::format("{} has no form for quantized values: {}{}; to repair it, {}", label,
+                     listed(b.quantized), plain, repair);
 }
 
 }  // namespace zp

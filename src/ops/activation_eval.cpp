@@ -1,5 +1,5 @@
-// Evaluators of clamps and activations. What is a few float operations at the source is that here, in the same order;
-// what needs exp, tanh or erf is computed in f64 and rounded once (ops/element_eval.h says why).
+// Evaluators of clamps and activations. What is a few float operations at the source is that here, in the
+// same order; what needs exp, tanh or erf is computed in f64 and rounded once (ops/element_eval.h says why).
 #include <cmath>
 #include <numbers>
 #include <type_traits>
@@ -115,12 +115,14 @@ Status eval_leaky_relu(EvalArgs& args) {
 
 namespace {
 
-// x > 0 ? x * positive : negative * (exp(x * input) - 1); NaN stays NaN. The factors are rounded to the type first.
+// x > 0 ? x * positive : negative * (exp(x * input) - 1); NaN stays NaN. The factors are rounded to the type
+// first.
 Status map_elu(EvalArgs& args, double negative, double positive, double input) {
   return map_float(args, [=](auto x) {
     using T = decltype(x);
     if (x > 0) return x * static_cast<T>(positive);
-    return static_cast<T>(std::expm1(static_cast<double>(x * static_cast<T>(input)))) * static_cast<T>(negative);
+    return static_cast<T>(std::expm1(static_cast<double>(x * static_cast<T>(input)))) *
+           static_cast<T>(negative);
   });
 }
 
@@ -145,11 +147,13 @@ Status eval_selu(EvalArgs& args) {
 Status eval_softplus(EvalArgs& args) {
   const auto& attrs = args.node.attrs<SoftplusAttrs>();
   const double beta = attrs.beta.as_double(), threshold = attrs.threshold.as_double();
-  return map_in_double(args, [=](double x) { return x * beta > threshold ? x : std::log1p(std::exp(x * beta)) / beta; });
+  return map_in_double(
+      args, [=](double x) { return x * beta > threshold ? x : std::log1p(std::exp(x * beta)) / beta; });
 }
 
 Status eval_log_sigmoid(EvalArgs& args) {
-  return map_in_double(args, [](double x) { return clamp_high(x, 0.0) - std::log1p(std::exp(-std::fabs(x))); });
+  return map_in_double(args,
+                       [](double x) { return clamp_high(x, 0.0) - std::log1p(std::exp(-std::fabs(x))); });
 }
 
 Status eval_hardshrink(EvalArgs& args) {
@@ -182,9 +186,11 @@ Status eval_logit(EvalArgs& args) {
 // a * sigmoid(b); a and b are the halves along dim, so each outer index holds 2 * run elements.
 Status eval_glu(EvalArgs& args) {
   const std::vector<int64_t> in_shape = args.in[0]->shape();
-  ZP_TRY(const int64_t dim, normalize_dim(args.node, "c2", args.node.attrs<GluAttrs>().dim, args.in[0]->rank()));
+  ZP_TRY(const int64_t dim,
+         normalize_dim(args.node, "c2", args.node.attrs<GluAttrs>().dim, args.in[0]->rank()));
   const auto d = static_cast<size_t>(dim);
-  if (d >= in_shape.size() || in_shape[d] % 2 != 0) return failed(args.node, "c3", "the halves are of unequal size");
+  if (d >= in_shape.size() || in_shape[d] % 2 != 0)
+    return failed(args.node, "c3", "the halves are of unequal size");
   std::vector<int64_t> shape = in_shape;
   shape[d] /= 2;
   const DType dtype = result_dtype(args);

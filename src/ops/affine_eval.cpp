@@ -1,5 +1,5 @@
-// See the header. The loops that cost time are in gemm.cpp; here rows are prepared chunk by chunk, so that no copy of a
-// whole operand in wide numbers is made, and outputs are written where they belong.
+// See the header. The loops that cost time are in gemm.cpp; here rows are prepared chunk by chunk, so that no
+// copy of a whole operand in wide numbers is made, and outputs are written where they belong.
 #include "ops/affine_eval.h"
 
 #include <algorithm>
@@ -14,9 +14,18 @@ namespace {
 
 constexpr int64_t kRowChunk = 64;
 
-template <typename T> struct SumOf { using type = int64_t; };
-template <> struct SumOf<float> { using type = float; };
-template <> struct SumOf<double> { using type = double; };
+template <typename T>
+struct SumOf {
+  using type = int64_t;
+};
+template <>
+struct SumOf<float> {
+  using type = float;
+};
+template <>
+struct SumOf<double> {
+  using type = double;
+};
 
 void store(const Epilogue& e, int64_t at, double value) {
   if (e.out->dtype() == DType::F64) {
@@ -35,10 +44,12 @@ void emit_exact(const Epilogue& e, const Depth& depth, int64_t row, int64_t rows
     const double row_scale = e.row_scale[e.row_scale.size() == 1 ? 0 : static_cast<size_t>(row + r)];
     for (int64_t c = 0; c < cols; ++c) {
       const double* col_scale = &e.col_scale[static_cast<size_t>(col + c) * blocks];
-      const auto bias_at = static_cast<size_t>(e.bias_start + (row + r) * e.bias_row_step + (col + c) * e.bias_col_step);
+      const auto bias_at =
+          static_cast<size_t>(e.bias_start + (row + r) * e.bias_row_step + (col + c) * e.bias_col_step);
       double real = 0;
       if (e.integer_bias != nullptr) {
-        real = static_cast<double>(sums[r * cols + c] + (*e.integer_bias)[bias_at]) * (row_scale * col_scale[0]);
+        real =
+            static_cast<double>(sums[r * cols + c] + (*e.integer_bias)[bias_at]) * (row_scale * col_scale[0]);
       } else {
         real = static_cast<double>(sums[r * cols + c]) * (row_scale * col_scale[0]);
         for (size_t b = 1; b < blocks; ++b) {
@@ -63,7 +74,8 @@ void emit_float(const Epilogue& e, int64_t row, int64_t rows, int64_t col, int64
       T real = sums[r * cols + c];
       if (e.alpha != 1) real *= alpha;
       if (e.bias != nullptr) {
-        const auto at = static_cast<size_t>(e.bias_start + (row + r) * e.bias_row_step + (col + c) * e.bias_col_step);
+        const auto at =
+            static_cast<size_t>(e.bias_start + (row + r) * e.bias_row_step + (col + c) * e.bias_col_step);
         const T bias = static_cast<T>((*e.bias)[at]);
         real += e.beta == 1 ? bias : beta * bias;
       }
@@ -81,14 +93,15 @@ std::vector<T> packed(const typename Product<T>::Fill& fill, int64_t first, int6
 }
 
 template <typename T>
-void multiply_panels(const Product<T>& p, const Epilogue& e, int64_t row, int64_t rows, const T* a, int64_t col, int64_t cols,
-                     const T* b) {
+void multiply_panels(const Product<T>& p, const Epilogue& e, int64_t row, int64_t rows, const T* a,
+                     int64_t col, int64_t cols, const T* b) {
   using Sum = typename SumOf<T>::type;
   const int64_t stride = p.depth.padded();
   std::vector<Sum> sums(static_cast<size_t>(p.depth.count * rows * cols));
   for (int64_t block = 0; block < p.depth.count; ++block) {
     const int64_t at = block * p.depth.padded_block;
-    gemm(a + at, b + at, stride, stride, rows, cols, p.depth.padded_block, p.bound, sums.data() + block * rows * cols, cols);
+    gemm(a + at, b + at, stride, stride, rows, cols, p.depth.padded_block, p.bound,
+         sums.data() + block * rows * cols, cols);
   }
   if constexpr (std::is_floating_point_v<T>) {
     emit_float<T>(e, row, rows, col, cols, sums.data());
@@ -108,15 +121,16 @@ Depth Depth::blocks(int64_t size, int64_t block) {
   return d;
 }
 
-// Few rows: a is packed whole and each task packs a panel of b. Many rows: b is packed whole (it is small then, or a
-// panel of it costs little beside the rows it meets) and each task packs a chunk of a.
+// Few rows: a is packed whole and each task packs a panel of b. Many rows: b is packed whole (it is small
+// then, or a panel of it costs little beside the rows it meets) and each task packs a chunk of a.
 template <typename T>
 void run_product(const Product<T>& p, const Epilogue& e) {
   if (p.rows == 0 || p.cols == 0) return;
   const int64_t stride = p.depth.padded();
   if (p.rows <= kRowChunk) {
     const std::vector<T> a = packed<T>(p.fill_a, 0, p.rows, stride);
-    const int64_t grain = std::max<int64_t>(4, std::min(kRowChunk, (int64_t{1} << 16) / std::max<int64_t>(stride, 1)));
+    const int64_t grain =
+        std::max<int64_t>(4, std::min(kRowChunk, (int64_t{1} << 16) / std::max<int64_t>(stride, 1)));
     parallel_for(p.cols, grain, [&](int64_t begin, int64_t end) {
       const std::vector<T> b = packed<T>(p.fill_b, begin, end - begin, stride);
       multiply_panels(p, e, 0, p.rows, a.data(), begin, end - begin, b.data());
@@ -135,7 +149,8 @@ void run_product(const Product<T>& p, const Epilogue& e) {
     parallel_for(p.rows, kRowChunk, [&](int64_t begin, int64_t end) {
       const std::vector<T> a = packed<T>(p.fill_a, begin, end - begin, stride);
       for (int64_t c = 0; c < cols; c += kRowChunk) {
-        multiply_panels(p, e, begin, end - begin, a.data(), col + c, std::min(kRowChunk, cols - c), b.data() + c * stride);
+        multiply_panels(p, e, begin, end - begin, a.data(), col + c, std::min(kRowChunk, cols - c),
+                        b.data() + c * stride);
       }
     });
   }
@@ -146,7 +161,8 @@ template void run_product(const Product<float>&, const Epilogue&);
 template void run_product(const Product<double>&, const Epilogue&);
 
 bool has_integers(const Factor& factor) {
-  return factor.quant != nullptr && !has_float_zero_points(*factor.quant) && is_integer(factor.tensor->dtype());
+  return factor.quant != nullptr && !has_float_zero_points(*factor.quant) &&
+         is_integer(factor.tensor->dtype());
 }
 
 Bounds centred_bounds(const QuantParams& quant) {
@@ -169,7 +185,8 @@ Arithmetic exact_arithmetic(const Factor& a, const Factor& b, int64_t depth) {
   if (!fits(x, INT32_MIN, INT32_MAX) || !fits(y, INT32_MIN, INT32_MAX)) return Arithmetic::Float;
   const int64_t bound = std::max<int64_t>(1, x.most() * y.most());  // below 2^62
   if (depth > (int64_t{1} << 62) / bound) return Arithmetic::Float;
-  const bool narrow = fits(x, INT16_MIN, INT16_MAX) && fits(y, INT16_MIN, INT16_MAX) && bound <= INT32_MAX / kGemmStep;
+  const bool narrow =
+      fits(x, INT16_MIN, INT16_MAX) && fits(y, INT16_MIN, INT16_MAX) && bound <= INT32_MAX / kGemmStep;
   return narrow ? Arithmetic::Narrow : Arithmetic::Wide;
 }
 
@@ -179,9 +196,7 @@ Arithmetic float_arithmetic(const EvalArgs& args) {
 
 Result<Tensor> real_values(const Factor& factor, DType expressed, Arithmetic arithmetic) {
   Tensor real = *factor.tensor;
-  if (factor.quant != nullptr) {
-    ZP_TRY(real, dequantize_tensor(*factor.tensor, *factor.quant, expressed));
-  }
+  if (factor.quant != nullptr) { ZP_TRY(real, dequantize_tensor(*factor.tensor, *factor.quant, expressed)); }
   return arithmetic == Arithmetic::Double ? to_double(real) : to_float(real);
 }
 
@@ -194,16 +209,20 @@ int64_t cell_at(const QuantParams& quant, std::span<const int64_t> shape, std::s
   return cell;
 }
 
-int64_t grid_step(const QuantParams& quant, size_t d) { return product(quant.grid, d + 1, quant.grid.size()); }
+int64_t grid_step(const QuantParams& quant, size_t d) {
+  return product(quant.grid, d + 1, quant.grid.size());
+}
 
 namespace {
 
 template <typename T, typename Q>
-void fill_centred(const RowsView& view, const Depth& depth, int64_t first, int64_t count, T* to, int64_t stride) {
+void fill_centred(const RowsView& view, const Depth& depth, int64_t first, int64_t count, T* to,
+                  int64_t stride) {
   const Q* data = view.factor.tensor->data<Q>() + view.offset;
   const QuantParams& quant = *view.factor.quant;
   const auto zero_of = [&](int64_t row, int64_t block) {
-    const int64_t cell = (view.cells.empty() ? 0 : view.cells[static_cast<size_t>(row)]) + block * view.block_cell_step;
+    const int64_t cell =
+        (view.cells.empty() ? 0 : view.cells[static_cast<size_t>(row)]) + block * view.block_cell_step;
     return quant.zero_points.empty() ? int64_t{0} : quant.zero_points[static_cast<size_t>(cell)];
   };
   for (int64_t block = 0; block < depth.count; ++block) {
@@ -219,22 +238,26 @@ void fill_centred(const RowsView& view, const Depth& depth, int64_t first, int64
       continue;
     }
     std::vector<T> zeros(static_cast<size_t>(count));
-    for (int64_t r = 0; r < count; ++r) zeros[static_cast<size_t>(r)] = static_cast<T>(zero_of(first + r, block));
+    for (int64_t r = 0; r < count; ++r)
+      zeros[static_cast<size_t>(r)] = static_cast<T>(zero_of(first + r, block));
     for (int64_t k = begin; k < end; ++k) {
       const Q* src = data + k * view.depth_step + first * view.row_step;
       for (int64_t r = 0; r < count; ++r) {
-        at[r * stride + k - begin] = static_cast<T>(static_cast<T>(src[r * view.row_step]) - zeros[static_cast<size_t>(r)]);
+        at[r * stride + k - begin] =
+            static_cast<T>(static_cast<T>(src[r * view.row_step]) - zeros[static_cast<size_t>(r)]);
       }
     }
   }
 }
 
 template <typename T>
-void fill_values(const RowsView& view, const Depth& depth, int64_t first, int64_t count, T* to, int64_t stride) {
+void fill_values(const RowsView& view, const Depth& depth, int64_t first, int64_t count, T* to,
+                 int64_t stride) {
   const T* data = view.factor.tensor->data<T>() + view.offset;
   if (view.depth_step == 1) {
     for (int64_t r = 0; r < count; ++r) {
-      std::memcpy(to + r * stride, data + (first + r) * view.row_step, static_cast<size_t>(depth.size) * sizeof(T));
+      std::memcpy(to + r * stride, data + (first + r) * view.row_step,
+                  static_cast<size_t>(depth.size) * sizeof(T));
     }
     return;
   }
@@ -251,17 +274,23 @@ void multiply_as(const RowsView& a, const RowsView& b, const Depth& depth, const
   p.cols = b.rows;
   p.depth = depth;
   if constexpr (!std::is_floating_point_v<T>) {
-    p.bound = std::max<int64_t>(1, centred_bounds(*a.factor.quant).most() * centred_bounds(*b.factor.quant).most());
+    p.bound =
+        std::max<int64_t>(1, centred_bounds(*a.factor.quant).most() * centred_bounds(*b.factor.quant).most());
   }
-  p.fill_a = [&](int64_t first, int64_t count, T* to, int64_t stride) { fill_rows(a, depth, first, count, to, stride); };
-  p.fill_b = [&](int64_t first, int64_t count, T* to, int64_t stride) { fill_rows(b, depth, first, count, to, stride); };
+  p.fill_a = [&](int64_t first, int64_t count, T* to, int64_t stride) {
+    fill_rows(a, depth, first, count, to, stride);
+  };
+  p.fill_b = [&](int64_t first, int64_t count, T* to, int64_t stride) {
+    fill_rows(b, depth, first, count, to, stride);
+  };
   run_product(p, epilogue);
 }
 
 }  // namespace
 
 template <typename T>
-void fill_rows(const RowsView& view, const Depth& depth, int64_t first, int64_t count, T* to, int64_t stride) {
+void fill_rows(const RowsView& view, const Depth& depth, int64_t first, int64_t count, T* to,
+               int64_t stride) {
   if constexpr (std::is_floating_point_v<T>) {
     fill_values(view, depth, first, count, to, stride);
   } else {
@@ -295,7 +324,8 @@ std::vector<double> row_scales(const RowsView& a) {
   return scales;
 }
 
-void multiply(const RowsView& a, const RowsView& b, const Depth& depth, Arithmetic arithmetic, Epilogue epilogue) {
+void multiply(const RowsView& a, const RowsView& b, const Depth& depth, Arithmetic arithmetic,
+              Epilogue epilogue) {
   switch (arithmetic) {
     case Arithmetic::Float: multiply_as<float>(a, b, depth, epilogue); return;
     case Arithmetic::Double: multiply_as<double>(a, b, depth, epilogue); return;
@@ -326,7 +356,8 @@ Result<Bias> read_bias(const Factor& bias, std::span<const double> unit_scales) 
       fits = zero_point == 0 && std::abs(quant.scales[cell] - unit) <= std::ldexp(unit, -22);
     }
     if (fits && bias.tensor->dtype() != DType::I64) {
-      for (size_t i = 0; i < count; ++i) result.integers.push_back(bias.tensor->get_int(static_cast<int64_t>(i)));
+      for (size_t i = 0; i < count; ++i)
+        result.integers.push_back(bias.tensor->get_int(static_cast<int64_t>(i)));
       return result;
     }
   }

@@ -1,13 +1,14 @@
-// The arithmetic that convolutions, linear and matrix products share: which numbers are multiplied (exact integers where
-// both factors are quantized, else floats in the fixed order), how rows are laid out for gemm.h, and how sums become
-// results.
+// The arithmetic that convolutions, linear and matrix products share: which numbers are multiplied (exact
+// integers where both factors are quantized, else floats in the fixed order), how rows are laid out for
+// gemm.h, and how sums become results.
 //
 //   exact   real = sum over blocks of double(acc) * (scale_a * scale_b) + bias, in f64, rounded once to f32
 //           acc = sum of (a - zero_point_a) * (b - zero_point_b) in integers
 //   float   real = alpha * sum + beta * bias, in f32 (f64 for f64 operands)
 //
-// Exact is chosen when both factors have integer zero points, the scales of a do not change along the sum and those of b
-// change at most per block of it, and no sum can leave 64 bits. All of it follows from types and shapes, never from data.
+// Exact is chosen when both factors have integer zero points, the scales of a do not change along the sum and
+// those of b change at most per block of it, and no sum can leave 64 bits. All of it follows from types and
+// shapes, never from data.
 #pragma once
 
 #include <functional>
@@ -27,7 +28,8 @@ struct Factor {
 
 enum class Arithmetic { Narrow, Wide, Float, Double };  // i16 factors, i32 factors, f32, f64
 
-// How the elements of a sum lie in a padded row: blocks of `block` elements, each padded to a multiple of kGemmStep.
+// How the elements of a sum lie in a padded row: blocks of `block` elements, each padded to a multiple of
+// kGemmStep.
 struct Depth {
   int64_t size = 0;
   int64_t block = 1;
@@ -39,8 +41,8 @@ struct Depth {
   int64_t at(int64_t k) const { return k / block * padded_block + k % block; }
 };
 
-// A factor seen as rows of `depth` elements: element (row, k) is at offset + row * row_step + k * depth_step. Its scale is
-// that of cell cells[row] + block * block_cell_step, where block counts the blocks of the sum.
+// A factor seen as rows of `depth` elements: element (row, k) is at offset + row * row_step + k * depth_step.
+// Its scale is that of cell cells[row] + block * block_cell_step, where block counts the blocks of the sum.
 struct RowsView {
   Factor factor;
   int64_t offset = 0, rows = 0, row_step = 0, depth_step = 1;
@@ -54,7 +56,8 @@ struct Epilogue {
   // Output (row, col) is at start + row / period * outer_step + row % period * inner_step + col * col_step.
   int64_t start = 0, period = 1, outer_step = 0, inner_step = 0, col_step = 1;
   double alpha = 1, beta = 1;
-  // Bias of (row, col) at bias_start + row * bias_row_step + col * bias_col_step; at most one of the two is set.
+  // Bias of (row, col) at bias_start + row * bias_row_step + col * bias_col_step; at most one of the two is
+  // set.
   const std::vector<double>* bias = nullptr;
   const std::vector<int64_t>* integer_bias = nullptr;  // in units of scale_a * scale_b
   int64_t bias_start = 0, bias_row_step = 0, bias_col_step = 1;
@@ -97,15 +100,17 @@ int64_t grid_step(const QuantParams& quant, size_t d);
 template <typename T>
 void fill_rows(const RowsView& view, const Depth& depth, int64_t first, int64_t count, T* to, int64_t stride);
 
-// Both factors as views, of the arithmetic chosen by the caller (the tensors of Float and Double are f32 and f64 already).
-void multiply(const RowsView& a, const RowsView& b, const Depth& depth, Arithmetic arithmetic, Epilogue epilogue);
+// Both factors as views, of the arithmetic chosen by the caller (the tensors of Float and Double are f32 and
+// f64 already).
+void multiply(const RowsView& a, const RowsView& b, const Depth& depth, Arithmetic arithmetic,
+              Epilogue epilogue);
 
 // scale[col][block] of b, and one scale a row of a (a single one where they are all the same).
 std::vector<double> col_scales(const RowsView& b, const Depth& depth);
 std::vector<double> row_scales(const RowsView& a);
 
-// A bias operand, read once: `integers` when it is quantized with zero point 0 in units of scale_a * scale_b (within 2^-22
-// relative; `scales` has one such product a channel), else its real values.
+// A bias operand, read once: `integers` when it is quantized with zero point 0 in units of scale_a * scale_b
+// (within 2^-22 relative; `scales` has one such product a channel), else its real values.
 struct Bias {
   std::vector<double> real;
   std::vector<int64_t> integers;

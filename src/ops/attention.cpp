@@ -30,13 +30,17 @@ constexpr std::string_view kEinsumChecks[] = {
 };
 
 // Heads of key and value as the query sees them.
-Result<std::vector<Dim>> lead_dims(Context& context, const Node& node, std::span<const Dim> query, std::span<const Dim> other) {
+Result<std::vector<Dim>> lead_dims(Context& context, const Node& node, std::span<const Dim> query,
+                                   std::span<const Dim> other) {
   std::vector<Dim> lead(other.begin(), other.end() - 2);
-  if (!node.attrs<ScaledDotProductAttentionAttrs>().enable_gqa || query.size() < 3 || other.size() < 3) return lead;
+  if (!node.attrs<ScaledDotProductAttentionAttrs>().enable_gqa || query.size() < 3 || other.size() < 3)
+    return lead;
   const Dim heads = query[query.size() - 3], own = other[other.size() - 3];
   const Dim rest = context.dims().mod(heads, own);
   if (rest.is_known() && rest.value() != 0) {
-    return failed(node, "c3", fmt::format("{} query heads are no multiple of {} key or value heads", heads.str(), own.str()));
+    return failed(
+        node, "c3",
+        fmt::format("{} query heads are no multiple of {} key or value heads", heads.str(), own.str()));
   }
   lead.back() = heads;
   return lead;
@@ -50,7 +54,9 @@ Status check_mask(const Node& node, const Type* mask, std::span<const Dim> score
     fits = d == Dim(1) || may_be_equal(d, scores[scores.size() - 1 - i]);
   }
   if (fits) return {};
-  return failed(node, "c4", fmt::format("mask {} does not broadcast to the scores {}", shape_text(mask->shape), shape_text(scores)));
+  return failed(node, "c4",
+                fmt::format("mask {} does not broadcast to the scores {}", shape_text(mask->shape),
+                            shape_text(scores)));
 }
 
 Status infer_attention(Context& context, Node& node) {
@@ -61,11 +67,15 @@ Status infer_attention(Context& context, Node& node) {
     if (t->real_dtype() != dtype || (dtype != DType::Unknown && !is_float(dtype))) {
       return failed(node, "c1", fmt::format("operands are {}, {} and {}", q.str(), k.str(), v.str()));
     }
-    if (t->ranked && t->rank() < 2) return failed(node, "c1", fmt::format("an operand has rank {}", t->rank()));
+    if (t->ranked && t->rank() < 2)
+      return failed(node, "c1", fmt::format("an operand has rank {}", t->rank()));
   }
   if (!q.ranked || !k.ranked || !v.ranked) return set_unranked_result(node, 0, dtype);
-  if (!may_be_equal(q.shape.back(), k.shape.back()) || !may_be_equal(k.shape[k.shape.size() - 2], v.shape[v.shape.size() - 2])) {
-    return failed(node, "c2", fmt::format("query {}, key {} and value {}", shape_text(q.shape), shape_text(k.shape), shape_text(v.shape)));
+  if (!may_be_equal(q.shape.back(), k.shape.back()) ||
+      !may_be_equal(k.shape[k.shape.size() - 2], v.shape[v.shape.size() - 2])) {
+    return failed(node, "c2",
+                  fmt::format("query {}, key {} and value {}", shape_text(q.shape), shape_text(k.shape),
+                              shape_text(v.shape)));
   }
   ZP_TRY(const std::vector<Dim> key_lead, lead_dims(context, node, q.shape, k.shape));
   ZP_TRY(const std::vector<Dim> value_lead, lead_dims(context, node, q.shape, v.shape));
@@ -89,7 +99,8 @@ Status infer_einsum(Context&, Node& node) {
     const Type* type = operand_type(node, i);
     if (type == nullptr) return failed(node, "operands", fmt::format("operand {} is missing", i));
     if (type->real_dtype() != dtype) {
-      return failed(node, "c4", fmt::format("operand {} is {}, the first {}", i, type->str(), dtype_name(dtype)));
+      return failed(node, "c4",
+                    fmt::format("operand {} is {}, the first {}", i, type->str(), dtype_name(dtype)));
     }
     ranks.push_back(type->rank());
   }
@@ -104,8 +115,9 @@ Status infer_einsum(Context&, Node& node) {
       if (fresh || shape[d] == Dim(1)) continue;
       if (found->second == Dim(1)) found->second = shape[d];
       if (!may_be_equal(found->second, shape[d])) {
-        return failed(node, "c3", fmt::format("dim {} of operand {} is {}, its label stands for {}", d, i, shape[d].str(),
-                                              found->second.str()));
+        return failed(node, "c3",
+                      fmt::format("dim {} of operand {} is {}, its label stands for {}", d, i, shape[d].str(),
+                                  found->second.str()));
       }
       found->second = more_precise(found->second, shape[d]);
     }
@@ -120,13 +132,15 @@ Status infer_einsum(Context&, Node& node) {
 // Labels of one term; "..." stands for the dims that the letters leave.
 static Result<std::vector<int>> read_term(std::string_view term, int rank, int* most_ellipsis) {
   std::vector<int> labels;
-  const auto letters = static_cast<int>(std::count_if(term.begin(), term.end(), [](char c) { return c != '.' && c != ' '; }));
+  const auto letters =
+      static_cast<int>(std::count_if(term.begin(), term.end(), [](char c) { return c != '.' && c != ' '; }));
   bool ellipsis = false;
   for (size_t i = 0; i < term.size(); ++i) {
     const char c = term[i];
     if (c == ' ') continue;
     if (c == '.') {
-      if (ellipsis || term.substr(i, 3) != "...") return Error("", fmt::format("\"{}\" has a stray dot", term));
+      if (ellipsis || term.substr(i, 3) != "...")
+        return Error("", fmt::format("\"{}\" has a stray dot", term));
       ellipsis = true;
       i += 2;
       const int extra = rank < 0 ? *most_ellipsis : rank - letters;
@@ -135,7 +149,8 @@ static Result<std::vector<int>> read_term(std::string_view term, int rank, int* 
       for (int k = extra; k > 0; --k) labels.push_back(kEllipsis + k - 1);
       continue;
     }
-    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))) return Error("", fmt::format("\"{}\" has label '{}'", term, c));
+    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')))
+      return Error("", fmt::format("\"{}\" has label '{}'", term, c));
     labels.push_back(c);
   }
   if (rank >= 0 && static_cast<int>(labels.size()) != rank) {
@@ -152,7 +167,8 @@ Result<Equation> read_equation(std::string_view text, std::span<const int> ranks
   for (size_t i = 0; i < ranks.size(); ++i) {
     const size_t comma = terms.find(',');
     const bool last = i + 1 == ranks.size();
-    if (last != (comma == std::string_view::npos)) return Error("", fmt::format("\"{}\" does not have {} terms", text, ranks.size()));
+    if (last != (comma == std::string_view::npos))
+      return Error("", fmt::format("\"{}\" does not have {} terms", text, ranks.size()));
     ZP_TRY(std::vector<int> labels, read_term(terms.substr(0, comma), ranks[i], &most_ellipsis));
     e.operands.push_back(std::move(labels));
     if (!last) terms.remove_prefix(comma + 1);
@@ -164,8 +180,10 @@ Result<Equation> read_equation(std::string_view text, std::span<const int> ranks
     ZP_TRY(e.result, read_term(text.substr(arrow + 2), -1, &most_ellipsis));
     std::unordered_map<int, int> in_result;
     for (int label : e.result) {
-      if (!counts.contains(label)) return Error("", fmt::format("\"{}\": a label of the result is in no term", text));
-      if (++in_result[label] > 1) return Error("", fmt::format("\"{}\": a label of the result occurs twice", text));
+      if (!counts.contains(label))
+        return Error("", fmt::format("\"{}\": a label of the result is in no term", text));
+      if (++in_result[label] > 1)
+        return Error("", fmt::format("\"{}\": a label of the result occurs twice", text));
     }
     return e;
   }
@@ -182,13 +200,22 @@ Result<Equation> read_equation(std::string_view text, std::span<const int> ranks
 constinit const OpDef scaled_dot_product_attention = {
     .name = "scaled_dot_product_attention",
     .doc = "softmax(scale * q @ k^T + mask) @ v; rows that see no key give zeros.",
-    .operands = kAttentionOperands, .results = kOneResult, .attrs = &attrs_of<ScaledDotProductAttentionAttrs>,
-    .trait = Trait::FloatOnly, .infer = infer_attention, .eval = eval_scaled_dot_product_attention,
+    .operands = kAttentionOperands,
+    .results = kOneResult,
+    .attrs = &attrs_of<ScaledDotProductAttentionAttrs>,
+    .trait = Trait::FloatOnly,
+    .infer = infer_attention,
+    .eval = eval_scaled_dot_product_attention,
     .checks = kAttentionChecks};
-constinit const OpDef einsum = {.name = "einsum",
-                                .doc = "Products of elements with equal labels, summed over the labels that are not in the result.",
-                                .operands = kEinsumOperands, .results = kOneResult, .attrs = &attrs_of<EinsumAttrs>,
-                                .trait = Trait::FloatOnly, .infer = infer_einsum, .eval = eval_einsum,
-                                .checks = kEinsumChecks};
+constinit const OpDef einsum = {
+    .name = "einsum",
+    .doc = "Products of elements with equal labels, summed over the labels that are not in the result.",
+    .operands = kEinsumOperands,
+    .results = kOneResult,
+    .attrs = &attrs_of<EinsumAttrs>,
+    .trait = Trait::FloatOnly,
+    .infer = infer_einsum,
+    .eval = eval_einsum,
+    .checks = kEinsumChecks};
 
 }  // namespace zp::ops

@@ -8,8 +8,8 @@
 
 namespace zp::ops {
 
-// softmax(scale * q @ k^T + mask) @ v; scale absent: 1 / sqrt(last dim of q). A boolean mask keeps where it is true.
-// A query row whose keys are all masked gives zeros.
+// softmax(scale * q @ k^T + mask) @ v; scale absent: 1 / sqrt(last dim of q). A boolean mask keeps where it
+// is true. A query row whose keys are all masked gives zeros.
 struct ScaledDotProductAttentionAttrs {
   double dropout_p = 0;
   bool is_causal = false;  // row i sees keys 0..i (aligned at the top left)

@@ -1,5 +1,5 @@
-// Attention and einsum on run-time tensors. Products go through the rows of affine_eval.h, exponentials are computed in
-// f64 and rounded once (as softmax does), sums have the fixed order.
+// Attention and einsum on run-time tensors. Products go through the rows of affine_eval.h, exponentials are
+// computed in f64 and rounded once (as softmax does), sums have the fixed order.
 #include "ops/attention_eval.h"
 
 #include <algorithm>
@@ -30,7 +30,8 @@ void softmax_row(T* x, int64_t n) {
   for (int64_t i = 0; i < n; ++i) x[i] /= sum;
 }
 
-// Offsets of matrix `batch` of an operand whose leading dims broadcast (or repeat, for shared heads) to `lead`.
+// Offsets of matrix `batch` of an operand whose leading dims broadcast (or repeat, for shared heads) to
+// `lead`.
 int64_t matrix_offset(const std::vector<int64_t>& shape, std::span<const int64_t> lead, int64_t batch) {
   int64_t offset = 0, step = shape[shape.size() - 1] * shape[shape.size() - 2];
   for (size_t i = 0; i < lead.size(); ++i) {
@@ -47,7 +48,8 @@ int64_t matrix_offset(const std::vector<int64_t>& shape, std::span<const int64_t
 }
 
 // Whether dims broadcast to `lead`, or (heads of key and value) serve it evenly.
-bool serves(const std::vector<int64_t>& shape, size_t tail, std::span<const int64_t> lead, bool shared_heads) {
+bool serves(const std::vector<int64_t>& shape, size_t tail, std::span<const int64_t> lead,
+            bool shared_heads) {
   if (shape.size() < tail || shape.size() - tail > lead.size()) return false;
   for (size_t i = 0; i + tail < shape.size(); ++i) {
     const int64_t own = shape[shape.size() - tail - 1 - i], extent = lead[lead.size() - 1 - i];
@@ -59,8 +61,8 @@ bool serves(const std::vector<int64_t>& shape, size_t tail, std::span<const int6
 
 struct Attention {
   Tensor q, k, v;
-  const Tensor* mask = nullptr;   // as given
-  Tensor mask_values;             // of the computation type, unless it is bool
+  const Tensor* mask = nullptr;  // as given
+  Tensor mask_values;            // of the computation type, unless it is bool
   std::vector<int64_t> lead, mask_steps;
   int64_t queries = 0, keys = 0, features = 0, values = 0;
   double scale = 1;
@@ -98,8 +100,14 @@ Status attend(const Attention& a, int64_t batch, Tensor& out) {
   e.out = &scores;
   e.outer_step = a.keys;
   e.alpha = a.scale;
-  multiply({.factor = {&a.q}, .offset = matrix_offset(a.q.shape(), a.lead, batch), .rows = a.queries, .row_step = a.features},
-           {.factor = {&a.k}, .offset = matrix_offset(a.k.shape(), a.lead, batch), .rows = a.keys, .row_step = a.features},
+  multiply({.factor = {&a.q},
+            .offset = matrix_offset(a.q.shape(), a.lead, batch),
+            .rows = a.queries,
+            .row_step = a.features},
+           {.factor = {&a.k},
+            .offset = matrix_offset(a.k.shape(), a.lead, batch),
+            .rows = a.keys,
+            .row_step = a.features},
            Depth::whole(a.features), a.arithmetic, e);
   T* const x = scores.mutable_data<T>();
   mask_scores<T>(a, batch, x);
@@ -109,7 +117,10 @@ Status attend(const Attention& a, int64_t batch, Tensor& out) {
   into.start = batch * a.queries * a.values;
   into.outer_step = a.values;
   multiply({.factor = {&scores}, .rows = a.queries, .row_step = a.keys},
-           {.factor = {&a.v}, .offset = matrix_offset(a.v.shape(), a.lead, batch), .rows = a.values, .row_step = 1,
+           {.factor = {&a.v},
+            .offset = matrix_offset(a.v.shape(), a.lead, batch),
+            .rows = a.values,
+            .row_step = 1,
             .depth_step = a.values},
            Depth::whole(a.keys), a.arithmetic, into);
   return {};
@@ -134,7 +145,8 @@ class FirstError {
   Status status_;
 };
 
-// Operand of an einsum: its values, dense, and the stride of each label (labels that repeat add up, extent 1 has none).
+// Operand of an einsum: its values, dense, and the stride of each label (labels that repeat add up, extent 1
+// has none).
 template <typename T>
 struct Term {
   const T* data = nullptr;
@@ -171,7 +183,8 @@ T sum_of_products(std::span<const Term<T>> terms, std::span<const int64_t> base,
 
 // The values of a term in the order of `labels` (extents as given; missing labels have extent 1).
 template <typename T>
-Result<Tensor> arranged(const Term<T>& term, std::span<const int> labels, const std::map<int, int64_t>& extents) {
+Result<Tensor> arranged(const Term<T>& term, std::span<const int> labels,
+                        const std::map<int, int64_t>& extents) {
   std::vector<int64_t> shape, strides;
   for (int label : labels) {
     shape.push_back(extents.at(label));
@@ -186,10 +199,12 @@ Result<Tensor> arranged(const Term<T>& term, std::span<const int> labels, const 
   return out;
 }
 
-// Two terms as batches of matrix products: batch labels are in both and in the result, inner ones in both and not in it.
+// Two terms as batches of matrix products: batch labels are in both and in the result, inner ones in both and
+// not in it.
 template <typename T>
-Result<Tensor> pair_product(std::span<const Term<T>> terms, const Equation& equation, std::span<const int> inner,
-                            const std::map<int, int64_t>& extents, Arithmetic arithmetic) {
+Result<Tensor> pair_product(std::span<const Term<T>> terms, const Equation& equation,
+                            std::span<const int> inner, const std::map<int, int64_t>& extents,
+                            Arithmetic arithmetic) {
   std::vector<int> batch, left, right;
   for (int label : equation.result) {
     const bool a = terms[0].strides.contains(label), b = terms[1].strides.contains(label);
@@ -212,16 +227,18 @@ Result<Tensor> pair_product(std::span<const Term<T>> terms, const Equation& equa
   std::vector<int64_t> shape;
   for (int label : order) shape.push_back(extents.at(label));
   ZP_TRY(Tensor sums, Tensor::make(kDTypeOf<T>, shape));
-  parallel_for(batches, std::max<int64_t>(1, 65536 / std::max<int64_t>(1, rows * cols * depth)), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      Epilogue e;
-      e.out = &sums;
-      e.start = i * rows * cols;
-      e.outer_step = cols;
-      multiply({.factor = {&a}, .offset = i * rows * depth, .rows = rows, .row_step = depth},
-               {.factor = {&b}, .offset = i * cols * depth, .rows = cols, .row_step = depth}, Depth::whole(depth), arithmetic, e);
-    }
-  });
+  parallel_for(batches, std::max<int64_t>(1, 65536 / std::max<int64_t>(1, rows * cols * depth)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t i = begin; i < end; ++i) {
+                   Epilogue e;
+                   e.out = &sums;
+                   e.start = i * rows * cols;
+                   e.outer_step = cols;
+                   multiply({.factor = {&a}, .offset = i * rows * depth, .rows = rows, .row_step = depth},
+                            {.factor = {&b}, .offset = i * cols * depth, .rows = cols, .row_step = depth},
+                            Depth::whole(depth), arithmetic, e);
+                 }
+               });
   Term<T> result{.data = sums.template data<T>()};
   int64_t step = 1;
   for (size_t d = order.size(); d-- > 0;) {
@@ -231,11 +248,14 @@ Result<Tensor> pair_product(std::span<const Term<T>> terms, const Equation& equa
   return arranged(result, equation.result, extents);
 }
 
-bool has(std::span<const int> labels, int label) { return std::find(labels.begin(), labels.end(), label) != labels.end(); }
+bool has(std::span<const int> labels, int label) {
+  return std::find(labels.begin(), labels.end(), label) != labels.end();
+}
 
 // One or two terms at once; a label of both that is not in the result is summed last.
 template <typename T>
-Result<Tensor> contract(std::span<const Term<T>> terms, const Equation& equation, const std::map<int, int64_t>& extents) {
+Result<Tensor> contract(std::span<const Term<T>> terms, const Equation& equation,
+                        const std::map<int, int64_t>& extents) {
   std::vector<int> inner;
   for (const std::vector<int>& labels : equation.operands)
     for (int label : labels)
@@ -276,9 +296,11 @@ Term<T> term_of(const Tensor& values, std::span<const int> labels) {
   return term;
 }
 
-// From left to right, two terms at a time. Before, each term sums the labels that no other term and not the result has.
+// From left to right, two terms at a time. Before, each term sums the labels that no other term and not the
+// result has.
 template <typename T>
-Result<Tensor> contract_all(std::vector<Tensor> values, Equation equation, const std::map<int, int64_t>& extents) {
+Result<Tensor> contract_all(std::vector<Tensor> values, Equation equation,
+                            const std::map<int, int64_t>& extents) {
   const auto needed = [&](size_t first_other, size_t own) {
     std::vector<int> labels = equation.result;
     for (size_t t = first_other; t < equation.operands.size(); ++t)
@@ -308,7 +330,8 @@ Result<Tensor> contract_all(std::vector<Tensor> values, Equation equation, const
     std::vector<int> both = equation.operands[0];
     both.insert(both.end(), equation.operands[1].begin(), equation.operands[1].end());
     const std::vector<int> labels = kept(both, needed(2, values.size()));
-    const Term<T> terms[] = {term_of<T>(values[0], equation.operands[0]), term_of<T>(values[1], equation.operands[1])};
+    const Term<T> terms[] = {term_of<T>(values[0], equation.operands[0]),
+                             term_of<T>(values[1], equation.operands[1])};
     ZP_TRY(values[0], contract<T>(terms, {{equation.operands[0], equation.operands[1]}, labels}, extents));
     equation.operands[0] = labels;
     values.erase(values.begin() + 1);
@@ -329,8 +352,9 @@ Result<Tensor> einsum_as(EvalArgs& args, const Equation& equation) {
       int64_t& extent = extents.emplace(equation.operands[i][d], 1).first->second;
       const int64_t own = values[i].shape()[d];
       if (extent != 1 && own != 1 && own != extent) {
-        return args.node.error("einsum.c3", "dim " + std::to_string(d) + " of operand " + std::to_string(i) + " is " +
-                                                std::to_string(own) + ", its label stands for " + std::to_string(extent));
+        return args.node.error("einsum.c3", "dim " + std::to_string(d) + " of operand " + std::to_string(i) +
+                                                " is " + std::to_string(own) + ", its label stands for " +
+                                                std::to_string(extent));
       }
       if (own != 1) extent = own;
     }
@@ -357,11 +381,15 @@ Status eval_scaled_dot_product_attention(EvalArgs& args) {
   if (k.back() != a.features || v[v.size() - 2] != a.keys) {
     return args.node.error("scaled_dot_product_attention.c2", "query, key and value do not fit");
   }
-  const auto lead_of = [](const std::vector<int64_t>& s) { return std::span<const int64_t>(s.data(), s.size() - 2); };
+  const auto lead_of = [](const std::vector<int64_t>& s) {
+    return std::span<const int64_t>(s.data(), s.size() - 2);
+  };
   a.lead.assign(lead_of(q).begin(), lead_of(q).end());
   if (!attrs.enable_gqa) a.lead = broadcast_shape(broadcast_shape(lead_of(q), lead_of(k)), lead_of(v));
-  if (!serves(q, 2, a.lead, false) || !serves(k, 2, a.lead, attrs.enable_gqa) || !serves(v, 2, a.lead, attrs.enable_gqa)) {
-    return args.node.error("scaled_dot_product_attention.c3", "the batch dims of query, key and value do not broadcast");
+  if (!serves(q, 2, a.lead, false) || !serves(k, 2, a.lead, attrs.enable_gqa) ||
+      !serves(v, 2, a.lead, attrs.enable_gqa)) {
+    return args.node.error("scaled_dot_product_attention.c3",
+                           "the batch dims of query, key and value do not broadcast");
   }
   a.scale = attrs.scale ? *attrs.scale : 1.0 / std::sqrt(static_cast<double>(a.features));
   a.causal = attrs.is_causal;
@@ -375,11 +403,10 @@ Status eval_scaled_dot_product_attention(EvalArgs& args) {
       const int64_t own = m[m.size() - 1 - i];
       fits = own == 1 || own == scores[scores.size() - 1 - i];
     }
-    if (!fits) return args.node.error("scaled_dot_product_attention.c4", "the mask does not broadcast to the scores");
+    if (!fits)
+      return args.node.error("scaled_dot_product_attention.c4", "the mask does not broadcast to the scores");
     a.mask_steps = broadcast_strides(a.mask->shape(), scores);
-    if (a.mask->dtype() != DType::Bool) {
-      ZP_TRY(a.mask_values, widen_to(*a.mask, dtype));
-    }
+    if (a.mask->dtype() != DType::Bool) { ZP_TRY(a.mask_values, widen_to(*a.mask, dtype)); }
   }
   std::vector<int64_t> shape = a.lead;
   shape.insert(shape.end(), {a.queries, a.values});
@@ -406,7 +433,8 @@ Status eval_einsum(EvalArgs& args) {
     ZP_TRY(args.out[0], narrow_integer(out, dtype));
     return {};
   }
-  ZP_TRY(Tensor out, computation == DType::F64 ? einsum_as<double>(args, equation) : einsum_as<float>(args, equation));
+  ZP_TRY(Tensor out,
+         computation == DType::F64 ? einsum_as<double>(args, equation) : einsum_as<float>(args, equation));
   return finish(args, std::move(out));
 }
 

@@ -1,4 +1,5 @@
-// Evaluators of attention and einsum, and the reading of einsum equations that inference and evaluation share.
+// Evaluators of attention and einsum, and the reading of einsum equations that inference and evaluation
+// share.
 #pragma once
 
 #include <span>
@@ -13,7 +14,8 @@ namespace zp::ops {
 Status eval_scaled_dot_product_attention(EvalArgs& args);
 Status eval_einsum(EvalArgs& args);
 
-// An equation with every dim labelled: letters stay themselves, the dims of "..." get the labels kEllipsis, kEllipsis + 1,
+// An equation with every dim labelled: letters stay themselves, the dims of "..." get the labels kEllipsis,
+// kEllipsis + 1,
 // ... aligned at the right.
 inline constexpr int kEllipsis = 256;
 struct Equation {

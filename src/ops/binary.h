@@ -1,6 +1,7 @@
-// Attributes of the elementwise ops of two and three operands: arithmetic, comparison, logic, selection. All operands
-// broadcast; numbers of the program are 0-d Literal constants and promote as such. Cards: binary.list, compare.list.
-// Importers: max.other and min.other are maximum and minimum; rsub(a, b, alpha) is sub(b, a, alpha); true_divide is div;
+// Attributes of the elementwise ops of two and three operands: arithmetic, comparison, logic, selection. All
+// operands broadcast; numbers of the program are 0-d Literal constants and promote as such. Cards:
+// binary.list, compare.list. Importers: max.other and min.other are maximum and minimum; rsub(a, b, alpha) is
+// sub(b, a, alpha); true_divide is div;
 // __and__ and friends are bitwise_and ...; where.Scalar* and masked_fill.Scalar take Literals.
 #pragma once
 

@@ -1,5 +1,6 @@
-// Evaluators of arithmetic with two and three operands. Integers wrap; division of integers by 0 is an error; quotients
-// and remainders of floats are rounded as at the source (fmod first, then the quotient is corrected).
+// Evaluators of arithmetic with two and three operands. Integers wrap; division of integers by 0 is an error;
+// quotients and remainders of floats are rounded as at the source (fmod first, then the quotient is
+// corrected).
 #include "ops/binary_eval.h"
 
 #include <cmath>
@@ -19,10 +20,16 @@ namespace {
 template <typename T>
 constexpr bool is_real = std::is_floating_point_v<T>;
 
-int64_t wrap_add(int64_t a, int64_t b) { return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b)); }
-int64_t wrap_mul(int64_t a, int64_t b) { return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b)); }
+int64_t wrap_add(int64_t a, int64_t b) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+}
+int64_t wrap_mul(int64_t a, int64_t b) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+}
 // b is not 0; the one quotient that overflows wraps.
-int64_t quotient(int64_t a, int64_t b) { return b == -1 ? static_cast<int64_t>(-static_cast<uint64_t>(a)) : a / b; }
+int64_t quotient(int64_t a, int64_t b) {
+  return b == -1 ? static_cast<int64_t>(-static_cast<uint64_t>(a)) : a / b;
+}
 int64_t rest(int64_t a, int64_t b) { return b == -1 ? 0 : a % b; }
 
 template <typename T>
@@ -64,7 +71,9 @@ Status map_real(EvalArgs& args, const F& f) {
 // And computed in f64, rounded once.
 template <typename F>
 Status map_real_in_double(EvalArgs& args, const F& f) {
-  return map_real<2>(args, [&](auto a, auto b) { return static_cast<decltype(a)>(f(static_cast<double>(a), static_cast<double>(b))); });
+  return map_real<2>(args, [&](auto a, auto b) {
+    return static_cast<decltype(a)>(f(static_cast<double>(a), static_cast<double>(b)));
+  });
 }
 
 // A zero in the divisor of integers is an error, as at the source.
@@ -183,7 +192,8 @@ int64_t integer_power(int64_t base, int64_t exponent) {
   return result;
 }
 
-// Exponents that are numbers of the program have forms of their own at the source: sqrt, products, reciprocals.
+// Exponents that are numbers of the program have forms of their own at the source: sqrt, products,
+// reciprocals.
 template <typename T>
 std::optional<T> special_power(T x, double exponent) {
   if (exponent == 0.5) return std::sqrt(x);
@@ -201,7 +211,8 @@ Status eval_pow(EvalArgs& args) {
   const bool number = is_number(*args.node.operand(1)) && args.in[1]->elements() == 1;
   const double constant = number ? args.in[1]->get_double(0) : 0;
   ZP_TRY(const DType common, common_dtype(args, 0, 2));
-  if (number && constant < 0 && !is_float(common)) return args.node.error("run.power", "integers to a negative power");
+  if (number && constant < 0 && !is_float(common))
+    return args.node.error("run.power", "integers to a negative power");
   return map_common<2>(args, [=](auto a, auto b) {
     using T = decltype(a);
     if constexpr (is_real<T>) {
@@ -225,7 +236,9 @@ Status eval_copysign(EvalArgs& args) {
   return map_real<2>(args, [](auto a, auto b) { return std::copysign(a, b); });
 }
 Status eval_xlogy(EvalArgs& args) {
-  return map_real_in_double(args, [](double a, double b) { return b != b ? b : a == 0 ? 0.0 : a * std::log(b); });
+  return map_real_in_double(args, [](double a, double b) {
+    return b != b ? b : a == 0 ? 0.0 : a * std::log(b);
+  });
 }
 Status eval_logaddexp(EvalArgs& args) {
   return map_real_in_double(args, [](double a, double b) {
@@ -277,7 +290,8 @@ Status eval_prelu(EvalArgs& args) {
     if (x.rank() == 0) aligned.clear();
     const Tensor weight = slopes.reshaped(aligned);
     ZP_TRY(Tensor out, Tensor::make(kDTypeOf<T>, x.shape()));
-    map_broadcast<T, T>(std::array<const Tensor*, 2>{&wide, &weight}, out, [](T a, T w) { return a > 0 ? a : w * a; });
+    map_broadcast<T, T>(std::array<const Tensor*, 2>{&wide, &weight}, out,
+                        [](T a, T w) { return a > 0 ? a : w * a; });
     return finish<T>(args, dtype, out);
   });
 }
@@ -312,7 +326,8 @@ Status eval_fmin(EvalArgs& args) {
 Status eval_clamp_tensor(EvalArgs& args) {
   ZP_TRY(const DType common, common_dtype(args, 0, args.in.size()));
   const DType dtype = result_dtype(args);
-  const bool has_high = args.in.size() > 2 && args.in[2] != nullptr, has_low = args.in.size() > 1 && args.in[1] != nullptr;
+  const bool has_high = args.in.size() > 2 && args.in[2] != nullptr,
+             has_low = args.in.size() > 1 && args.in[1] != nullptr;
   const Tensor* low = has_low ? args.in[1] : args.in[0];
   const Tensor* high = has_high ? args.in[2] : args.in[0];
   ZP_TRY(const DType computation, computation_type(args, common));

@@ -1,5 +1,5 @@
-// Evaluators of comparison, logic, bits and selection. Comparisons are made in the common type of the operands, to which
-// both are rounded first; selections move elements without touching them.
+// Evaluators of comparison, logic, bits and selection. Comparisons are made in the common type of the
+// operands, to which both are rounded first; selections move elements without touching them.
 #include <cstring>
 
 #include "ops/binary_eval.h"
@@ -51,17 +51,20 @@ Status bits(EvalArgs& args, const F& f) {
 template <typename Element>
 void select_elements(const Tensor& mask, const Tensor& yes, const Tensor& no, Tensor& out) {
   if (out.elements() == 0) return;
-  const std::array<std::vector<int64_t>, 3> strides{broadcast_strides(mask.shape(), out.shape()), broadcast_strides(yes.shape(), out.shape()),
+  const std::array<std::vector<int64_t>, 3> strides{broadcast_strides(mask.shape(), out.shape()),
+                                                    broadcast_strides(yes.shape(), out.shape()),
                                                     broadcast_strides(no.shape(), out.shape())};
   const auto* m = mask.data<uint8_t>();
   const auto* a = yes.data<Element>();
   const auto* b = no.data<Element>();
   auto* to = out.mutable_data<Element>();
-  for_each_row(out.shape(), strides, [&](int64_t at, const int64_t* offset, int64_t length, const int64_t* step) {
-    for (int64_t i = 0; i < length; ++i) {
-      to[at + i] = m[offset[0] + i * step[0]] != 0 ? a[offset[1] + i * step[1]] : b[offset[2] + i * step[2]];
-    }
-  });
+  for_each_row(
+      out.shape(), strides, [&](int64_t at, const int64_t* offset, int64_t length, const int64_t* step) {
+        for (int64_t i = 0; i < length; ++i) {
+          to[at + i] =
+              m[offset[0] + i * step[0]] != 0 ? a[offset[1] + i * step[1]] : b[offset[2] + i * step[2]];
+        }
+      });
 }
 
 Status select(EvalArgs& args, const Tensor& mask, const Tensor& yes, const Tensor& no) {

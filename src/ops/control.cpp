@@ -1,6 +1,7 @@
 // Control flow: cards and inference. The interpreter runs the regions itself; there is no evaluator to call.
-//   cond        operands (predicate, values...); region 0 where the predicate is true, region 1 where it is not
-//   while_loop  operands (carried..., constant...); region 0 gives the condition, region 1 the next carried values
+//   cond        operands (predicate, values...); region 0 where the predicate is true, region 1 where it is
+//   not while_loop  operands (carried..., constant...); region 0 gives the condition, region 1 the next
+//   carried values
 #include "ops/control.h"
 
 #include <fmt/format.h>
@@ -35,16 +36,19 @@ const Type* common_type(Context& context, const Type& a, const Type& b) {
     return context.type(t);
   }
   std::vector<Dim> shape;
-  for (size_t d = 0; d < a.shape.size(); ++d) shape.push_back(a.shape[d] == b.shape[d] ? a.shape[d] : Dim::unknown());
+  for (size_t d = 0; d < a.shape.size(); ++d)
+    shape.push_back(a.shape[d] == b.shape[d] ? a.shape[d] : Dim::unknown());
   return context.with_shape(a, shape);
 }
 
 Status check_regions(const Node& node, size_t first_value, size_t values) {
-  if (node.regions().size() != 2) return failed(node, "c1", fmt::format("{} regions, 2 are wanted", node.regions().size()));
+  if (node.regions().size() != 2)
+    return failed(node, "c1", fmt::format("{} regions, 2 are wanted", node.regions().size()));
   if (node.operand_count() < first_value) return failed(node, "operands", "the predicate is missing");
   for (size_t r = 0; r < 2; ++r) {
     const size_t inputs = node.regions()[r]->inputs().size();
-    if (inputs != values) return failed(node, "c2", fmt::format("region {} takes {} values of {}", r, inputs, values));
+    if (inputs != values)
+      return failed(node, "c2", fmt::format("region {} takes {} values of {}", r, inputs, values));
   }
   return {};
 }
@@ -53,8 +57,9 @@ Status infer_cond(Context& context, Node& node) {
   ZP_CHECK(check_regions(node, 1, node.operand_count() - std::min<size_t>(1, node.operand_count())));
   const Graph &yes = *node.regions()[0], &no = *node.regions()[1];
   if (yes.output_count() != no.output_count() || yes.output_count() != node.result_count()) {
-    return failed(node, "c3", fmt::format("the regions give {} and {} results for {}", yes.output_count(), no.output_count(),
-                                          node.result_count()));
+    return failed(node, "c3",
+                  fmt::format("the regions give {} and {} results for {}", yes.output_count(),
+                              no.output_count(), node.result_count()));
   }
   for (size_t i = 0; i < node.result_count(); ++i) {
     const Value *a = yes.output(i), *b = no.output(i);
@@ -72,16 +77,20 @@ Status infer_while_loop(Context& context, Node& node) {
   const auto& attrs = node.attrs<WhileLoopAttrs>();
   const Graph &condition = *node.regions()[0], &body = *node.regions()[1];
   const bool counts = attrs.carried >= 0 && static_cast<size_t>(attrs.carried) <= node.operand_count() &&
-                      condition.output_count() == 1 && body.output_count() == static_cast<size_t>(attrs.carried) &&
+                      condition.output_count() == 1 &&
+                      body.output_count() == static_cast<size_t>(attrs.carried) &&
                       node.result_count() == body.output_count();
   if (!counts) {
-    return failed(node, "c3", fmt::format("{} carried values, {} results of the condition, {} of the body, {} of the loop",
-                                          attrs.carried, condition.output_count(), body.output_count(), node.result_count()));
+    return failed(
+        node, "c3",
+        fmt::format("{} carried values, {} results of the condition, {} of the body, {} of the loop",
+                    attrs.carried, condition.output_count(), body.output_count(), node.result_count()));
   }
   for (size_t i = 0; i < node.result_count(); ++i) {
     const Value* in = node.operand(i);
     const Value* next = body.output(i);
-    if (in == nullptr || next == nullptr) return failed(node, "c3", fmt::format("carried value {} is absent", i));
+    if (in == nullptr || next == nullptr)
+      return failed(node, "c3", fmt::format("carried value {} is absent", i));
     node.result(i)->set_type(common_type(context, in->type(), next->type()));
   }
   return {};
@@ -89,12 +98,22 @@ Status infer_while_loop(Context& context, Node& node) {
 
 }  // namespace
 
-constinit const OpDef cond = {.name = "cond", .doc = "Runs one of two regions, by a predicate known when the model runs.",
-                              .operands = kCondOperands, .results = kManyResults, .trait = Trait::Structural,
-                              .flags = kVariadicResults, .infer = infer_cond, .checks = kCondChecks};
-constinit const OpDef while_loop = {.name = "while_loop", .doc = "Runs region 1 on the carried values while region 0 gives true.",
-                                    .operands = kWhileOperands, .results = kManyResults,
-                                    .attrs = &attrs_of<WhileLoopAttrs>, .trait = Trait::Structural,
-                                    .flags = kVariadicResults, .infer = infer_while_loop, .checks = kWhileChecks};
+constinit const OpDef cond = {.name = "cond",
+                              .doc = "Runs one of two regions, by a predicate known when the model runs.",
+                              .operands = kCondOperands,
+                              .results = kManyResults,
+                              .trait = Trait::Structural,
+                              .flags = kVariadicResults,
+                              .infer = infer_cond,
+                              .checks = kCondChecks};
+constinit const OpDef while_loop = {.name = "while_loop",
+                                    .doc = "Runs region 1 on the carried values while region 0 gives true.",
+                                    .operands = kWhileOperands,
+                                    .results = kManyResults,
+                                    .attrs = &attrs_of<WhileLoopAttrs>,
+                                    .trait = Trait::Structural,
+                                    .flags = kVariadicResults,
+                                    .infer = infer_while_loop,
+                                    .checks = kWhileChecks};
 
 }  // namespace zp::ops

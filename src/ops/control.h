@@ -1,4 +1,5 @@
-// Attributes of control flow. The bodies are regions of the node; everything a region reads comes in through its inputs.
+// Attributes of control flow. The bodies are regions of the node; everything a region reads comes in through
+// its inputs.
 #pragma once
 
 #include "ir/attrs.h"

@@ -1,7 +1,8 @@
-// Convolutions as products of rows: a row of the left factor is the window of input elements that one output position sees
-// (gathered on the fly, chunk by chunk), a row of the right factor is one output channel's weights. A transposed
-// convolution is the same with another window: output position o sees input i where o = i * stride - padding + k * dilation.
-// Elements beyond the border are zeros of the centred input, so padding is exact for every zero point.
+// Convolutions as products of rows: a row of the left factor is the window of input elements that one output
+// position sees (gathered on the fly, chunk by chunk), a row of the right factor is one output channel's
+// weights. A transposed convolution is the same with another window: output position o sees input i where o =
+// i * stride - padding + k * dilation. Elements beyond the border are zeros of the centred input, so padding
+// is exact for every zero point.
 #include "ops/conv_eval.h"
 
 #include <algorithm>
@@ -16,7 +17,7 @@ namespace {
 
 // All convolutions are three-dimensional here; missing dims in front have extent 1.
 struct Window {
-  int64_t batch = 1, channels = 1;          // of the input
+  int64_t batch = 1, channels = 1;  // of the input
   int64_t out_channels = 1, groups = 1;
   int64_t in[3] = {1, 1, 1}, out[3] = {1, 1, 1}, kernel[3] = {1, 1, 1};
   int64_t stride[3] = {1, 1, 1}, before[3] = {0, 0, 0}, dilation[3] = {1, 1, 1};
@@ -47,7 +48,8 @@ Result<Window> window_of(const EvalArgs& args, bool transposed) {
   int64_t taken = w[0];
   v.out_channels = w[0];
   if (__builtin_mul_overflow(w[1], attrs.groups, transposed ? &v.out_channels : &taken)) {
-    return args.node.error(std::string(args.node.op().name) + ".c5", std::to_string(attrs.groups) + " groups");
+    return args.node.error(std::string(args.node.op().name) + ".c5",
+                           std::to_string(attrs.groups) + " groups");
   }
   for (size_t d = 0; d < spatial; ++d) {
     const size_t at = 3 - spatial + d;
@@ -56,7 +58,8 @@ Result<Window> window_of(const EvalArgs& args, bool transposed) {
     v.stride[at] = entry(attrs.stride, d, 1);
     v.dilation[at] = entry(attrs.dilation, d, 1);
     if (v.kernel[at] > (int64_t{1} << 31)) {
-      return args.node.error(std::string(args.node.op().name) + ".c7", "kernel " + std::to_string(v.kernel[at]));
+      return args.node.error(std::string(args.node.op().name) + ".c7",
+                             "kernel " + std::to_string(v.kernel[at]));
     }
     v.before[at] = attrs.pad_mode == "same"    ? v.dilation[at] * (v.kernel[at] - 1) / 2
                    : attrs.pad_mode == "valid" ? 0
@@ -65,7 +68,8 @@ Result<Window> window_of(const EvalArgs& args, bool transposed) {
     const __int128 reach = static_cast<__int128>(v.dilation[at]) * (v.kernel[at] - 1);
     __int128 out = v.in[at];
     if (transposed) {
-      out = static_cast<__int128>(v.in[at] - 1) * v.stride[at] - 2 * v.before[at] + reach + entry(attrs.output_padding, d, 0) + 1;
+      out = static_cast<__int128>(v.in[at] - 1) * v.stride[at] - 2 * v.before[at] + reach +
+            entry(attrs.output_padding, d, 0) + 1;
     } else if (attrs.pad_mode != "same") {
       const __int128 span = static_cast<__int128>(v.in[at]) + 2 * v.before[at] - reach - 1;
       out = span < 0 ? -1 : span / v.stride[at] + 1;
@@ -73,16 +77,19 @@ Result<Window> window_of(const EvalArgs& args, bool transposed) {
     v.out[at] = out >= 0 && out <= INT64_MAX / 2 ? static_cast<int64_t>(out) : -1;
     if (v.out[at] < 0 || v.kernel[at] < 1) {
       return args.node.error(std::string(args.node.op().name) + ".c7",
-                             "kernel " + std::to_string(v.kernel[at]) + " does not fit input " + std::to_string(v.in[at]) +
-                                 " with padding " + std::to_string(v.before[at]) + " in dim " + std::to_string(d));
+                             "kernel " + std::to_string(v.kernel[at]) + " does not fit input " +
+                                 std::to_string(v.in[at]) + " with padding " + std::to_string(v.before[at]) +
+                                 " in dim " + std::to_string(d));
     }
   }
   if (lead == 1) v.out_shape.push_back(v.batch);
   v.out_shape.push_back(v.out_channels);
   for (size_t d = 3 - spatial; d < 3; ++d) v.out_shape.push_back(v.out[d]);
   // Shapes that were symbolic when types were inferred are checked here.
-  const bool bias_fits = args.in.size() < 3 || args.in[2] == nullptr || args.in[2]->elements() == v.out_channels;
-  if (taken != v.channels || v.channels == 0 || v.channels % v.groups != 0 || v.out_channels % v.groups != 0 || !bias_fits) {
+  const bool bias_fits =
+      args.in.size() < 3 || args.in[2] == nullptr || args.in[2]->elements() == v.out_channels;
+  if (taken != v.channels || v.channels == 0 || v.channels % v.groups != 0 ||
+      v.out_channels % v.groups != 0 || !bias_fits) {
     return args.node.error(std::string(args.node.op().name) + ".c4",
                            "input has " + std::to_string(v.channels) + " channels but the weight takes " +
                                std::to_string(taken) + " in " + std::to_string(v.groups) + " groups");
@@ -103,8 +110,8 @@ int64_t seen(const Window& v, size_t d, int64_t out, int64_t k) {
   return i >= 0 && i < v.in[d] ? i : -1;
 }
 
-// Which element of an input plane each tap of each output position reads; outside it is element in_plane(), a zero that
-// every plane has behind its last element.
+// Which element of an input plane each tap of each output position reads; outside it is element in_plane(), a
+// zero that every plane has behind its last element.
 class TapTable {
  public:
   explicit TapTable(const Window& v) : v_(v) {
@@ -114,7 +121,8 @@ class TapTable {
     }
   }
   void read(int64_t position, int64_t* taps) const {
-    const int64_t o2 = position % v_.out[2], o1 = position / v_.out[2] % v_.out[1], o0 = position / v_.out[2] / v_.out[1];
+    const int64_t o2 = position % v_.out[2], o1 = position / v_.out[2] % v_.out[1],
+                  o0 = position / v_.out[2] / v_.out[1];
     const int64_t* i0 = &along_[0][static_cast<size_t>(o0 * v_.kernel[0])];
     const int64_t* i1 = &along_[1][static_cast<size_t>(o1 * v_.kernel[1])];
     const int64_t* i2 = &along_[2][static_cast<size_t>(o2 * v_.kernel[2])];
@@ -142,13 +150,15 @@ std::vector<T> planes_of(const Window& v, const Factor& x) {
   RowsView view{.factor = x, .rows = count, .row_step = plane};
   Depth depth = Depth::whole(plane);
   depth.padded_block = plane;
-  parallel_for(count, std::max<int64_t>(1, 65536 / std::max<int64_t>(plane, 1)), [&](int64_t begin, int64_t end) {
-    fill_rows(view, depth, begin, end - begin, planes.data() + begin * (plane + 1), plane + 1);
-  });
+  parallel_for(count, std::max<int64_t>(1, 65536 / std::max<int64_t>(plane, 1)),
+               [&](int64_t begin, int64_t end) {
+                 fill_rows(view, depth, begin, end - begin, planes.data() + begin * (plane + 1), plane + 1);
+               });
   return planes;
 }
 
-// Weights of a transposed convolution, [in, out / groups, taps], as [group][out][in / groups][taps], any element width.
+// Weights of a transposed convolution, [in, out / groups, taps], as [group][out][in / groups][taps], any
+// element width.
 Result<Tensor> regroup(const Window& v, const Tensor& w) {
   ZP_TRY(Tensor out, Tensor::make(w.dtype(), {v.groups, v.group_outputs(), v.group_channels(), v.taps()}));
   const auto run = static_cast<size_t>(v.taps() * byte_size(w.dtype()));
@@ -158,13 +168,15 @@ Result<Tensor> regroup(const Window& v, const Tensor& w) {
     const int64_t g = c / v.group_channels(), i = c % v.group_channels();
     for (int64_t o = 0; o < v.group_outputs(); ++o) {
       const int64_t to = (g * v.group_outputs() + o) * v.group_channels() + i;
-      std::memcpy(dst + static_cast<size_t>(to) * run, src + static_cast<size_t>(c * v.group_outputs() + o) * run, run);
+      std::memcpy(dst + static_cast<size_t>(to) * run,
+                  src + static_cast<size_t>(c * v.group_outputs() + o) * run, run);
     }
   }
   return out;
 }
 
-// How the sum of one output is cut where the weight has a scale a block; block 0: the parameters do not follow channels.
+// How the sum of one output is cut where the weight has a scale a block; block 0: the parameters do not
+// follow channels.
 struct WeightCut {
   bool exact = false;
   int64_t block = 0;  // in elements of the sum
@@ -199,8 +211,8 @@ std::vector<int64_t> weight_cells(const Window& v, const Factor& w, int64_t grou
 
 struct ConvJob {
   Window window;
-  Factor x, w;        // tensors of the chosen arithmetic
-  Tensor rows;        // weights as [group][out][in / groups][taps]
+  Factor x, w;  // tensors of the chosen arithmetic
+  Tensor rows;  // weights as [group][out][in / groups][taps]
   Depth depth;
   Arithmetic arithmetic = Arithmetic::Float;
   Bias bias;
@@ -209,12 +221,15 @@ struct ConvJob {
 
 // One group: rows are (batch, position), columns the group's output channels.
 template <typename T>
-void run_group(const ConvJob& job, const TapTable& table, const std::vector<T>& planes, int64_t group, Tensor& out) {
+void run_group(const ConvJob& job, const TapTable& table, const std::vector<T>& planes, int64_t group,
+               Tensor& out) {
   const Window& v = job.window;
   const int64_t taps = v.taps(), channels = v.group_channels(), plane = v.in_plane() + 1;
   const int64_t positions = v.out_plane();
-  RowsView weights{.factor = {&job.rows, job.w.quant}, .offset = group * v.group_outputs() * channels * taps,
-                   .rows = v.group_outputs(), .row_step = channels * taps};
+  RowsView weights{.factor = {&job.rows, job.w.quant},
+                   .offset = group * v.group_outputs() * channels * taps,
+                   .rows = v.group_outputs(),
+                   .row_step = channels * taps};
   Epilogue e;
   e.out = &out;
   e.start = group * v.group_outputs() * positions;
@@ -300,9 +315,7 @@ Status eval(EvalArgs& args, bool transposed) {
     job.w = {&real_w, nullptr};
   }
   job.rows = *job.w.tensor;
-  if (transposed) {
-    ZP_TRY(job.rows, regroup(v, *job.w.tensor));
-  }
+  if (transposed) { ZP_TRY(job.rows, regroup(v, *job.w.tensor)); }
   ZP_TRY(job.bias, read_bias(factor_of(args, 2), units));
   switch (job.arithmetic) {
     case Arithmetic::Narrow: run_conv<int16_t>(job, out); break;

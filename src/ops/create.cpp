@@ -24,7 +24,8 @@ DType dtype_of(const Number& number) {
 
 Status check_size(const Node& node, std::span<const Dim> size) {
   for (size_t d = 0; d < size.size(); ++d) {
-    if (size[d].is_known() && size[d].value() < 0) return failed(node, "c1", fmt::format("size {} of dim {} is negative", size[d].value(), d));
+    if (size[d].is_known() && size[d].value() < 0)
+      return failed(node, "c1", fmt::format("size {} of dim {} is negative", size[d].value(), d));
   }
   return {};
 }
@@ -36,7 +37,8 @@ Status check_dtype(const Node& node, DType dtype) {
 
 // Number of elements of start, start + step, ... before end. Symbolic when one of them is.
 Result<Dim> arange_count(const Node& node, const ArangeAttrs& a, DimContext& dims) {
-  const bool floats = a.start.kind == Number::Float || a.end.kind == Number::Float || a.step.kind == Number::Float;
+  const bool floats =
+      a.start.kind == Number::Float || a.end.kind == Number::Float || a.step.kind == Number::Float;
   if (a.start_dim || a.end_dim || a.step_dim) {
     if (floats) return Dim::unknown();
     const Dim start = a.start_dim.value_or(Dim(a.start.i)), end = a.end_dim.value_or(Dim(a.end.i));
@@ -59,7 +61,9 @@ Result<int64_t> arange_size(const Node& node, const Number& start, const Number&
   if (by == 0 || !std::isfinite(from) || !std::isfinite(to) || by != by) {
     return failed(node, "c1", fmt::format("from {} to {} in steps of {}", from, to, by));
   }
-  if ((by > 0) ? to < from : to > from) return failed(node, "c1", fmt::format("from {} to {} in steps of {}: the sign of the step is wrong", from, to, by));
+  if ((by > 0) ? to < from : to > from)
+    return failed(node, "c1",
+                  fmt::format("from {} to {} in steps of {}: the sign of the step is wrong", from, to, by));
   if (!floats) {
     const auto distance = static_cast<__int128>(end.i) - start.i;
     const __int128 count = (distance + step.i - (step.i > 0 ? 1 : -1)) / step.i;
@@ -73,7 +77,8 @@ Result<int64_t> arange_size(const Node& node, const Number& start, const Number&
 
 DType arange_dtype(const ArangeAttrs& a) {
   if (a.dtype) return *a.dtype;
-  for (const auto& [number, dim] : {std::pair(a.start, a.start_dim), std::pair(a.end, a.end_dim), std::pair(a.step, a.step_dim)}) {
+  for (const auto& [number, dim] :
+       {std::pair(a.start, a.start_dim), std::pair(a.end, a.end_dim), std::pair(a.step, a.step_dim)}) {
     if (!dim && number.kind == Number::Float) return DType::F32;
   }
   return DType::I64;
@@ -145,39 +150,69 @@ Status infer_eye(Context&, Node& node) {
 }
 
 constexpr std::string_view kChecks[] = {"c1: sizes are not negative", "c2: the element type is known"};
-constexpr std::string_view kArangeChecks[] = {"c1: the step leads from start to end, numbers are finite", "c2: the element type is known"};
+constexpr std::string_view kArangeChecks[] = {"c1: the step leads from start to end, numbers are finite",
+                                              "c2: the element type is known"};
 constexpr std::string_view kTypeChecks[] = {"c2: the element type is known"};
 constexpr OperandDef kLikeOperand[] = {{"self", Role::Shape}};
 
 }  // namespace
 
-#define ZP_CREATE(NAME, ATTRS, OPERANDS, INFER, CHECKS, DOC)                                                         \
-  constinit const OpDef NAME = {.name = #NAME, .doc = DOC, .operands = OPERANDS, .results = kOneResult,              \
-                                .attrs = &attrs_of<ATTRS>, .trait = Trait::Never, .infer = INFER,                    \
-                                .eval = ZP_EVAL(NAME), .checks = CHECKS}
+#define ZP_CREATE(NAME, ATTRS, OPERANDS, INFER, CHECKS, DOC) \
+  constinit const OpDef NAME = {.name = #NAME,               \
+                                .doc = DOC,                  \
+                                .operands = OPERANDS,        \
+                                .results = kOneResult,       \
+                                .attrs = &attrs_of<ATTRS>,   \
+                                .trait = Trait::Never,       \
+                                .infer = INFER,              \
+                                .eval = ZP_EVAL(NAME),       \
+                                .checks = CHECKS}
 #define ZP_NO_OPERANDS List<OperandDef>()
 
-ZP_CREATE(arange, ArangeAttrs, ZP_NO_OPERANDS, infer_arange, kArangeChecks, "start, start + step, ... before end; in f64 for float types");
-ZP_CREATE(linspace, LinspaceAttrs, ZP_NO_OPERANDS, infer_steps<LinspaceAttrs>, kChecks, "`steps` numbers from start to end, both included, evenly spaced");
-ZP_CREATE(logspace, LogspaceAttrs, ZP_NO_OPERANDS, infer_steps<LogspaceAttrs>, kChecks, "base ^ linspace(start, end, steps)");
-ZP_CREATE(full, FullAttrs, ZP_NO_OPERANDS, infer_full, kChecks, "A tensor of that size, all elements fill_value");
+ZP_CREATE(arange, ArangeAttrs, ZP_NO_OPERANDS, infer_arange, kArangeChecks,
+          "start, start + step, ... before end; in f64 for float types");
+ZP_CREATE(linspace, LinspaceAttrs, ZP_NO_OPERANDS, infer_steps<LinspaceAttrs>, kChecks,
+          "`steps` numbers from start to end, both included, evenly spaced");
+ZP_CREATE(logspace, LogspaceAttrs, ZP_NO_OPERANDS, infer_steps<LogspaceAttrs>, kChecks,
+          "base ^ linspace(start, end, steps)");
+ZP_CREATE(full, FullAttrs, ZP_NO_OPERANDS, infer_full, kChecks,
+          "A tensor of that size, all elements fill_value");
 ZP_CREATE(zeros, SizeAttrs, ZP_NO_OPERANDS, infer_sized, kChecks, "A tensor of that size, all elements 0");
 ZP_CREATE(ones, SizeAttrs, ZP_NO_OPERANDS, infer_sized, kChecks, "A tensor of that size, all elements 1");
-ZP_CREATE(empty, SizeAttrs, ZP_NO_OPERANDS, infer_sized, kChecks, "A tensor of that size; its elements, undefined at the source, are 0");
-ZP_CREATE(full_like, FullLikeAttrs, kLikeOperand, infer_full_like, kTypeChecks, "A tensor of the operand's size, all elements fill_value");
-ZP_CREATE(zeros_like, LikeAttrs, kLikeOperand, infer_like, kTypeChecks, "A tensor of the operand's size, all elements 0");
-ZP_CREATE(ones_like, LikeAttrs, kLikeOperand, infer_like, kTypeChecks, "A tensor of the operand's size, all elements 1");
-ZP_CREATE(empty_like, LikeAttrs, kLikeOperand, infer_like, kTypeChecks, "A tensor of the operand's size; its elements, undefined at the source, are 0");
-ZP_CREATE(new_full, FullAttrs, kLikeOperand, infer_full, kChecks, "A tensor of that size and the operand's type, all elements fill_value");
-ZP_CREATE(new_zeros, SizeAttrs, kLikeOperand, infer_sized, kChecks, "A tensor of that size and the operand's type, all elements 0");
-ZP_CREATE(new_ones, SizeAttrs, kLikeOperand, infer_sized, kChecks, "A tensor of that size and the operand's type, all elements 1");
-ZP_CREATE(new_empty, SizeAttrs, kLikeOperand, infer_sized, kChecks, "A tensor of that size and the operand's type; undefined elements are 0");
-ZP_CREATE(scalar_tensor, ScalarTensorAttrs, ZP_NO_OPERANDS, infer_scalar_tensor, kTypeChecks, "A 0-d tensor of the number s, f32 unless dtype says otherwise");
-ZP_CREATE(eye, EyeAttrs, ZP_NO_OPERANDS, infer_eye, kChecks, "An n x m matrix (m is n if absent) of 1 on the diagonal, else 0");
+ZP_CREATE(empty, SizeAttrs, ZP_NO_OPERANDS, infer_sized, kChecks,
+          "A tensor of that size; its elements, undefined at the source, are 0");
+ZP_CREATE(full_like, FullLikeAttrs, kLikeOperand, infer_full_like, kTypeChecks,
+          "A tensor of the operand's size, all elements fill_value");
+ZP_CREATE(zeros_like, LikeAttrs, kLikeOperand, infer_like, kTypeChecks,
+          "A tensor of the operand's size, all elements 0");
+ZP_CREATE(ones_like, LikeAttrs, kLikeOperand, infer_like, kTypeChecks,
+          "A tensor of the operand's size, all elements 1");
+ZP_CREATE(empty_like, LikeAttrs, kLikeOperand, infer_like, kTypeChecks,
+          "A tensor of the operand's size; its elements, undefined at the source, are 0");
+ZP_CREATE(new_full, FullAttrs, kLikeOperand, infer_full, kChecks,
+          "A tensor of that size and the operand's type, all elements fill_value");
+ZP_CREATE(new_zeros, SizeAttrs, kLikeOperand, infer_sized, kChecks,
+          "A tensor of that size and the operand's type, all elements 0");
+ZP_CREATE(new_ones, SizeAttrs, kLikeOperand, infer_sized, kChecks,
+          "A tensor of that size and the operand's type, all elements 1");
+ZP_CREATE(new_empty, SizeAttrs, kLikeOperand, infer_sized, kChecks,
+          "A tensor of that size and the operand's type; undefined elements are 0");
+ZP_CREATE(scalar_tensor, ScalarTensorAttrs, ZP_NO_OPERANDS, infer_scalar_tensor, kTypeChecks,
+          "A 0-d tensor of the number s, f32 unless dtype says otherwise");
+ZP_CREATE(eye, EyeAttrs, ZP_NO_OPERANDS, infer_eye, kChecks,
+          "An n x m matrix (m is n if absent) of 1 on the diagonal, else 0");
 
-constinit const OpDef cast = {
-    .name = "cast", .doc = "The same numbers as dtype: floats round to nearest even; floats to integers truncate, and wrap or become 0 beyond the range",
-    .operands = kSelfOperand, .results = kOneResult, .attrs = &attrs_of<CastAttrs>, .trait = Trait::Never, .flags = kPointwise,
-    .infer = infer_cast, .eval = ZP_EVAL(cast), .checks = kTypeChecks};
+constinit const OpDef cast = {.name = "cast",
+                              .doc =
+                                  "The same numbers as dtype: floats round to nearest even; floats to "
+                                  "integers truncate, and wrap or become 0 beyond the range",
+                              .operands = kSelfOperand,
+                              .results = kOneResult,
+                              .attrs = &attrs_of<CastAttrs>,
+                              .trait = Trait::Never,
+                              .flags = kPointwise,
+                              .infer = infer_cast,
+                              .eval = ZP_EVAL(cast),
+                              .checks = kTypeChecks};
 
 }  // namespace zp::ops

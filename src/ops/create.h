@@ -1,7 +1,8 @@
-// Attributes of ops that make tensors from numbers, and of casts. Where aten takes a number that may be symbolic there
-// are two fields: `end` for a number, `end_dim` for an expression (it wins when set). Without `dtype`: f32 for floats,
-// i64 for integers, bool for bools; the *_like and new_* ops keep the operand's. `empty*` gives zeros. Cards: create.list.
-// Importers: to.*, _to_copy, type_as, convert_element_type are cast; empty_permuted is empty; fill.Scalar is full_like.
+// Attributes of ops that make tensors from numbers, and of casts. Where aten takes a number that may be
+// symbolic there are two fields: `end` for a number, `end_dim` for an expression (it wins when set). Without
+// `dtype`: f32 for floats, i64 for integers, bool for bools; the *_like and new_* ops keep the operand's.
+// `empty*` gives zeros. Cards: create.list. Importers: to.*, _to_copy, type_as, convert_element_type are
+// cast; empty_permuted is empty; fill.Scalar is full_like.
 #pragma once
 
 #include <optional>

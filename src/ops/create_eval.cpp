@@ -83,31 +83,38 @@ Status eval_arange(EvalArgs& args) {
   // Integer types count in integers, from numbers cut to integers; float types in f64.
   if (!is_float(dtype)) {
     ZP_TRY(Tensor out, Tensor::make(DType::I64, {count}));
-    const auto whole = [](const Number& n) { return n.kind == Number::Float ? static_cast<int64_t>(n.f) : n.i; };
+    const auto whole = [](const Number& n) {
+      return n.kind == Number::Float ? static_cast<int64_t>(n.f) : n.i;
+    };
     for (int64_t i = 0; i < count; ++i) {
-      out.mutable_data<int64_t>()[i] = static_cast<int64_t>(static_cast<uint64_t>(whole(start)) + static_cast<uint64_t>(i) * static_cast<uint64_t>(whole(step)));
+      out.mutable_data<int64_t>()[i] =
+          static_cast<int64_t>(static_cast<uint64_t>(whole(start)) +
+                               static_cast<uint64_t>(i) * static_cast<uint64_t>(whole(step)));
     }
     ZP_TRY(args.out[0], narrow_integer(out, dtype));
     return {};
   }
   ZP_TRY(Tensor out, Tensor::make(DType::F64, {count}));
-  for (int64_t i = 0; i < count; ++i) out.mutable_data<double>()[i] = start.as_double() + step.as_double() * static_cast<double>(i);
+  for (int64_t i = 0; i < count; ++i)
+    out.mutable_data<double>()[i] = start.as_double() + step.as_double() * static_cast<double>(i);
   ZP_TRY(args.out[0], cast_tensor(out, dtype));
   return {};
 }
 
 namespace {
 
-// Evenly spaced from both ends, so that the last number is exact. In f32 for f32 and narrower types, in f64 for f64 and
-// integers.
+// Evenly spaced from both ends, so that the last number is exact. In f32 for f32 and narrower types, in f64
+// for f64 and integers.
 template <typename T>
-Status space(EvalArgs& args, const Number& first, const Number& last, int64_t steps, const std::optional<double>& base) {
+Status space(EvalArgs& args, const Number& first, const Number& last, int64_t steps,
+             const std::optional<double>& base) {
   if (steps < 0) return failed(args.node, "c1", "the number of steps is negative");
   ZP_TRY(Tensor out, Tensor::make(kDTypeOf<T>, {steps}));
   const T start = static_cast<T>(first.as_double()), end = static_cast<T>(last.as_double());
   const T step = steps > 1 ? (end - start) / static_cast<T>(steps - 1) : T(0);
   for (int64_t i = 0; i < steps; ++i) {
-    T x = i < steps / 2 || steps == 1 ? start + step * static_cast<T>(i) : end - step * static_cast<T>(steps - 1 - i);
+    T x = i < steps / 2 || steps == 1 ? start + step * static_cast<T>(i)
+                                      : end - step * static_cast<T>(steps - 1 - i);
     if (base) x = static_cast<T>(std::pow(*base, static_cast<double>(x)));
     out.mutable_data<T>()[i] = x;
   }
@@ -115,7 +122,8 @@ Status space(EvalArgs& args, const Number& first, const Number& last, int64_t st
   return {};
 }
 
-Status space_as(EvalArgs& args, const Number& first, const Number& last, Dim steps, const std::optional<double>& base) {
+Status space_as(EvalArgs& args, const Number& first, const Number& last, Dim steps,
+                const std::optional<double>& base) {
   ZP_TRY(const int64_t count, args.dim(steps));
   const DType dtype = result_dtype(args);
   if (is_float(dtype) && dtype != DType::F64) return space<float>(args, first, last, count, base);

@@ -5,24 +5,32 @@
 
 #include <cmath>
 
-#include "ops/promote.h"
 #include "ops/infer_util.h"
+#include "ops/promote.h"
 
 namespace zp::ops {
 
 namespace {
 
-// What the conversion instructions of a 64-bit machine give: truncation, and the smallest value when out of range.
-int32_t truncate_to_i32(double v) { return v > -2147483649.0 && v < 2147483648.0 ? static_cast<int32_t>(v) : INT32_MIN; }
-int64_t truncate_to_i64(double v) { return v >= -9223372036854775808.0 && v < 9223372036854775808.0 ? static_cast<int64_t>(v) : INT64_MIN; }
+// What the conversion instructions of a 64-bit machine give: truncation, and the smallest value when out of
+// range.
+int32_t truncate_to_i32(double v) {
+  return v > -2147483649.0 && v < 2147483648.0 ? static_cast<int32_t>(v) : INT32_MIN;
+}
+int64_t truncate_to_i64(double v) {
+  return v >= -9223372036854775808.0 && v < 9223372036854775808.0 ? static_cast<int64_t>(v) : INT64_MIN;
+}
 
 int64_t truncate(double v, DType dtype) {
   switch (dtype) {
     case DType::Bool: return v != 0;
-    case DType::I64: case DType::U32: return truncate_to_i64(v);
+    case DType::I64:
+    case DType::U32: return truncate_to_i64(v);
     case DType::U64:
-      return v >= 9223372036854775808.0 ? static_cast<int64_t>(static_cast<uint64_t>(truncate_to_i64(v - 9223372036854775808.0)) ^ (uint64_t{1} << 63))
-                                        : truncate_to_i64(v);
+      return v >= 9223372036854775808.0
+                 ? static_cast<int64_t>(static_cast<uint64_t>(truncate_to_i64(v - 9223372036854775808.0)) ^
+                                        (uint64_t{1} << 63))
+                 : truncate_to_i64(v);
     default: return truncate_to_i32(v);
   }
 }
@@ -58,7 +66,11 @@ Result<Tensor> to_integer(const Tensor& x) {
     case DType::I32: copy_as<int32_t>(x, to); break;
     case DType::U32: copy_as<uint32_t>(x, to); break;
     case DType::U64: copy_as<uint64_t>(x, to); break;
-    case DType::Bool: case DType::I2: case DType::U2: case DType::I4: case DType::U4:
+    case DType::Bool:
+    case DType::I2:
+    case DType::U2:
+    case DType::I4:
+    case DType::U4:
       for (int64_t i = 0; i < x.elements(); ++i) to[i] = x.get_int(i);
       break;
     default: return Error("run.dtype", fmt::format("no conversion from {} to i64", dtype_name(x.dtype())));
@@ -79,7 +91,11 @@ Result<Tensor> narrow_integer(const Tensor& x, DType dtype) {
     case DType::I32: wrap_as<int32_t>(from, out); break;
     case DType::U32: wrap_as<uint32_t>(from, out); break;
     case DType::U64: wrap_as<uint64_t>(from, out); break;
-    case DType::Bool: case DType::I2: case DType::U2: case DType::I4: case DType::U4:
+    case DType::Bool:
+    case DType::I2:
+    case DType::U2:
+    case DType::I4:
+    case DType::U4:
       for (int64_t i = 0; i < x.elements(); ++i) out.set_int(i, from[i]);
       break;
     default: return Error("run.dtype", fmt::format("no conversion from i64 to {}", dtype_name(dtype)));
@@ -89,9 +105,11 @@ Result<Tensor> narrow_integer(const Tensor& x, DType dtype) {
 
 Result<Tensor> cast_tensor(const Tensor& x, DType dtype) {
   if (x.dtype() == dtype) return x;
-  const bool writable = !is_complex(dtype) && dtype != DType::F8E4M3FNUZ && dtype != DType::F8E5M2FNUZ && dtype != DType::F8E8M0;
+  const bool writable = !is_complex(dtype) && dtype != DType::F8E4M3FNUZ && dtype != DType::F8E5M2FNUZ &&
+                        dtype != DType::F8E8M0;
   if (!writable || is_complex(x.dtype())) {
-    return Error("run.dtype", fmt::format("no conversion from {} to {}", dtype_name(x.dtype()), dtype_name(dtype)));
+    return Error("run.dtype",
+                 fmt::format("no conversion from {} to {}", dtype_name(x.dtype()), dtype_name(dtype)));
   }
   const bool from_float = is_float(x.dtype());
   if (is_float(dtype)) {
@@ -115,7 +133,8 @@ Result<DType> computation_type(const EvalArgs& args, DType dtype) {
   if (dtype == DType::F64) return DType::F64;
   if (is_float(dtype)) return DType::F32;
   if (is_integer(dtype) || dtype == DType::Bool) return DType::I64;
-  return args.node.error("run.dtype", fmt::format("{} of {} elements cannot be computed", args.node.op().name, dtype_name(dtype)));
+  return args.node.error("run.dtype", fmt::format("{} of {} elements cannot be computed", args.node.op().name,
+                                                  dtype_name(dtype)));
 }
 
 Result<Tensor> widen_to(const Tensor& x, DType computation) {
@@ -140,7 +159,8 @@ Result<std::vector<int64_t>> common_shape(const EvalArgs& args, std::span<const 
     for (size_t i = 0; i < std::min(shape.size(), other.size()); ++i) {
       const int64_t a = shape[shape.size() - 1 - i], b = other[other.size() - 1 - i];
       if (a != b && a != 1 && b != 1) {
-        return args.node.error("run.shape", fmt::format("shapes {} and {} do not broadcast", shape_text(shape), shape_text(other)));
+        return args.node.error("run.shape", fmt::format("shapes {} and {} do not broadcast",
+                                                        shape_text(shape), shape_text(other)));
       }
     }
     shape = broadcast_shape(shape, other);

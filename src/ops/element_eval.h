@@ -1,9 +1,11 @@
-// Elementwise evaluation: operands are widened to one of three computation types (f32 for f32 and narrower floats, f64,
-// i64 for integers and bool), a function runs over them with broadcasting, and the result is narrowed once.
+// Elementwise evaluation: operands are widened to one of three computation types (f32 for f32 and narrower
+// floats, f64, i64 for integers and bool), a function runs over them with broadcasting, and the result is
+// narrowed once.
 //
-// Functions of real numbers that the machine's library computes (exp, log, sin ...) are evaluated in f64 and rounded
-// once to f32: that is the correctly rounded value except in about one of 2^28 cases, and does not depend on the
-// instruction set the library picks. It costs about twice the time of a vectorized f32 function.
+// Functions of real numbers that the machine's library computes (exp, log, sin ...) are evaluated in f64 and
+// rounded once to f32: that is the correctly rounded value except in about one of 2^28 cases, and does not
+// depend on the instruction set the library picks. It costs about twice the time of a vectorized f32
+// function.
 #pragma once
 
 #include <array>
@@ -22,8 +24,9 @@ inline constexpr int64_t kElementGrain = 1 << 14;
 
 // Any real tensor as i64: integers and bool widened, floats truncated as a cast does.
 Result<Tensor> to_integer(const Tensor& x);
-// A cast as the source framework does it on a 64-bit machine: integers wrap; floats truncate to i32 (to i64 for types of
-// 32 unsigned or 64 bits), out of range and NaN give that type's smallest value, and that wraps; bool is x != 0.
+// A cast as the source framework does it on a 64-bit machine: integers wrap; floats truncate to i32 (to i64
+// for types of 32 unsigned or 64 bits), out of range and NaN give that type's smallest value, and that wraps;
+// bool is x != 0.
 Result<Tensor> cast_tensor(const Tensor& x, DType dtype);
 // i64 results as `dtype`: wrapped; bool is x != 0.
 Result<Tensor> narrow_integer(const Tensor& x, DType dtype);
@@ -37,13 +40,19 @@ Result<DType> common_dtype(const EvalArgs& args, size_t first, size_t last);
 // The shape of the operands together; an error `run.shape` if they do not broadcast.
 Result<std::vector<int64_t>> common_shape(const EvalArgs& args, std::span<const Tensor* const> tensors);
 
-template <typename T> inline constexpr DType kDTypeOf = DType::Unknown;
-template <> inline constexpr DType kDTypeOf<float> = DType::F32;
-template <> inline constexpr DType kDTypeOf<double> = DType::F64;
-template <> inline constexpr DType kDTypeOf<int64_t> = DType::I64;
-template <> inline constexpr DType kDTypeOf<uint8_t> = DType::Bool;
+template <typename T>
+inline constexpr DType kDTypeOf = DType::Unknown;
+template <>
+inline constexpr DType kDTypeOf<float> = DType::F32;
+template <>
+inline constexpr DType kDTypeOf<double> = DType::F64;
+template <>
+inline constexpr DType kDTypeOf<int64_t> = DType::I64;
+template <>
+inline constexpr DType kDTypeOf<uint8_t> = DType::Bool;
 
-// Calls f with a value of the computation type: with_computation(DType::F32, [&](auto tag) { using T = decltype(tag); ... }).
+// Calls f with a value of the computation type: with_computation(DType::F32, [&](auto tag) { using T =
+// decltype(tag); ... }).
 template <typename F>
 auto with_computation(DType computation, F&& f) {
   if (computation == DType::F64) return f(double());
@@ -77,24 +86,27 @@ void map_broadcast(const std::array<const Tensor*, N>& in, Tensor& out, const F&
     data[k] = in[k]->template data<T>();
   }
   Out* to = out.mutable_data<Out>();
-  for_each_row(out.shape(), strides, [&](int64_t at, const int64_t* offset, int64_t length, const int64_t* step) {
-    Out* row = to + at;
-    if constexpr (N == 2) {
-      const T *a = data[0] + offset[0], *b = data[1] + offset[1];
-      if (step[0] == 1 && step[1] == 1) {
-        for (int64_t i = 0; i < length; ++i) row[i] = static_cast<Out>(f(a[i], b[i]));
-      } else if (step[0] == 1 && step[1] == 0) {
-        const T value = *b;
-        for (int64_t i = 0; i < length; ++i) row[i] = static_cast<Out>(f(a[i], value));
-      } else {
-        for (int64_t i = 0; i < length; ++i) row[i] = static_cast<Out>(f(a[i * step[0]], b[i * step[1]]));
-      }
-    } else {
-      static_assert(N == 3);
-      const T *a = data[0] + offset[0], *b = data[1] + offset[1], *c = data[2] + offset[2];
-      for (int64_t i = 0; i < length; ++i) row[i] = static_cast<Out>(f(a[i * step[0]], b[i * step[1]], c[i * step[2]]));
-    }
-  });
+  for_each_row(out.shape(), strides,
+               [&](int64_t at, const int64_t* offset, int64_t length, const int64_t* step) {
+                 Out* row = to + at;
+                 if constexpr (N == 2) {
+                   const T *a = data[0] + offset[0], *b = data[1] + offset[1];
+                   if (step[0] == 1 && step[1] == 1) {
+                     for (int64_t i = 0; i < length; ++i) row[i] = static_cast<Out>(f(a[i], b[i]));
+                   } else if (step[0] == 1 && step[1] == 0) {
+                     const T value = *b;
+                     for (int64_t i = 0; i < length; ++i) row[i] = static_cast<Out>(f(a[i], value));
+                   } else {
+                     for (int64_t i = 0; i < length; ++i)
+                       row[i] = static_cast<Out>(f(a[i * step[0]], b[i * step[1]]));
+                   }
+                 } else {
+                   static_assert(N == 3);
+                   const T *a = data[0] + offset[0], *b = data[1] + offset[1], *c = data[2] + offset[2];
+                   for (int64_t i = 0; i < length; ++i)
+                     row[i] = static_cast<Out>(f(a[i * step[0]], b[i * step[1]], c[i * step[2]]));
+                 }
+               });
 }
 
 template <size_t N, typename F, typename T>
@@ -165,8 +177,8 @@ Status map_test(EvalArgs& args, const F& f) {
   });
 }
 
-// The first N operands in the computation type T of `common`. A wider integer takes part as the common type sees it:
-// i8 + 1000 adds -24.
+// The first N operands in the computation type T of `common`. A wider integer takes part as the common type
+// sees it: i8 + 1000 adds -24.
 template <typename T, size_t N>
 Result<std::array<Tensor, N>> widen_operands(EvalArgs& args, DType common) {
   std::array<Tensor, N> wide;
@@ -181,8 +193,8 @@ Result<std::array<Tensor, N>> widen_operands(EvalArgs& args, DType common) {
   return wide;
 }
 
-// The first N operands, computed in the computation type of `common` by f(a, b) or f(a, b, c); a function that gives
-// bool has a bool result, others one of type `dtype`.
+// The first N operands, computed in the computation type of `common` by f(a, b) or f(a, b, c); a function
+// that gives bool has a bool result, others one of type `dtype`.
 template <size_t N, typename F>
 Status map_operands(EvalArgs& args, DType common, DType dtype, const F& f) {
   ZP_TRY(const DType computation, computation_type(args, common));

@@ -1,5 +1,5 @@
-// Shared parts of evaluators: see the header. The float sums here are the definition; src/ops/gemm.cpp computes the same
-// bits in bulk.
+// Shared parts of evaluators: see the header. The float sums here are the definition; src/ops/gemm.cpp
+// computes the same bits in bulk.
 #include "ops/eval_util.h"
 
 #include <algorithm>
@@ -14,9 +14,16 @@ namespace {
 // Generic vectors: sixteen lanes whatever the machine has.
 typedef float Float16Lanes __attribute__((vector_size(64)));
 typedef double Double16Lanes __attribute__((vector_size(128)));
-template <typename T> struct VectorOf;
-template <> struct VectorOf<float> { using type = Float16Lanes; };
-template <> struct VectorOf<double> { using type = Double16Lanes; };
+template <typename T>
+struct VectorOf;
+template <>
+struct VectorOf<float> {
+  using type = Float16Lanes;
+};
+template <>
+struct VectorOf<double> {
+  using type = Double16Lanes;
+};
 
 template <typename T, typename Term>
 T sum_terms(int64_t n, const Term& term) {
@@ -80,8 +87,12 @@ Result<Tensor> widen(const Tensor& x, DType dtype) {
     case DType::F32: convert<To, float>(x, out, same); break;
     case DType::F64: convert<To, double>(x, out, same); break;
     case DType::Bool: convert<To, uint8_t>(x, out, [](uint8_t v) { return static_cast<To>(v != 0); }); break;
-    case DType::I2: case DType::I4: case DType::I8: convert<To, int8_t>(x, out, same); break;
-    case DType::U2: case DType::U4: case DType::U8: convert<To, uint8_t>(x, out, same); break;
+    case DType::I2:
+    case DType::I4:
+    case DType::I8: convert<To, int8_t>(x, out, same); break;
+    case DType::U2:
+    case DType::U4:
+    case DType::U8: convert<To, uint8_t>(x, out, same); break;
     case DType::I16: convert<To, int16_t>(x, out, same); break;
     case DType::U16: convert<To, uint16_t>(x, out, same); break;
     case DType::I32: convert<To, int32_t>(x, out, same); break;
@@ -102,7 +113,9 @@ double sum16(const double* x, int64_t n, int64_t stride) { return sum_strided(x,
 float dot16(const float* a, const float* b, int64_t n) { return sum_dense<float>(a, b, n); }
 double dot16(const double* a, const double* b, int64_t n) { return sum_dense<double>(a, b, n); }
 
-DType result_dtype(const EvalArgs& args, size_t index) { return args.node.result(index)->type().real_dtype(); }
+DType result_dtype(const EvalArgs& args, size_t index) {
+  return args.node.result(index)->type().real_dtype();
+}
 
 Result<std::vector<int64_t>> result_shape(const EvalArgs& args, size_t index) {
   const Type& type = args.node.result(index)->type();
@@ -167,7 +180,8 @@ void for_each_row(std::span<const int64_t> out_shape, std::span<const std::vecto
                   const RowVisitor& row) {
   for (int64_t extent : out_shape)
     if (extent == 0) return;
-  // Trailing dims merge into the row while every operand's strides continue: stride[d] == stride[d + 1] * extent[d + 1].
+  // Trailing dims merge into the row while every operand's strides continue: stride[d] == stride[d + 1] *
+  // extent[d + 1].
   const size_t operands = in_strides.size();
   size_t split = out_shape.size();
   int64_t length = 1;

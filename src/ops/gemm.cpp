@@ -1,5 +1,6 @@
-// Register tiles over rows of a and b with the sum index innermost: every loop is plain C++ that the compiler vectorizes,
-// once for each instruction set, chosen at run time. A tile of 4 x 4 outputs reads 8 vectors for 16 multiply-adds.
+// Register tiles over rows of a and b with the sum index innermost: every loop is plain C++ that the compiler
+// vectorizes, once for each instruction set, chosen at run time. A tile of 4 x 4 outputs reads 8 vectors for
+// 16 multiply-adds.
 #include "ops/gemm.h"
 
 #include <algorithm>
@@ -14,19 +15,21 @@ namespace {
 
 // acc[m][n] = sum of a[m][i] * b[n][i]; i16 pairs become one multiply-add instruction.
 template <typename T, typename Acc, int Rows, int Cols>
-ZP_INLINE void integer_tile(const T* a, int64_t lda, const T* b, int64_t ldb, int64_t depth, Acc (&sum)[Rows][Cols]) {
+ZP_INLINE void integer_tile(const T* a, int64_t lda, const T* b, int64_t ldb, int64_t depth,
+                            Acc (&sum)[Rows][Cols]) {
   Acc s[Rows][Cols] = {};
   for (int64_t i = 0; i < depth; ++i)
     for (int m = 0; m < Rows; ++m)
-      for (int n = 0; n < Cols; ++n) s[m][n] += static_cast<Acc>(a[m * lda + i]) * static_cast<Acc>(b[n * ldb + i]);
+      for (int n = 0; n < Cols; ++n)
+        s[m][n] += static_cast<Acc>(a[m * lda + i]) * static_cast<Acc>(b[n * ldb + i]);
   for (int m = 0; m < Rows; ++m)
     for (int n = 0; n < Cols; ++n) sum[m][n] = s[m][n];
 }
 
 // Partial sums stay in 32 bits for at most `chunk` products, then go to 64.
 template <int Rows, int Cols>
-ZP_INLINE void tile(const int16_t* a, int64_t lda, const int16_t* b, int64_t ldb, int64_t depth, int64_t chunk, int64_t* c,
-                    int64_t ldc) {
+ZP_INLINE void tile(const int16_t* a, int64_t lda, const int16_t* b, int64_t ldb, int64_t depth,
+                    int64_t chunk, int64_t* c, int64_t ldc) {
   int64_t total[Rows][Cols] = {};
   for (int64_t begin = 0; begin < depth; begin += chunk) {
     int32_t sum[Rows][Cols];
@@ -39,8 +42,8 @@ ZP_INLINE void tile(const int16_t* a, int64_t lda, const int16_t* b, int64_t ldb
 }
 
 template <int Rows, int Cols>
-ZP_INLINE void tile(const int32_t* a, int64_t lda, const int32_t* b, int64_t ldb, int64_t depth, int64_t, int64_t* c,
-                    int64_t ldc) {
+ZP_INLINE void tile(const int32_t* a, int64_t lda, const int32_t* b, int64_t ldb, int64_t depth, int64_t,
+                    int64_t* c, int64_t ldc) {
   int64_t sum[Rows][Cols];
   integer_tile(a, lda, b, ldb, depth, sum);
   for (int m = 0; m < Rows; ++m)
@@ -54,7 +57,8 @@ struct Vector {
 
 // Sixteen lanes in 16 / Width vectors; then the tree.
 template <typename T, int Width, int Rows, int Cols>
-ZP_INLINE void float_tile(const T* a, int64_t lda, const T* b, int64_t ldb, int64_t depth, T* c, int64_t ldc) {
+ZP_INLINE void float_tile(const T* a, int64_t lda, const T* b, int64_t ldb, int64_t depth, T* c,
+                          int64_t ldc) {
   using V = typename Vector<T, Width>::type;
   constexpr int kParts = 16 / Width;
   V sum[Rows][Cols][kParts] = {};
@@ -108,7 +112,8 @@ struct IntegerTile {
   const Job<T, int64_t>& j;
   template <int Rows, int Cols>
   ZP_INLINE void run(int64_t m, int64_t n) const {
-    tile<Rows, Cols>(j.a + m * j.lda, j.lda, j.b + n * j.ldb, j.ldb, j.depth, j.chunk, j.c + m * j.ldc + n, j.ldc);
+    tile<Rows, Cols>(j.a + m * j.lda, j.lda, j.b + n * j.ldb, j.ldb, j.depth, j.chunk, j.c + m * j.ldc + n,
+                     j.ldc);
   }
 };
 
@@ -117,7 +122,8 @@ struct FloatTile {
   const Job<T, T>& j;
   template <int Rows, int Cols>
   ZP_INLINE void run(int64_t m, int64_t n) const {
-    float_tile<T, Width, Rows, Cols>(j.a + m * j.lda, j.lda, j.b + n * j.ldb, j.ldb, j.depth, j.c + m * j.ldc + n, j.ldc);
+    float_tile<T, Width, Rows, Cols>(j.a + m * j.lda, j.lda, j.b + n * j.ldb, j.ldb, j.depth,
+                                     j.c + m * j.ldc + n, j.ldc);
   }
 };
 
@@ -129,17 +135,20 @@ struct Isa {
   void (*f64)(const Job<double, double>&);
 };
 
-// One set of loops: the attributes of its functions, tile sizes for integers and for floats, lanes of a float vector.
-#define ZP_GEMM_ISA(NAME, ATTRIBUTE, INT_ROWS, INT_COLS, FLOAT_ROWS, FLOAT_COLS, LANES)                                  \
-  ATTRIBUTE void i16_##NAME(const Job<int16_t, int64_t>& j) {                                                            \
-    walk<INT_ROWS, INT_COLS>(j.rows, j.cols, IntegerTile<int16_t>{j});                                                   \
-  }                                                                                                                      \
-  ATTRIBUTE void i32_##NAME(const Job<int32_t, int64_t>& j) { walk<2, 2>(j.rows, j.cols, IntegerTile<int32_t>{j}); }     \
-  ATTRIBUTE void f32_##NAME(const Job<float, float>& j) {                                                                \
-    walk<FLOAT_ROWS, FLOAT_COLS>(j.rows, j.cols, FloatTile<float, LANES>{j});                                            \
-  }                                                                                                                      \
-  ATTRIBUTE void f64_##NAME(const Job<double, double>& j) {                                                              \
-    walk<FLOAT_ROWS / 2, FLOAT_COLS>(j.rows, j.cols, FloatTile<double, LANES / 2>{j});                                   \
+// One set of loops: the attributes of its functions, tile sizes for integers and for floats, lanes of a float
+// vector.
+#define ZP_GEMM_ISA(NAME, ATTRIBUTE, INT_ROWS, INT_COLS, FLOAT_ROWS, FLOAT_COLS, LANES) \
+  ATTRIBUTE void i16_##NAME(const Job<int16_t, int64_t>& j) {                           \
+    walk<INT_ROWS, INT_COLS>(j.rows, j.cols, IntegerTile<int16_t>{j});                  \
+  }                                                                                     \
+  ATTRIBUTE void i32_##NAME(const Job<int32_t, int64_t>& j) {                           \
+    walk<2, 2>(j.rows, j.cols, IntegerTile<int32_t>{j});                                \
+  }                                                                                     \
+  ATTRIBUTE void f32_##NAME(const Job<float, float>& j) {                               \
+    walk<FLOAT_ROWS, FLOAT_COLS>(j.rows, j.cols, FloatTile<float, LANES>{j});           \
+  }                                                                                     \
+  ATTRIBUTE void f64_##NAME(const Job<double, double>& j) {                             \
+    walk<FLOAT_ROWS / 2, FLOAT_COLS>(j.rows, j.cols, FloatTile<double, LANES / 2>{j});  \
   }
 
 ZP_GEMM_ISA(plain, , 4, 2, 2, 1, 4)
@@ -151,12 +160,13 @@ ZP_GEMM_ISA(plain, , 4, 2, 2, 1, 4)
 #endif
 ZP_GEMM_ISA(avx2, __attribute__((target("avx2"))), 4, 2, 2, 2, 8)
 ZP_GEMM_ISA(avx512, __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq" ZP_WIDE))), 4, 4, 4, 4, 16)
-ZP_GEMM_ISA(vnni, __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni" ZP_WIDE))), 4, 4, 4, 4, 16)
+ZP_GEMM_ISA(vnni, __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni" ZP_WIDE))), 4, 4, 4,
+            4, 16)
 
 bool has_avx2() { return __builtin_cpu_supports("avx2"); }
 bool has_avx512() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("avx512dq");
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 }
 bool has_vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
 #endif
@@ -191,25 +201,25 @@ const Isa& isa() { return kIsas[chosen_isa()]; }
 int gemm_isa_count() { return count_isas(); }
 void set_gemm_isa(int index) { chosen_isa() = std::clamp(index, 0, count_isas() - 1); }
 
-void gemm(const int16_t* a, const int16_t* b, int64_t lda, int64_t ldb, int64_t rows, int64_t cols, int64_t depth,
-          int64_t bound, int64_t* c, int64_t ldc) {
+void gemm(const int16_t* a, const int16_t* b, int64_t lda, int64_t ldb, int64_t rows, int64_t cols,
+          int64_t depth, int64_t bound, int64_t* c, int64_t ldc) {
   const int64_t most = INT32_MAX / std::max<int64_t>(bound, 1);
   const int64_t chunk = std::max(kGemmStep, most / kGemmStep * kGemmStep);
   isa().i16({a, b, lda, ldb, rows, cols, depth, chunk, c, ldc});
 }
 
-void gemm(const int32_t* a, const int32_t* b, int64_t lda, int64_t ldb, int64_t rows, int64_t cols, int64_t depth, int64_t,
-          int64_t* c, int64_t ldc) {
+void gemm(const int32_t* a, const int32_t* b, int64_t lda, int64_t ldb, int64_t rows, int64_t cols,
+          int64_t depth, int64_t, int64_t* c, int64_t ldc) {
   isa().i32({a, b, lda, ldb, rows, cols, depth, depth, c, ldc});
 }
 
-void gemm(const float* a, const float* b, int64_t lda, int64_t ldb, int64_t rows, int64_t cols, int64_t depth, int64_t,
-          float* c, int64_t ldc) {
+void gemm(const float* a, const float* b, int64_t lda, int64_t ldb, int64_t rows, int64_t cols, int64_t depth,
+          int64_t, float* c, int64_t ldc) {
   isa().f32({a, b, lda, ldb, rows, cols, depth, depth, c, ldc});
 }
 
-void gemm(const double* a, const double* b, int64_t lda, int64_t ldb, int64_t rows, int64_t cols, int64_t depth, int64_t,
-          double* c, int64_t ldc) {
+void gemm(const double* a, const double* b, int64_t lda, int64_t ldb, int64_t rows, int64_t cols,
+          int64_t depth, int64_t, double* c, int64_t ldc) {
   isa().f64({a, b, lda, ldb, rows, cols, depth, depth, c, ldc});
 }
 

@@ -1,5 +1,5 @@
-// Evaluator of sampling on a grid. Coordinates -1..1 span the image; points outside read zeros, the nearest border
-// element, or the mirrored image, by padding_mode.
+// Evaluator of sampling on a grid. Coordinates -1..1 span the image; points outside read zeros, the nearest
+// border element, or the mirrored image, by padding_mode.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -107,8 +107,9 @@ struct Sampler {
     for (size_t j = 0; j < 4; ++j) {
       T line = 0;
       for (size_t i = 0; i < 4; ++i) {
-        const std::array<T, kDims> point{0, std::nearbyint(padded(y - 1 + static_cast<T>(j), size[1], padding, align_corners)),
-                                         std::nearbyint(padded(x - 1 + static_cast<T>(i), size[2], padding, align_corners))};
+        const std::array<T, kDims> point{
+            0, std::nearbyint(padded(y - 1 + static_cast<T>(j), size[1], padding, align_corners)),
+            std::nearbyint(padded(x - 1 + static_cast<T>(i), size[2], padding, align_corners))};
         line += value(image, point) * wx[i];
       }
       sum += line * wy[j];
@@ -130,9 +131,10 @@ Status eval_grid_sampler(EvalArgs& args) {
   const auto& attrs = args.node.attrs<GridSamplerAttrs>();
   const std::vector<int64_t>&in = args.in[0]->shape(), &grid_shape = args.in[1]->shape();
   const size_t rank = in.size();
-  if ((rank != 4 && rank != 5) || grid_shape.size() != rank || grid_shape.back() != static_cast<int64_t>(rank) - 2 ||
-      grid_shape[0] != in[0]) {
-    return failed(args.node, "c1", "input " + shape_text(in) + " and grid " + shape_text(grid_shape) + " do not fit");
+  if ((rank != 4 && rank != 5) || grid_shape.size() != rank ||
+      grid_shape.back() != static_cast<int64_t>(rank) - 2 || grid_shape[0] != in[0]) {
+    return failed(args.node, "c1",
+                  "input " + shape_text(in) + " and grid " + shape_text(grid_shape) + " do not fit");
   }
   const DType dtype = result_dtype(args);
   ZP_TRY(const DType computation, computation_type(args, dtype));
@@ -156,11 +158,13 @@ Status eval_grid_sampler(EvalArgs& args) {
           // The grid lists x first.
           const T* point = grid.data<T>() + (plane / in[1] * points + i) * static_cast<int64_t>(spatial);
           std::array<T, kDims> at{};
-          for (size_t d = 0; d < spatial; ++d) at[kDims - 1 - d] = unnormalize(point[d], sampler.size[kDims - 1 - d], attrs.align_corners);
+          for (size_t d = 0; d < spatial; ++d)
+            at[kDims - 1 - d] = unnormalize(point[d], sampler.size[kDims - 1 - d], attrs.align_corners);
           const T* from = x.data<T>() + plane * image;
-          out.mutable_data<T>()[plane * points + i] = attrs.interpolation_mode == kNearest   ? sampler.nearest(from, at)
-                                                      : attrs.interpolation_mode == kBicubic ? sampler.cubic(from, at)
-                                                                                             : sampler.linear(from, at);
+          out.mutable_data<T>()[plane * points + i] =
+              attrs.interpolation_mode == kNearest   ? sampler.nearest(from, at)
+              : attrs.interpolation_mode == kBicubic ? sampler.cubic(from, at)
+                                                     : sampler.linear(from, at);
         }
       }
     });

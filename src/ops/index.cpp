@@ -1,5 +1,6 @@
-// Reading by tensors of indices: embedding, index_select, gather, index. With constant indices they are shape ops like
-// any other; with indices that are not known the parameters can be carried as long as no scale depends on them.
+// Reading by tensors of indices: embedding, index_select, gather, index. With constant indices they are shape
+// ops like any other; with indices that are not known the parameters can be carried as long as no scale
+// depends on them.
 #include "ops/index.h"
 
 #include <fmt/format.h>
@@ -19,9 +20,11 @@ size_t at(int64_t i) { return static_cast<size_t>(i); }
 // ---------------------------------------------------------------- embedding, index_select
 
 constexpr OperandDef kEmbeddingOperands[] = {{"weight", Role::Weight}, {"indices", Role::Index}};
-constexpr std::string_view kEmbeddingChecks[] = {"c1: the table has two dims", "c2: indices are integers inside the table"};
+constexpr std::string_view kEmbeddingChecks[] = {"c1: the table has two dims",
+                                                 "c2: indices are integers inside the table"};
 
-// A quantized table gives real numbers: each row has its own scale, so rows picked at run time have no common one.
+// A quantized table gives real numbers: each row has its own scale, so rows picked at run time have no common
+// one.
 Status infer_embedding(Context&, Node& node) {
   ZP_CHECK(check_operands(node));
   const Type &weight = node.operand(0)->type(), &indices = node.operand(1)->type();
@@ -43,7 +46,8 @@ Status map_embedding(const Node&, ShapeMap* map) {
 }
 
 constexpr OperandDef kIndexSelectOperands[] = {{"self"}, {"index", Role::Index}};
-constexpr std::string_view kIndexSelectChecks[] = {"c1: dim is a dim of the input", "c2: the index has at most one dim and lies inside the dim"};
+constexpr std::string_view kIndexSelectChecks[] = {
+    "c1: dim is a dim of the input", "c2: the index has at most one dim and lies inside the dim"};
 
 Status infer_index_select(Context&, Node& node) {
   ZP_CHECK(check_operands(node));
@@ -73,8 +77,9 @@ Status map_index_select(const Node& node, ShapeMap* map) {
 // ---------------------------------------------------------------- gather
 
 constexpr OperandDef kGatherOperands[] = {{"self"}, {"index", Role::Index}};
-constexpr std::string_view kGatherChecks[] = {"c1: dim is a dim of the input", "c2: the index has the input's rank, and no longer dim but `dim`",
-                                              "c3: indices lie inside the dim"};
+constexpr std::string_view kGatherChecks[] = {
+    "c1: dim is a dim of the input", "c2: the index has the input's rank, and no longer dim but `dim`",
+    "c3: indices lie inside the dim"};
 
 Status infer_gather(Context&, Node& node) {
   ZP_CHECK(check_operands(node));
@@ -84,10 +89,14 @@ Status infer_gather(Context&, Node& node) {
   GatherAttrs& attrs = attrs_of_node<GatherAttrs>(node);
   ZP_TRY(attrs.dim, normalize_dim(node, "c1", attrs.dim, in.rank()));
   const bool empty = index.elements() == 0;
-  if (std::max(index.rank(), 1) != std::max(in.rank(), 1) && !empty) return failed(node, "c2", fmt::format("the index is {}, the input {}", index.str(), in.str()));
+  if (std::max(index.rank(), 1) != std::max(in.rank(), 1) && !empty)
+    return failed(node, "c2", fmt::format("the index is {}, the input {}", index.str(), in.str()));
   for (int d = 0; d < std::min(index.rank(), in.rank()) && !empty; ++d) {
-    if (d != attrs.dim && index.shape[at(d)].is_known() && in.shape[at(d)].is_known() && index.shape[at(d)].value() > in.shape[at(d)].value()) {
-      return failed(node, "c2", fmt::format("dim {} of the index is {}, of the input {}", d, index.shape[at(d)].value(), in.shape[at(d)].value()));
+    if (d != attrs.dim && index.shape[at(d)].is_known() && in.shape[at(d)].is_known() &&
+        index.shape[at(d)].value() > in.shape[at(d)].value()) {
+      return failed(node, "c2",
+                    fmt::format("dim {} of the index is {}, of the input {}", d, index.shape[at(d)].value(),
+                                in.shape[at(d)].value()));
     }
   }
   return set_moved_result(node, 0, index.shape);
@@ -114,7 +123,8 @@ Status map_gather(const Node& node, ShapeMap* map) {
   }
   for (size_t d = 0; d < in.size(); ++d) {
     if (static_cast<int64_t>(d) == dim || out[d] == in[d]) continue;
-    if (out[d] > in[d]) return failed(node, "c2", fmt::format("dim {} of the index is {}, of the input {}", d, out[d], in[d]));
+    if (out[d] > in[d])
+      return failed(node, "c2", fmt::format("dim {} of the index is {}, of the input {}", d, out[d], in[d]));
     steps.push_back(MapStep::window(in, static_cast<int64_t>(d), 0, 1, out[d]));
     in[d] = out[d];
   }
@@ -133,9 +143,10 @@ Status map_gather(const Node& node, ShapeMap* map) {
 // ---------------------------------------------------------------- index
 
 constexpr OperandDef kIndexOperands[] = {{"self"}, {"indices", Role::Index, true, true}};
-constexpr std::string_view kIndexChecks[] = {"c1: at most one index a dim of the input; a mask stands for as many as it has dims",
-                                             "c2: indices broadcast together", "c3: indices lie inside their dims",
-                                             "c4: a mask has the extents of its dims"};
+constexpr std::string_view kIndexChecks[] = {
+    "c1: at most one index a dim of the input; a mask stands for as many as it has dims",
+    "c2: indices broadcast together", "c3: indices lie inside their dims",
+    "c4: a mask has the extents of its dims"};
 
 Status infer_index(Context& context, Node& node) {
   ZP_CHECK(check_operands(node));
@@ -163,19 +174,48 @@ Status map_index(const Node&, ShapeMap* map) {
 
 }  // namespace
 
-constinit const OpDef embedding = {.name = "embedding", .doc = "Rows of a table; a quantized table is dequantized row by row.",
-                                   .operands = kEmbeddingOperands, .results = kOutResult, .attrs = &attrs_of<EmbeddingAttrs>,
-                                   .trait = Trait::SharesQparams, .flags = kIntegerForm, .infer = infer_embedding, .eval = eval_moved,
-                                   .shape_map = map_embedding, .checks = kEmbeddingChecks};
-constinit const OpDef index_select = {.name = "index_select", .doc = "The coordinates index[j] of one dim.",
-                                      .operands = kIndexSelectOperands, .results = kOutResult, .attrs = &attrs_of<IndexSelectAttrs>,
-                                      .trait = Trait::ShapeOnly, .infer = infer_index_select, .eval = eval_moved,
-                                      .shape_map = map_index_select, .checks = kIndexSelectChecks};
-constinit const OpDef gather = {.name = "gather", .doc = "Element j is that of the input with coordinate dim replaced by index[j].",
-                                .operands = kGatherOperands, .results = kOutResult, .attrs = &attrs_of<GatherAttrs>,
-                                .trait = Trait::ShapeOnly, .infer = infer_gather, .eval = eval_moved, .shape_map = map_gather, .checks = kGatherChecks};
-constinit const OpDef index = {.name = "index", .doc = "Advanced indexing: some dims are picked by broadcast index tensors or masks.",
-                               .operands = kIndexOperands, .results = kOutResult, .attrs = nullptr, .trait = Trait::ShapeOnly,
-                               .infer = infer_index, .eval = eval_moved, .shape_map = map_index, .checks = kIndexChecks};
+constinit const OpDef embedding = {.name = "embedding",
+                                   .doc = "Rows of a table; a quantized table is dequantized row by row.",
+                                   .operands = kEmbeddingOperands,
+                                   .results = kOutResult,
+                                   .attrs = &attrs_of<EmbeddingAttrs>,
+                                   .trait = Trait::SharesQparams,
+                                   .flags = kIntegerForm,
+                                   .infer = infer_embedding,
+                                   .eval = eval_moved,
+                                   .shape_map = map_embedding,
+                                   .checks = kEmbeddingChecks};
+constinit const OpDef index_select = {.name = "index_select",
+                                      .doc = "The coordinates index[j] of one dim.",
+                                      .operands = kIndexSelectOperands,
+                                      .results = kOutResult,
+                                      .attrs = &attrs_of<IndexSelectAttrs>,
+                                      .trait = Trait::ShapeOnly,
+                                      .infer = infer_index_select,
+                                      .eval = eval_moved,
+                                      .shape_map = map_index_select,
+                                      .checks = kIndexSelectChecks};
+constinit const OpDef gather = {
+    .name = "gather",
+    .doc = "Element j is that of the input with coordinate dim replaced by index[j].",
+    .operands = kGatherOperands,
+    .results = kOutResult,
+    .attrs = &attrs_of<GatherAttrs>,
+    .trait = Trait::ShapeOnly,
+    .infer = infer_gather,
+    .eval = eval_moved,
+    .shape_map = map_gather,
+    .checks = kGatherChecks};
+constinit const OpDef index = {
+    .name = "index",
+    .doc = "Advanced indexing: some dims are picked by broadcast index tensors or masks.",
+    .operands = kIndexOperands,
+    .results = kOutResult,
+    .attrs = nullptr,
+    .trait = Trait::ShapeOnly,
+    .infer = infer_index,
+    .eval = eval_moved,
+    .shape_map = map_index,
+    .checks = kIndexChecks};
 
 }  // namespace zp::ops

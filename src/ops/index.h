@@ -1,4 +1,5 @@
-// Attributes of the operators whose places are given by tensors of indices or masks, and of their writing forms.
+// Attributes of the operators whose places are given by tensors of indices or masks, and of their writing
+// forms.
 #pragma once
 
 #include <optional>
@@ -45,8 +46,8 @@ struct IndexAddAttrs {
   ZP_ATTRS(IndexAddAttrs, dim, alpha)
 };
 
-// The inverse of gather: writes src (or `value` where there is no src operand) to the places of index. `reduce`: empty,
-// "add" or "multiply" with what is there.
+// The inverse of gather: writes src (or `value` where there is no src operand) to the places of index.
+// `reduce`: empty, "add" or "multiply" with what is there.
 struct ScatterAttrs {
   int64_t dim = 0;
   std::optional<Number> value;

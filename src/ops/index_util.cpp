@@ -18,9 +18,11 @@ int64_t count_of(std::span<const int64_t> shape) {
   return count;
 }
 
-Result<int64_t> checked_index(const Node& node, std::string_view check, int64_t index, int64_t extent, bool negative) {
+Result<int64_t> checked_index(const Node& node, std::string_view check, int64_t index, int64_t extent,
+                              bool negative) {
   const int64_t place = negative && index < 0 ? index + extent : index;
-  if (place < 0 || place >= extent) return failed(node, check, fmt::format("index {} of a dim of extent {}", index, extent));
+  if (place < 0 || place >= extent)
+    return failed(node, check, fmt::format("index {} of a dim of extent {}", index, extent));
   return place;
 }
 
@@ -28,7 +30,8 @@ bool is_mask(DType dtype) { return dtype == DType::Bool || dtype == DType::U8; }
 
 }  // namespace
 
-Result<MapStep> pick_step(const MapEnv& env, size_t operand, std::string_view check, int64_t dim, int64_t extent, bool negative) {
+Result<MapStep> pick_step(const MapEnv& env, size_t operand, std::string_view check, int64_t dim,
+                          int64_t extent, bool negative) {
   ZP_TRY(const std::optional<Tensor> index, env.value(operand));
   if (!index) {
     ZP_TRY(const IntShape shape, env.shape(operand));
@@ -42,16 +45,19 @@ Result<MapStep> pick_step(const MapEnv& env, size_t operand, std::string_view ch
   return MapStep::take(dim, std::move(places));
 }
 
-Result<MapStep> gather_step(const Node& node, const Tensor& index, int64_t dim, const IntShape& in, const IntShape& out) {
+Result<MapStep> gather_step(const Node& node, const Tensor& index, int64_t dim, const IntShape& in,
+                            const IntShape& out) {
   int64_t inner = 1, outer = 1;
-  for (int64_t d = 0; d < static_cast<int64_t>(out.size()); ++d) (d < dim ? outer : inner) *= d == dim ? 1 : out[at(d)];
+  for (int64_t d = 0; d < static_cast<int64_t>(out.size()); ++d)
+    (d < dim ? outer : inner) *= d == dim ? 1 : out[at(d)];
   const int64_t length = out[at(dim)], extent = in[at(dim)];
   std::vector<int64_t> line(at(length));
   bool separable = true;
   for (int64_t o = 0; o < outer; ++o) {
     for (int64_t j = 0; j < length; ++j) {
       for (int64_t i = 0; i < inner; ++i) {
-        ZP_TRY(const int64_t place, checked_index(node, "c3", index.get_int((o * length + j) * inner + i), extent, false));
+        ZP_TRY(const int64_t place,
+               checked_index(node, "c3", index.get_int((o * length + j) * inner + i), extent, false));
         if (o == 0 && i == 0) line[at(j)] = place;
         separable &= place == line[at(j)];
       }
@@ -81,16 +87,21 @@ Result<IndexPlan> plan_index(const Node& node, size_t first) {
       continue;
     }
     const Type& index = node.operand(i)->type();
-    if (!is_integer(index.dtype) && index.dtype != DType::Bool) return failed(node, "c1", fmt::format("index {} is {}", i - first, index.str()));
+    if (!is_integer(index.dtype) && index.dtype != DType::Bool)
+      return failed(node, "c1", fmt::format("index {} is {}", i - first, index.str()));
     const bool mask = is_mask(index.dtype);
     const size_t covers = mask ? index.shape.size() : 1;
     if (dim + covers > plan.dims.size()) {
-      return failed(node, "c1", fmt::format("index {} stands for dim {}, the input has rank {}", i - first, dim + covers - 1, plan.dims.size()));
+      return failed(node, "c1",
+                    fmt::format("index {} stands for dim {}, the input has rank {}", i - first,
+                                dim + covers - 1, plan.dims.size()));
     }
     for (size_t k = 0; k < covers; ++k) {
       const Dim want = plan.dims[dim + k].extent;
       if (mask && want.is_known() && index.shape[k].is_known() && !(want == index.shape[k])) {
-        return failed(node, "c4", fmt::format("mask {} has extent {} where the input has {}", i - first, index.shape[k].value(), want.value()));
+        return failed(node, "c4",
+                      fmt::format("mask {} has extent {} where the input has {}", i - first,
+                                  index.shape[k].value(), want.value()));
       }
       plan.dims[dim + k].indexed = true;
     }
@@ -100,7 +111,8 @@ Result<IndexPlan> plan_index(const Node& node, size_t first) {
     dim += covers;
     last = dim;
   }
-  if (dim > plan.dims.size()) return failed(node, "c1", fmt::format("{} indices for a tensor of rank {}", dim, plan.dims.size()));
+  if (dim > plan.dims.size())
+    return failed(node, "c1", fmt::format("{} indices for a tensor of rank {}", dim, plan.dims.size()));
   if (!adjacent) plan.front = 0;
   return plan;
 }
@@ -136,10 +148,13 @@ struct Coordinates {
   std::vector<int64_t> values;
 };
 
-Status add_mask(const Node& node, const Tensor& mask, const IndexPlan::Entry& entry, const IntShape& in, std::vector<Coordinates>* all) {
+Status add_mask(const Node& node, const Tensor& mask, const IndexPlan::Entry& entry, const IntShape& in,
+                std::vector<Coordinates>* all) {
   for (size_t k = 0; k < entry.dims; ++k) {
     if (mask.shape()[k] != in[entry.dim + k]) {
-      return failed(node, "c4", fmt::format("a mask has extent {} where the input has {}", mask.shape()[k], in[entry.dim + k]));
+      return failed(
+          node, "c4",
+          fmt::format("a mask has extent {} where the input has {}", mask.shape()[k], in[entry.dim + k]));
     }
   }
   std::vector<int64_t> set;
@@ -153,13 +168,15 @@ Status add_mask(const Node& node, const Tensor& mask, const IndexPlan::Entry& en
     for (const int64_t i : set) c.values.push_back(i / inner % extent);
     all->push_back(std::move(c));
   }
-  if (entry.dims == 0) all->push_back({{static_cast<int64_t>(set.size())}, SIZE_MAX, std::vector<int64_t>(set.size(), 0)});
+  if (entry.dims == 0)
+    all->push_back({{static_cast<int64_t>(set.size())}, SIZE_MAX, std::vector<int64_t>(set.size(), 0)});
   return {};
 }
 
 }  // namespace
 
-Result<std::optional<PickedPlaces>> picked_places(const MapEnv& env, const IndexPlan& plan, const IntShape& in) {
+Result<std::optional<PickedPlaces>> picked_places(const MapEnv& env, const IndexPlan& plan,
+                                                  const IntShape& in) {
   const Node& node = env.node();
   std::vector<Coordinates> all;
   for (const IndexPlan::Entry& e : plan.entries) {
@@ -185,7 +202,8 @@ Result<std::optional<PickedPlaces>> picked_places(const MapEnv& env, const Index
       if (extent == 1) {
         extent = c.shape[d];
       } else if (c.shape[d] != 1 && c.shape[d] != extent) {
-        return failed(node, "c2", fmt::format("indices of extents {} and {} do not broadcast", extent, c.shape[d]));
+        return failed(node, "c2",
+                      fmt::format("indices of extents {} and {} do not broadcast", extent, c.shape[d]));
       }
     }
   }

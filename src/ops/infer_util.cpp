@@ -6,7 +6,9 @@
 
 namespace zp::ops {
 
-std::string check_id(const Node& node, std::string_view check) { return fmt::format("{}.{}", node.op().name, check); }
+std::string check_id(const Node& node, std::string_view check) {
+  return fmt::format("{}.{}", node.op().name, check);
+}
 
 Error failed(const Node& node, std::string_view check, std::string text) {
   return node.error(check_id(node, check), std::move(text));
@@ -15,7 +17,8 @@ Error failed(const Node& node, std::string_view check, std::string text) {
 Status check_operands(const Node& node) {
   const List<OperandDef>& defs = node.op().operands;
   if (node.operand_count() > defs.size() && !node.op().variadic()) {
-    return failed(node, "operands", fmt::format("{} operands, the op has {}", node.operand_count(), defs.size()));
+    return failed(node, "operands",
+                  fmt::format("{} operands, the op has {}", node.operand_count(), defs.size()));
   }
   for (size_t i = 0; i < defs.size(); ++i) {
     if (defs[i].variadic) break;
@@ -65,13 +68,16 @@ bool may_be_equal(std::span<const Dim> a, std::span<const Dim> b) {
 
 Status set_result(Node& node, size_t index, DType real, std::span<const Dim> shape) {
   if (index >= node.result_count()) {
-    return failed(node, "results", fmt::format("{} results, at least {} are needed", node.result_count(), index + 1));
+    return failed(node, "results",
+                  fmt::format("{} results, at least {} are needed", node.result_count(), index + 1));
   }
   Value* result = node.result(index);
   if (keeps_quantized(node, index)) {
     const Type& now = result->type();
     if (now.ranked && !may_be_equal(now.shape, shape)) {
-      return failed(node, "shape", fmt::format("result {} is declared as {}, its shape is {}", index, now.str(), shape_text(shape)));
+      return failed(
+          node, "shape",
+          fmt::format("result {} is declared as {}, its shape is {}", index, now.str(), shape_text(shape)));
     }
     result->set_type(node.context().quantized(*now.quant, shape));
     return {};
@@ -86,7 +92,8 @@ Status set_result(Node& node, size_t index, DType real, std::initializer_list<Di
 
 Status set_unranked_result(Node& node, size_t index, DType real) {
   if (index >= node.result_count()) {
-    return failed(node, "results", fmt::format("{} results, at least {} are needed", node.result_count(), index + 1));
+    return failed(node, "results",
+                  fmt::format("{} results, at least {} are needed", node.result_count(), index + 1));
   }
   if (!keeps_quantized(node, index)) node.result(index)->set_type(node.context().unranked(real));
   return {};
@@ -116,7 +123,8 @@ bool broadcast_dim(Dim a, Dim b, Dim* out) {
 
 }  // namespace
 
-Result<std::vector<Dim>> broadcast_shapes(const Node& node, std::string_view check, std::span<const Shape> shapes) {
+Result<std::vector<Dim>> broadcast_shapes(const Node& node, std::string_view check,
+                                          std::span<const Shape> shapes) {
   size_t rank = 0;
   for (const Shape& shape : shapes) rank = std::max(rank, shape.size());
   std::vector<Dim> out(rank, Dim(1));
@@ -125,12 +133,15 @@ Result<std::vector<Dim>> broadcast_shapes(const Node& node, std::string_view che
     for (size_t d = pad; d < rank; ++d) {
       const Dim dim = shapes[s][d - pad];
       if (!broadcast_dim(out[d], dim, &out[d])) {
-        return failed(node, check, fmt::format("operand {} has {} in dim {} of the result, others have {}: shapes {} do not broadcast",
-                                               s, dim.str(), d, out[d].str(), [&] {
-                                                 std::string all;
-                                                 for (const Shape& shape : shapes) all += (all.empty() ? "" : " and ") + shape_text(shape);
-                                                 return all;
-                                               }()));
+        return failed(
+            node, check,
+            fmt::format(
+                "operand {} has {} in dim {} of the result, others have {}: shapes {} do not broadcast", s,
+                dim.str(), d, out[d].str(), [&] {
+                  std::string all;
+                  for (const Shape& shape : shapes) all += (all.empty() ? "" : " and ") + shape_text(shape);
+                  return all;
+                }()));
       }
     }
   }
@@ -145,7 +156,9 @@ Result<int64_t> normalize_dim(const Node& node, std::string_view check, int64_t 
   return dim < 0 ? dim + range : dim;
 }
 
-std::vector<Dim> dims_of(std::span<const int64_t> shape) { return std::vector<Dim>(shape.begin(), shape.end()); }
+std::vector<Dim> dims_of(std::span<const int64_t> shape) {
+  return std::vector<Dim>(shape.begin(), shape.end());
+}
 
 std::vector<int64_t> known_shape(std::span<const Dim> shape) {
   std::vector<int64_t> out;

@@ -1,5 +1,6 @@
-// The operators that make one tensor of several: cat, stack; and meshgrid, which stretches several over a common grid.
-// Quantized operands need not agree in their parameters: per tensor ones become one list along the joined dim.
+// The operators that make one tensor of several: cat, stack; and meshgrid, which stretches several over a
+// common grid. Quantized operands need not agree in their parameters: per tensor ones become one list along
+// the joined dim.
 #include "ops/join.h"
 
 #include <fmt/format.h>
@@ -29,8 +30,9 @@ Status check_present(const Node& node) {
 
 // ---------------------------------------------------------------- cat
 
-constexpr std::string_view kCatChecks[] = {"c1: operands have one rank (one-dimensional ones without elements are left out)",
-                                           "c2: dim is a dim of the operands", "c3: all other dims are equal"};
+constexpr std::string_view kCatChecks[] = {
+    "c1: operands have one rank (one-dimensional ones without elements are left out)",
+    "c2: dim is a dim of the operands", "c3: all other dims are equal"};
 
 bool left_out(std::span<const Dim> shape) { return shape.size() == 1 && shape[0] == Dim(int64_t{0}); }
 
@@ -50,13 +52,17 @@ Status infer_cat(Context& context, Node& node) {
     const Shape& other = node.operand(i)->type().shape;
     if (left_out(other)) continue;
     if (other.size() != shape.size()) {
-      return failed(node, "c1", fmt::format("operand {} has rank {}, operand {} has rank {}", i, other.size(), first, shape.size()));
+      return failed(node, "c1",
+                    fmt::format("operand {} has rank {}, operand {} has rank {}", i, other.size(), first,
+                                shape.size()));
     }
     for (size_t d = 0; d < shape.size(); ++d) {
       if (d == at(attrs.dim)) {
         shape[d] = context.dims().add(shape[d], other[d]);
       } else if (!may_agree(shape[d], other[d])) {
-        return failed(node, "c3", fmt::format("dim {} of operand {} is {}, of the others {}", d, i, other[d].str(), shape[d].str()));
+        return failed(node, "c3",
+                      fmt::format("dim {} of operand {} is {}, of the others {}", d, i, other[d].str(),
+                                  shape[d].str()));
       } else if (!shape[d].is_known() && !other[d].is_unknown()) {
         shape[d] = other[d].is_known() || shape[d].is_unknown() ? other[d] : shape[d];
       }
@@ -80,7 +86,8 @@ Status map_cat(const Node& node, ShapeMap* map) {
 
 // ---------------------------------------------------------------- stack
 
-constexpr std::string_view kStackChecks[] = {"c1: all operands have one shape", "c2: dim is a dim of the result"};
+constexpr std::string_view kStackChecks[] = {"c1: all operands have one shape",
+                                             "c2: dim is a dim of the result"};
 
 Status infer_stack(Context&, Node& node) {
   ZP_CHECK(check_operands(node));
@@ -97,7 +104,10 @@ Status infer_stack(Context&, Node& node) {
       same = may_agree(shape[d], other[d]);
       if (!shape[d].is_known() && other[d].is_known()) shape[d] = other[d];
     }
-    if (!same) return failed(node, "c1", fmt::format("operand {} is {}, operand 0 {}", i, shape_text(other), shape_text(node.operand(0)->type().shape)));
+    if (!same)
+      return failed(node, "c1",
+                    fmt::format("operand {} is {}, operand 0 {}", i, shape_text(other),
+                                shape_text(node.operand(0)->type().shape)));
   }
   shape.insert(shape.begin() + attrs.dim, static_cast<int64_t>(node.operand_count()));
   return set_moved_result(node, 0, shape);
@@ -118,7 +128,8 @@ Status map_stack(const Node& node, ShapeMap* map) {
 
 // ---------------------------------------------------------------- meshgrid
 
-constexpr std::string_view kMeshgridChecks[] = {"c1: operands have at most one dim", "c2: indexing is ij or xy", "c3: one result an operand"};
+constexpr std::string_view kMeshgridChecks[] = {"c1: operands have at most one dim",
+                                                "c2: indexing is ij or xy", "c3: one result an operand"};
 
 // Dim of the result that operand k runs along.
 size_t grid_dim(const Node& node, size_t k) {
@@ -130,9 +141,11 @@ Status infer_meshgrid(Context& context, Node& node) {
   ZP_CHECK(check_operands(node));
   ZP_CHECK(check_present(node));
   const MeshgridAttrs& attrs = node.attrs<MeshgridAttrs>();
-  if (attrs.indexing != "ij" && attrs.indexing != "xy") return failed(node, "c2", fmt::format("indexing is '{}'", attrs.indexing));
+  if (attrs.indexing != "ij" && attrs.indexing != "xy")
+    return failed(node, "c2", fmt::format("indexing is '{}'", attrs.indexing));
   if (node.result_count() != node.operand_count()) {
-    return failed(node, "c3", fmt::format("{} results, {} operands", node.result_count(), node.operand_count()));
+    return failed(node, "c3",
+                  fmt::format("{} results, {} operands", node.result_count(), node.operand_count()));
   }
   if (any_unranked(node)) return set_moved_unranked(node);
   std::vector<Dim> shape(node.operand_count());
@@ -170,15 +183,36 @@ Status map_meshgrid(const Node& node, ShapeMap* map) {
 
 }  // namespace
 
-constinit const OpDef cat = {.name = "cat", .doc = "Joins tensors along a dim.",
-                             .operands = kTensors, .results = kOutResult, .attrs = &attrs_of<CatAttrs>, .trait = Trait::ShapeOnly,
-                             .infer = infer_cat, .eval = eval_moved, .shape_map = map_cat, .checks = kCatChecks};
-constinit const OpDef stack = {.name = "stack", .doc = "Joins tensors of one shape along a new dim.",
-                               .operands = kTensors, .results = kOutResult, .attrs = &attrs_of<StackAttrs>, .trait = Trait::ShapeOnly,
-                               .infer = infer_stack, .eval = eval_moved, .shape_map = map_stack, .checks = kStackChecks};
-constinit const OpDef meshgrid = {.name = "meshgrid", .doc = "Each operand stretched over the grid of all.",
-                                  .operands = kTensors, .results = kOutResult, .attrs = &attrs_of<MeshgridAttrs>, .trait = Trait::Never,
-                                  .flags = kVariadicResults, .infer = infer_meshgrid, .eval = eval_moved, .shape_map = map_meshgrid,
+constinit const OpDef cat = {.name = "cat",
+                             .doc = "Joins tensors along a dim.",
+                             .operands = kTensors,
+                             .results = kOutResult,
+                             .attrs = &attrs_of<CatAttrs>,
+                             .trait = Trait::ShapeOnly,
+                             .infer = infer_cat,
+                             .eval = eval_moved,
+                             .shape_map = map_cat,
+                             .checks = kCatChecks};
+constinit const OpDef stack = {.name = "stack",
+                               .doc = "Joins tensors of one shape along a new dim.",
+                               .operands = kTensors,
+                               .results = kOutResult,
+                               .attrs = &attrs_of<StackAttrs>,
+                               .trait = Trait::ShapeOnly,
+                               .infer = infer_stack,
+                               .eval = eval_moved,
+                               .shape_map = map_stack,
+                               .checks = kStackChecks};
+constinit const OpDef meshgrid = {.name = "meshgrid",
+                                  .doc = "Each operand stretched over the grid of all.",
+                                  .operands = kTensors,
+                                  .results = kOutResult,
+                                  .attrs = &attrs_of<MeshgridAttrs>,
+                                  .trait = Trait::Never,
+                                  .flags = kVariadicResults,
+                                  .infer = infer_meshgrid,
+                                  .eval = eval_moved,
+                                  .shape_map = map_meshgrid,
                                   .checks = kMeshgridChecks};
 
 }  // namespace zp::ops

@@ -1,5 +1,6 @@
-// linear, matmul, addmm, baddbmm and int_mm as products of rows: a row of the left factor times a row of the transposed
-// right factor. Plain integers multiply in wrapping 64-bit arithmetic, as the source's integer matmul does.
+// linear, matmul, addmm, baddbmm and int_mm as products of rows: a row of the left factor times a row of the
+// transposed right factor. Plain integers multiply in wrapping 64-bit arithmetic, as the source's integer
+// matmul does.
 #include <algorithm>
 #include <cmath>
 
@@ -12,8 +13,8 @@
 namespace zp::ops {
 namespace {
 
-// A factor as a batch of matrices: dims [0, rank - 2) are the batch, `row_dim` and `depth_dim` the matrix. A vector has
-// row_dim -1.
+// A factor as a batch of matrices: dims [0, rank - 2) are the batch, `row_dim` and `depth_dim` the matrix. A
+// vector has row_dim -1.
 struct Matrices {
   Factor factor;
   int row_dim = -1, depth_dim = 0;
@@ -35,12 +36,17 @@ Matrices right_of(const Factor& f) {
   const std::vector<int64_t>& shape = f.tensor->shape();
   const int rank = static_cast<int>(shape.size());
   if (rank == 1) return {.factor = f, .row_dim = -1, .depth_dim = 0, .depth = shape[0]};
-  return {.factor = f, .row_dim = rank - 1, .depth_dim = rank - 2, .rows = shape.back(), .row_step = 1,
-          .depth = shape[static_cast<size_t>(rank - 2)], .depth_step = shape.back()};
+  return {.factor = f,
+          .row_dim = rank - 1,
+          .depth_dim = rank - 2,
+          .rows = shape.back(),
+          .row_step = 1,
+          .depth = shape[static_cast<size_t>(rank - 2)],
+          .depth_step = shape.back()};
 }
 
-// The sum can be exact if the parameters of the left factor do not change along it, and those of the right one only by
-// blocks; a right factor quantized along the axis of the sum is multiplied as real numbers.
+// The sum can be exact if the parameters of the left factor do not change along it, and those of the right
+// one only by blocks; a right factor quantized along the axis of the sum is multiplied as real numbers.
 bool scales_allow_exact(const Matrices& a, const Matrices& b) {
   if (!has_integers(a.factor) || !has_integers(b.factor)) return false;
   if (a.factor.quant->grid[static_cast<size_t>(a.depth_dim)] != 1) return false;
@@ -85,7 +91,8 @@ Status make_plan(const EvalArgs& args, Matrices& a, Matrices& b, bool allow_exac
       const auto d = static_cast<size_t>(b.depth_dim);
       plan->arithmetic = exact;
       if (b.factor.quant->grid[d] != 1) {
-        plan->depth = Depth::blocks(a.depth, block_extent(*b.factor.quant->type, b.factor.tensor->shape(), d));
+        plan->depth =
+            Depth::blocks(a.depth, block_extent(*b.factor.quant->type, b.factor.tensor->shape(), d));
       }
       return {};
     }
@@ -113,7 +120,8 @@ Status refuse_shapes(const EvalArgs& args, std::string_view check, int64_t a, in
 }
 
 // Index of the first element of matrix `batch` of an operand whose leading dims broadcast to `lead`.
-std::vector<int64_t> batch_index(const std::vector<int64_t>& shape, std::span<const int64_t> lead, int64_t batch) {
+std::vector<int64_t> batch_index(const std::vector<int64_t>& shape, std::span<const int64_t> lead,
+                                 int64_t batch) {
   std::vector<int64_t> index(shape.size(), 0);
   for (size_t i = 0; i < lead.size(); ++i) {
     const size_t d = lead.size() - 1 - i;
@@ -152,23 +160,25 @@ void multiply_integers(const RowsView& a, const RowsView& b, int64_t depth, int6
   if (out.elements() == 0) return;
   const T* x = a.factor.tensor->data<T>() + a.offset;
   const T* y = b.factor.tensor->data<T>() + b.offset;
-  parallel_for(a.rows, std::max<int64_t>(1, 4096 / std::max<int64_t>(1, depth)), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      for (int64_t c = 0; c < b.rows; ++c) {
-        uint64_t sum = 0;
-        for (int64_t k = 0; k < depth; ++k) {
-          sum += static_cast<uint64_t>(static_cast<int64_t>(x[r * a.row_step + k * a.depth_step])) *
-                 static_cast<uint64_t>(static_cast<int64_t>(y[c * b.row_step + k * b.depth_step]));
+  parallel_for(
+      a.rows, std::max<int64_t>(1, 4096 / std::max<int64_t>(1, depth)), [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; ++r) {
+          for (int64_t c = 0; c < b.rows; ++c) {
+            uint64_t sum = 0;
+            for (int64_t k = 0; k < depth; ++k) {
+              sum += static_cast<uint64_t>(static_cast<int64_t>(x[r * a.row_step + k * a.depth_step])) *
+                     static_cast<uint64_t>(static_cast<int64_t>(y[c * b.row_step + k * b.depth_step]));
+            }
+            out.set_int(start + r * b.rows + c, static_cast<int64_t>(sum));
+          }
         }
-        out.set_int(start + r * b.rows + c, static_cast<int64_t>(sum));
-      }
-    }
-  });
+      });
 }
 
 void add_integers(const Addend& addend, Tensor& out) {
   const auto whole = [](const Number& n) {
-    return static_cast<uint64_t>(n.kind == Number::Float ? saturate_to_int(std::trunc(n.f), INT64_MIN, INT64_MAX) : n.i);
+    return static_cast<uint64_t>(
+        n.kind == Number::Float ? saturate_to_int(std::trunc(n.f), INT64_MIN, INT64_MAX) : n.i);
   };
   const uint64_t alpha = whole(addend.alpha), beta = whole(addend.beta);
   const std::vector<int64_t> steps[] = {broadcast_strides(addend.bias.tensor->shape(), out.shape())};
@@ -182,14 +192,16 @@ void add_integers(const Addend& addend, Tensor& out) {
 }
 
 bool plain_integers(const Factor& a, const Factor& b) {
-  return a.quant == nullptr && b.quant == nullptr && is_integer(a.tensor->dtype()) && a.tensor->dtype() == b.tensor->dtype();
+  return a.quant == nullptr && b.quant == nullptr && is_integer(a.tensor->dtype()) &&
+         a.tensor->dtype() == b.tensor->dtype();
 }
 
 // The scale products a quantized bias may be given in; empty if it must be real.
 std::vector<double> bias_units(const Matrices& a, const Matrices& b, const Plan& plan) {
   if (!plan.exact() || plan.depth.count != 1 || a.factor.quant->scales.size() != 1) return {};
   std::vector<double> units;
-  const std::vector<double> cols = col_scales(view_of(b, std::vector<int64_t>(b.factor.tensor->shape().size(), 0), true), plan.depth);
+  const std::vector<double> cols =
+      col_scales(view_of(b, std::vector<int64_t>(b.factor.tensor->shape().size(), 0), true), plan.depth);
   for (double scale : cols) units.push_back(a.factor.quant->scales[0] * scale);
   return units;
 }
@@ -204,9 +216,11 @@ Status products(EvalArgs& args, Matrices a, Matrices b, const Addend& addend) {
   if (a.row_dim >= 0) shape.push_back(a.rows);
   if (b.row_dim >= 0) shape.push_back(b.rows);
   // Symbolic extents are known to fit only now.
-  bool fits = broadcasts_to(lead_of(a.factor.tensor->shape()), lead) && broadcasts_to(lead_of(b.factor.tensor->shape()), lead);
+  bool fits = broadcasts_to(lead_of(a.factor.tensor->shape()), lead) &&
+              broadcasts_to(lead_of(b.factor.tensor->shape()), lead);
   if (addend.bias.tensor != nullptr) fits = fits && broadcasts_to(addend.bias.tensor->shape(), shape);
-  if (!fits) return args.node.error(std::string(args.node.op().name) + ".c3", "the operands' dims do not fit");
+  if (!fits)
+    return args.node.error(std::string(args.node.op().name) + ".c3", "the operands' dims do not fit");
   const auto view = [&](const Matrices& m, int64_t batch, bool exact) {
     return view_of(m, batch_index(m.factor.tensor->shape(), lead, batch), exact);
   };
@@ -214,8 +228,8 @@ Status products(EvalArgs& args, Matrices a, Matrices b, const Addend& addend) {
     ZP_TRY(Tensor out, Tensor::make(a.factor.tensor->dtype(), std::move(shape)));
     for (int64_t batch = 0; batch < batches && out.elements() > 0; ++batch) {
       dispatch_integer(out.dtype(), [&](auto* type) {
-        multiply_integers<std::remove_pointer_t<decltype(type)>>(view(a, batch, false), view(b, batch, false), a.depth,
-                                                                 batch * size, out);
+        multiply_integers<std::remove_pointer_t<decltype(type)>>(view(a, batch, false), view(b, batch, false),
+                                                                 a.depth, batch * size, out);
       });
     }
     if (addend.bias.tensor != nullptr) add_integers(addend, out);
@@ -233,8 +247,10 @@ Status products(EvalArgs& args, Matrices a, Matrices b, const Addend& addend) {
   if (addend.bias.tensor != nullptr && beta != 0) {
     // A bias along the columns may be in units of the accumulator; any other is real.
     const std::vector<int64_t>& bias_shape = addend.bias.tensor->shape();
-    const bool along_cols = addend.bias.tensor->elements() == b.rows && !bias_shape.empty() && bias_shape.back() == b.rows;
-    ZP_TRY(bias, read_bias(addend.bias, scaled || !along_cols ? std::vector<double>() : bias_units(a, b, plan)));
+    const bool along_cols =
+        addend.bias.tensor->elements() == b.rows && !bias_shape.empty() && bias_shape.back() == b.rows;
+    ZP_TRY(bias,
+           read_bias(addend.bias, scaled || !along_cols ? std::vector<double>() : bias_units(a, b, plan)));
     bias_steps = broadcast_strides(bias_shape, out.shape());
   }
   const auto one = [&](int64_t batch) {
@@ -251,10 +267,12 @@ Status products(EvalArgs& args, Matrices a, Matrices b, const Addend& addend) {
       e.bias_col_step = bias_steps[rank - 1];
       if (rank == 3) e.bias_start = batch * bias_steps[0];
     }
-    multiply(view(a, batch, plan.exact()), view(b, batch, plan.exact()), plan.depth, plan.arithmetic, std::move(e));
+    multiply(view(a, batch, plan.exact()), view(b, batch, plan.exact()), plan.depth, plan.arithmetic,
+             std::move(e));
   };
   // Many small matrices run side by side, one large product is parallel inside.
-  const int64_t grain = std::max<int64_t>(1, (1 << 16) / std::max<int64_t>(1, size * std::max<int64_t>(a.depth, 1)));
+  const int64_t grain =
+      std::max<int64_t>(1, (1 << 16) / std::max<int64_t>(1, size * std::max<int64_t>(a.depth, 1)));
   parallel_for(batches, grain, [&](int64_t begin, int64_t end) {
     for (int64_t batch = begin; batch < end; ++batch) one(batch);
   });
@@ -270,13 +288,16 @@ Status eval_linear(EvalArgs& args) {
   Matrices a{.factor = x, .depth_dim = static_cast<int>(shape.size()) - 1, .depth = shape.back()};
   a.rows = product(shape, 0, shape.size() - 1);
   a.row_step = a.depth;
-  Matrices b{.factor = w, .row_dim = vector ? -1 : 0, .depth_dim = vector ? 0 : 1, .depth = w.tensor->shape().back()};
+  Matrices b{.factor = w,
+             .row_dim = vector ? -1 : 0,
+             .depth_dim = vector ? 0 : 1,
+             .depth = w.tensor->shape().back()};
   b.rows = vector ? 1 : w.tensor->shape()[0];
   b.row_step = b.depth;
   if (a.depth != b.depth) return refuse_shapes(args, "c2", a.depth, b.depth);
   if (const Factor bias = factor_of(args, 2); bias.tensor != nullptr && bias.tensor->elements() != b.rows) {
-    return args.node.error("linear.c4", "bias has " + std::to_string(bias.tensor->elements()) + " entries for " +
-                                            std::to_string(b.rows) + " output channels");
+    return args.node.error("linear.c4", "bias has " + std::to_string(bias.tensor->elements()) +
+                                            " entries for " + std::to_string(b.rows) + " output channels");
   }
 
   Plan plan;
@@ -351,7 +372,8 @@ Status eval_int_mm(EvalArgs& args) {
   Epilogue e;
   e.out = &sums;
   e.outer_step = b.rows;
-  multiply(view_of(a, {0, 0}, true), view_of(b, {0, 0}, true), Depth::whole(a.depth), Arithmetic::Narrow, std::move(e));
+  multiply(view_of(a, {0, 0}, true), view_of(b, {0, 0}, true), Depth::whole(a.depth), Arithmetic::Narrow,
+           std::move(e));
   ZP_TRY(Tensor* const out, make_result(args, 0, DType::I32, {a.rows, b.rows}));
   for (int64_t i = 0; i < sums.elements(); ++i) out->set_int(i, static_cast<int64_t>(sums.data<double>()[i]));
   return {};

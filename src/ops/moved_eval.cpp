@@ -11,7 +11,8 @@ namespace zp::ops {
 
 namespace {
 
-// A dense tensor of a view; types below 8 bits are one byte an element here, which no blob of packed bytes is.
+// A dense tensor of a view; types below 8 bits are one byte an element here, which no blob of packed bytes
+// is.
 Result<Tensor> tensor_of(DType dtype, const StridedView& view) {
   if (bits_of(dtype) < 8) {
     ZP_TRY(Tensor t, Tensor::make(dtype, view.shape));
@@ -27,7 +28,8 @@ Result<std::vector<std::byte>> fill_bytes(const Node& node, DType dtype, const N
   ZP_TRY(Tensor one, Tensor::make(dtype, {}));
   if (is_complex(dtype) && value.as_double() != 0) return failed(node, "fill", "a complex fill");
   if (!is_complex(dtype)) {
-    if (value.kind == Number::Float) one.set_double(0, value.f); else one.set_int(0, value.i);
+    if (value.kind == Number::Float) one.set_double(0, value.f);
+    else one.set_int(0, value.i);
   }
   return std::vector<std::byte>(one.data<std::byte>(), one.data<std::byte>() + one.bytes());
 }
@@ -47,15 +49,13 @@ Result<Tensor> padding_mask(const MapResult& result, std::span<const Tensor* con
   return tensor_of(DType::U8, mask);
 }
 
-Status eval_result(EvalArgs& args, const MapResult& result, std::span<const StridedView> operands, size_t index,
-                   const QuantType* quant) {
+Status eval_result(EvalArgs& args, const MapResult& result, std::span<const StridedView> operands,
+                   size_t index, const QuantType* quant) {
   const DType dtype = args.in[result.parts.front().operand]->dtype();
   const bool quantized = quant != nullptr;
   const bool pads = result.pads();
   std::vector<std::byte> fill;
-  if (pads && !quantized) {
-    ZP_TRY(fill, fill_bytes(args.node, dtype, result.fill));
-  }
+  if (pads && !quantized) { ZP_TRY(fill, fill_bytes(args.node, dtype, result.fill)); }
   ZP_TRY(const StridedView moved, move_result(result, operands, fill.empty() ? nullptr : fill.data()));
   if (!pads || !quantized) {
     ZP_TRY(args.out[index], tensor_of(dtype, moved));
@@ -64,7 +64,8 @@ Status eval_result(EvalArgs& args, const MapResult& result, std::span<const Stri
   ZP_TRY(const Tensor mask, padding_mask(result, args.in));
   ZP_TRY(Tensor out, Tensor::make(dtype, moved.shape));
   if (out.elements() > 0) copy_strided(moved, out.mutable_data<std::byte>());
-  ZP_CHECK(fill_padding(args.context(), *quant, out.shape(), {mask.data<uint8_t>(), static_cast<size_t>(mask.elements())},
+  ZP_CHECK(fill_padding(args.context(), *quant, out.shape(),
+                        {mask.data<uint8_t>(), static_cast<size_t>(mask.elements())},
                         std::span(&result.fill, 1), out.mutable_data<std::byte>()));
   args.out[index] = std::move(out);
   return {};
@@ -79,22 +80,26 @@ Status eval_moved(EvalArgs& args) {
 }
 
 Status eval_moved_as(EvalArgs& args, std::span<const QuantType* const> quants) {
-  // Inference brings dims into range where ranks are known; without it the maps below would trust what a file says.
+  // Inference brings dims into range where ranks are known; without it the maps below would trust what a file
+  // says.
   for (size_t i = 0; i < args.node.operand_count(); ++i) {
     const Value* operand = args.node.operand(i);
     if (operand != nullptr && operand->type().is_tensor() && !operand->type().ranked) {
-      return failed(args.node, "rank", fmt::format("the rank of operand {} was not known when the graph was checked", i));
+      return failed(args.node, "rank",
+                    fmt::format("the rank of operand {} was not known when the graph was checked", i));
     }
   }
   const MapEnv env(args.node, args.in, args.dims);
   ZP_TRY(const ShapeMap map, shape_map_of(env));
   if (map.results.size() != args.out.size()) {
-    return failed(args.node, "results", fmt::format("{} results, the map has {}", args.out.size(), map.results.size()));
+    return failed(args.node, "results",
+                  fmt::format("{} results, the map has {}", args.out.size(), map.results.size()));
   }
   std::vector<StridedView> operands(args.in.size());
   for (size_t i = 0; i < args.in.size(); ++i)
     if (args.in[i] != nullptr) operands[i] = view_of(*args.in[i]);
-  for (size_t r = 0; r < map.results.size(); ++r) ZP_CHECK(eval_result(args, map.results[r], operands, r, quants[r]));
+  for (size_t r = 0; r < map.results.size(); ++r)
+    ZP_CHECK(eval_result(args, map.results[r], operands, r, quants[r]));
   return {};
 }
 

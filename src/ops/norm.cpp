@@ -14,7 +14,8 @@ namespace {
 Status check_float_input(const Node& node) {
   ZP_CHECK(check_operands(node));
   const DType d = node.operand(0)->type().real_dtype();
-  if (!is_float(d)) return failed(node, "c1", fmt::format("elements are {}, a float type is needed", dtype_name(d)));
+  if (!is_float(d))
+    return failed(node, "c1", fmt::format("elements are {}, a float type is needed", dtype_name(d)));
   return {};
 }
 
@@ -23,10 +24,13 @@ Status check_channels(const Node& node, std::string_view check, Dim channels) {
   for (size_t i = 1; i < node.operand_count(); ++i) {
     if (node.operand(i) == nullptr || !node.operand(i)->type().ranked) continue;
     const Type& v = node.operand(i)->type();
-    if (v.rank() != 1) return failed(node, check, fmt::format("{} has rank {}, 1 is needed", node.op().operands[i].name, v.rank()));
+    if (v.rank() != 1)
+      return failed(node, check,
+                    fmt::format("{} has rank {}, 1 is needed", node.op().operands[i].name, v.rank()));
     if (v.shape[0].is_known() && channels.is_known() && !(v.shape[0] == channels)) {
-      return failed(node, check, fmt::format("{} has {} entries, the input {} channels", node.op().operands[i].name,
-                                             v.shape[0].value(), channels.value()));
+      return failed(node, check,
+                    fmt::format("{} has {} entries, the input {} channels", node.op().operands[i].name,
+                                v.shape[0].value(), channels.value()));
     }
   }
   return {};
@@ -36,7 +40,8 @@ Status check_channels(const Node& node, std::string_view check, Dim channels) {
 Result<Dim> channels_of(const Node& node, std::string_view check, int least) {
   const Type& x = node.operand(0)->type();
   if (!x.ranked) return Dim::unknown();
-  if (x.rank() < least) return failed(node, check, fmt::format("the input has rank {}, at least {} is needed", x.rank(), least));
+  if (x.rank() < least)
+    return failed(node, check, fmt::format("the input has rank {}, at least {} is needed", x.rank(), least));
   return x.shape[1];
 }
 
@@ -81,8 +86,9 @@ Status check_normalized(const Node& node, List<int64_t> normalized) {
       if (dim.is_known() && !(dim == wanted[d])) fits = false;
     }
     if (!fits) {
-      return failed(node, i == 0 ? "c2" : "c3", fmt::format("{} has shape {}, normalized_shape is {}", node.op().operands[i].name,
-                                                           shape_text(shape), shape_text(wanted)));
+      return failed(node, i == 0 ? "c2" : "c3",
+                    fmt::format("{} has shape {}, normalized_shape is {}", node.op().operands[i].name,
+                                shape_text(shape), shape_text(wanted)));
     }
   }
   return {};
@@ -100,7 +106,8 @@ Status infer_rms_norm(Context&, Node& node) {
   return set_result_like(node, 0, x.real_dtype(), x);
 }
 
-// The statistics of rows: the leading dims, then ones. They are computed in f32 for narrower inputs, but keep the type.
+// The statistics of rows: the leading dims, then ones. They are computed in f32 for narrower inputs, but keep
+// the type.
 Status set_row_statistics(Node& node, size_t normalized_rank) {
   const Type& x = node.operand(0)->type();
   for (size_t i = 1; i < node.result_count(); ++i) {
@@ -128,7 +135,8 @@ Status infer_native_rms_norm(Context& context, Node& node) {
 Status check_groups(const Node& node, int64_t groups, Dim channels) {
   if (groups <= 0) return failed(node, "c4", fmt::format("{} groups, at least 1 is needed", groups));
   if (channels.is_known() && channels.value() % groups != 0) {
-    return failed(node, "c4", fmt::format("{} channels do not divide into {} groups", channels.value(), groups));
+    return failed(node, "c4",
+                  fmt::format("{} channels do not divide into {} groups", channels.value(), groups));
   }
   return {};
 }
@@ -160,51 +168,71 @@ Status infer_instance_norm(Context&, Node& node) {
   ZP_CHECK(check_float_input(node));
   ZP_TRY(const Dim channels, channels_of(node, "c2", 2));
   ZP_CHECK(check_channels(node, "c3", channels));
-  if (!node.attrs<InstanceNormAttrs>().use_input_stats && (node.operand(3) == nullptr || node.operand(4) == nullptr)) {
+  if (!node.attrs<InstanceNormAttrs>().use_input_stats &&
+      (node.operand(3) == nullptr || node.operand(4) == nullptr)) {
     return failed(node, "c4", "running_mean and running_var are needed when use_input_stats is false");
   }
   const Type& x = node.operand(0)->type();
   return set_result_like(node, 0, x.real_dtype(), x);
 }
 
-constexpr OperandDef kBatchOperands[] = {{"input"}, {"weight", Role::Weight, true}, {"bias", Role::Bias, true},
-                                         {"running_mean", Role::State, true}, {"running_var", Role::State, true}};
-constexpr OperandDef kAffineOperands[] = {{"input"}, {"weight", Role::Weight, true}, {"bias", Role::Bias, true}};
+constexpr OperandDef kBatchOperands[] = {{"input"},
+                                         {"weight", Role::Weight, true},
+                                         {"bias", Role::Bias, true},
+                                         {"running_mean", Role::State, true},
+                                         {"running_var", Role::State, true}};
+constexpr OperandDef kAffineOperands[] = {
+    {"input"}, {"weight", Role::Weight, true}, {"bias", Role::Bias, true}};
 constexpr OperandDef kScaleOperands[] = {{"input"}, {"weight", Role::Weight, true}};
-constexpr std::string_view kBatchResults[] = {"out", "save_mean", "save_invstd", "running_mean", "running_var"};
+constexpr std::string_view kBatchResults[] = {"out", "save_mean", "save_invstd", "running_mean",
+                                              "running_var"};
 constexpr std::string_view kRowResults[] = {"out", "mean", "rstd"};
 constexpr std::string_view kRmsResults[] = {"out", "rstd"};
 
-constexpr std::string_view kBatchChecks[] = {"c1: elements are a float type", "c2: the input has at least rank 2; channels are dim 1",
-                                             "c3: weight, bias and statistics have one entry a channel",
-                                             "c4: running statistics are given unless those of the data are used"};
-constexpr std::string_view kLayerChecks[] = {"c1: elements are a float type", "c2: normalized_shape is the end of the input's shape",
+constexpr std::string_view kBatchChecks[] = {
+    "c1: elements are a float type", "c2: the input has at least rank 2; channels are dim 1",
+    "c3: weight, bias and statistics have one entry a channel",
+    "c4: running statistics are given unless those of the data are used"};
+constexpr std::string_view kLayerChecks[] = {"c1: elements are a float type",
+                                             "c2: normalized_shape is the end of the input's shape",
                                              "c3: weight and bias have the shape normalized_shape"};
-constexpr std::string_view kGroupChecks[] = {"c1: elements are a float type", "c2: the input has at least rank 2; channels are dim 1",
-                                             "c3: weight and bias have one entry a channel", "c4: the groups divide the channels"};
+constexpr std::string_view kGroupChecks[] = {
+    "c1: elements are a float type", "c2: the input has at least rank 2; channels are dim 1",
+    "c3: weight and bias have one entry a channel", "c4: the groups divide the channels"};
 
 }  // namespace
 
-#define ZP_NORM(NAME, ATTRS, OPERANDS, RESULTS, CHECKS, DOC)                                                   \
-  constinit const OpDef NAME = {.name = #NAME, .doc = DOC, .operands = OPERANDS, .results = RESULTS,           \
-                                .attrs = &attrs_of<ATTRS>, .trait = Trait::FloatOnly, .infer = infer_##NAME,   \
-                                .eval = ZP_EVAL(NAME), .checks = CHECKS}
+#define ZP_NORM(NAME, ATTRS, OPERANDS, RESULTS, CHECKS, DOC) \
+  constinit const OpDef NAME = {.name = #NAME,               \
+                                .doc = DOC,                  \
+                                .operands = OPERANDS,        \
+                                .results = RESULTS,          \
+                                .attrs = &attrs_of<ATTRS>,   \
+                                .trait = Trait::FloatOnly,   \
+                                .infer = infer_##NAME,       \
+                                .eval = ZP_EVAL(NAME),       \
+                                .checks = CHECKS}
 
 ZP_NORM(batch_norm, BatchNormAttrs, kBatchOperands, kOneResult, kBatchChecks,
-        "x * a + (bias - running_mean * a), a = weight / sqrt(running_var + eps), by channel; when training, mean and variance of the batch");
+        "x * a + (bias - running_mean * a), a = weight / sqrt(running_var + eps), by channel; when training, "
+        "mean and variance of the batch");
 ZP_NORM(native_batch_norm, BatchNormAttrs, kBatchOperands, kBatchResults, kBatchChecks,
-        "batch_norm with mean and 1/sqrt(var + eps) of the batch (empty unless training) and the updated running statistics");
+        "batch_norm with mean and 1/sqrt(var + eps) of the batch (empty unless training) and the updated "
+        "running statistics");
 ZP_NORM(layer_norm, LayerNormAttrs, kAffineOperands, kOneResult, kLayerChecks,
         "(x - mean) / sqrt(var + eps) * weight + bias, mean and variance over the dims of normalized_shape");
-ZP_NORM(native_layer_norm, LayerNormAttrs, kAffineOperands, kRowResults, kLayerChecks, "layer_norm with mean and 1/sqrt(var + eps) of each row");
+ZP_NORM(native_layer_norm, LayerNormAttrs, kAffineOperands, kRowResults, kLayerChecks,
+        "layer_norm with mean and 1/sqrt(var + eps) of each row");
 ZP_NORM(group_norm, GroupNormAttrs, kAffineOperands, kOneResult, kGroupChecks,
-        "(x - mean) / sqrt(var + eps) * weight + bias, mean and variance over each group of channels of a sample");
+        "(x - mean) / sqrt(var + eps) * weight + bias, mean and variance over each group of channels of a "
+        "sample");
 ZP_NORM(native_group_norm, NativeGroupNormAttrs, kAffineOperands, kRowResults, kGroupChecks,
         "group_norm with mean and 1/sqrt(var + eps) of each sample and group");
 ZP_NORM(instance_norm, InstanceNormAttrs, kBatchOperands, kOneResult, kBatchChecks,
         "(x - mean) / sqrt(var + eps) * weight + bias, mean and variance over each channel of a sample");
 ZP_NORM(rms_norm, RmsNormAttrs, kScaleOperands, kOneResult, kLayerChecks,
         "x / sqrt(mean(x^2) + eps) * weight, the mean over the dims of normalized_shape");
-ZP_NORM(native_rms_norm, RmsNormAttrs, kScaleOperands, kRmsResults, kLayerChecks, "rms_norm with 1/sqrt(mean(x^2) + eps) of each row");
+ZP_NORM(native_rms_norm, RmsNormAttrs, kScaleOperands, kRmsResults, kLayerChecks,
+        "rms_norm with 1/sqrt(mean(x^2) + eps) of each row");
 
 }  // namespace zp::ops

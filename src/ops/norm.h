@@ -1,6 +1,7 @@
-// Attributes of the normalizations. Cards: norm.list. The native_* cards have the further results that training
-// graphs read; importers use the plain card when these have no uses. _native_batch_norm_legit_no_training is
-// batch_norm with training false (its 2nd and 3rd result are empty); _fused_rms_norm is native_rms_norm.
+// Attributes of the normalizations. Cards: norm.list. The native_* cards have the further results that
+// training graphs read; importers use the plain card when these have no uses.
+// _native_batch_norm_legit_no_training is batch_norm with training false (its 2nd and 3rd result are empty);
+// _fused_rms_norm is native_rms_norm.
 #pragma once
 
 #include <optional>

@@ -1,5 +1,5 @@
-// Evaluators of normalizations. Sums use the fixed order of 16 lanes, in two passes: the mean, then the squares of the
-// differences from it, so that a large mean does not eat the variance.
+// Evaluators of normalizations. Sums use the fixed order of 16 lanes, in two passes: the mean, then the
+// squares of the differences from it, so that a large mean does not eat the variance.
 #include "ops/norm.h"
 
 #include <cmath>
@@ -23,8 +23,10 @@ Result<std::vector<T>> vector_of(const EvalArgs& args, size_t i, int64_t count) 
   const Tensor* tensor = operand(args, i);
   if (tensor == nullptr) return std::vector<T>();
   if (tensor->elements() != count) {
-    return failed(args.node, "c3", std::string(args.node.op().operands[i].name) + " has " + std::to_string(tensor->elements()) +
-                                       " entries, " + std::to_string(count) + " are needed");
+    return failed(args.node, "c3",
+                  std::string(args.node.op().operands[i].name) + " has " +
+                      std::to_string(tensor->elements()) + " entries, " + std::to_string(count) +
+                      " are needed");
   }
   ZP_TRY(const Tensor wide, widen_to(*tensor, kDTypeOf<T>));
   return std::vector<T>(wide.data<T>(), wide.data<T>() + count);
@@ -53,7 +55,8 @@ Result<DimView> channel_view(const EvalArgs& args) {
 
 // x * a[c] + b[c] for each channel.
 template <typename T>
-void scale_channels(const Tensor& x, const DimView& view, const std::vector<T>& a, const std::vector<T>& b, Tensor& out) {
+void scale_channels(const Tensor& x, const DimView& view, const std::vector<T>& a, const std::vector<T>& b,
+                    Tensor& out) {
   if (x.elements() == 0) return;
   parallel_for(view.outer * view.extent, 1, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
@@ -67,8 +70,8 @@ void scale_channels(const Tensor& x, const DimView& view, const std::vector<T>& 
 
 // weight / sqrt(variance + eps) and bias - mean * that, by channel.
 template <typename T>
-void affine_of(const std::vector<Moments<T>>& m, const std::vector<T>& weight, const std::vector<T>& bias, double eps, std::vector<T>& a,
-               std::vector<T>& b) {
+void affine_of(const std::vector<Moments<T>>& m, const std::vector<T>& weight, const std::vector<T>& bias,
+               double eps, std::vector<T>& a, std::vector<T>& b) {
   for (size_t c = 0; c < m.size(); ++c) {
     const T rstd = 1 / std::sqrt(m[c].variance + static_cast<T>(eps));
     a.push_back(weight.empty() ? rstd : rstd * weight[c]);
@@ -90,7 +93,8 @@ std::vector<Moments<T>> batch_moments(const Tensor& x, const DimView& view) {
   std::vector<T> channel(static_cast<size_t>(view.outer * view.inner));
   for (int64_t c = 0; c < view.extent; ++c) {
     for (int64_t o = 0; o < view.outer; ++o) {
-      std::copy_n(x.data<T>() + (o * view.extent + c) * view.inner, view.inner, channel.data() + o * view.inner);
+      std::copy_n(x.data<T>() + (o * view.extent + c) * view.inner, view.inner,
+                  channel.data() + o * view.inner);
     }
     out[static_cast<size_t>(c)] = moments(channel.data(), view.outer * view.inner);
   }
@@ -110,7 +114,8 @@ Status batch_statistics(EvalArgs& args, const std::vector<Moments<T>>& m, int64_
     ZP_TRY(args.out[i], vector_tensor(i == 1 ? mean : rstd, result_dtype(args, i)));
   }
   for (size_t i = 3; i < args.out.size(); ++i) {
-    if (operand(args, i) == nullptr) return failed(args.node, "c4", "there are no running statistics to update");
+    if (operand(args, i) == nullptr)
+      return failed(args.node, "c4", "there are no running statistics to update");
     ZP_TRY(std::vector<T> running, vector_of<T>(args, i, static_cast<int64_t>(m.size())));
     const T momentum = static_cast<T>(attrs.momentum);
     for (size_t c = 0; attrs.training && c < m.size(); ++c) {
@@ -131,10 +136,12 @@ Status batch_norm_in(EvalArgs& args, DType dtype) {
   ZP_TRY(const std::vector<T> bias, vector_of<T>(args, 2, view.extent));
   std::vector<Moments<T>> m;
   if (attrs.training) {
-    if (view.slices() < 2) return args.node.error("run.batch", "statistics of a batch need more than one value a channel");
+    if (view.slices() < 2)
+      return args.node.error("run.batch", "statistics of a batch need more than one value a channel");
     m = batch_moments<T>(x, view);
   } else {
-    if (operand(args, 3) == nullptr || operand(args, 4) == nullptr) return failed(args.node, "c4", "running statistics are missing");
+    if (operand(args, 3) == nullptr || operand(args, 4) == nullptr)
+      return failed(args.node, "c4", "running statistics are missing");
     ZP_TRY(const std::vector<T> mean, vector_of<T>(args, 3, view.extent));
     ZP_TRY(const std::vector<T> variance, vector_of<T>(args, 4, view.extent));
     for (size_t c = 0; c < mean.size(); ++c) m.push_back({mean[c], variance[c]});
@@ -158,7 +165,8 @@ Status eval_native_batch_norm(EvalArgs& args) { return eval_batch_norm(args); }
 
 namespace {
 
-// Rows of `length` elements that are normalized by their own moments; element i of row r has weight[index(r, i)].
+// Rows of `length` elements that are normalized by their own moments; element i of row r has weight[index(r,
+// i)].
 template <typename T>
 struct RowNorm {
   int64_t rows = 0, length = 0;
@@ -167,7 +175,8 @@ struct RowNorm {
   std::vector<T> weight, bias;
 };
 
-// Weight index of element i of row r: rows are whole samples (layer norm), or groups of channels of `inner` elements.
+// Weight index of element i of row r: rows are whole samples (layer norm), or groups of channels of `inner`
+// elements.
 struct WeightIndex {
   int64_t channels = 0, inner = 1, per_row = 0;  // channels 0: one weight an element of the row
   size_t operator()(int64_t row, int64_t i) const {
@@ -176,8 +185,8 @@ struct WeightIndex {
 };
 
 template <typename T>
-Status normalize_rows(EvalArgs& args, const Tensor& x, const RowNorm<T>& norm, const WeightIndex& index, DType dtype,
-                      const std::vector<int64_t>& statistics_shape) {
+Status normalize_rows(EvalArgs& args, const Tensor& x, const RowNorm<T>& norm, const WeightIndex& index,
+                      DType dtype, const std::vector<int64_t>& statistics_shape) {
   ZP_TRY(Tensor out, Tensor::make(kDTypeOf<T>, x.shape()));
   ZP_TRY(Tensor means, Tensor::make(kDTypeOf<T>, statistics_shape));
   ZP_TRY(Tensor rstds, Tensor::make(kDTypeOf<T>, statistics_shape));
@@ -215,8 +224,11 @@ Status normalize_rows(EvalArgs& args, const Tensor& x, const RowNorm<T>& norm, c
 Status normalize_last(EvalArgs& args, List<int64_t> normalized, std::optional<double> eps, bool centered) {
   const std::vector<int64_t>& shape = args.in[0]->shape();
   const size_t count = normalized.size();
-  if (shape.size() < count || !std::equal(normalized.begin(), normalized.end(), shape.end() - static_cast<int64_t>(count))) {
-    return failed(args.node, "c2", "the input has shape " + shape_text(shape) + ", normalized_shape is " + shape_text(normalized));
+  if (shape.size() < count ||
+      !std::equal(normalized.begin(), normalized.end(), shape.end() - static_cast<int64_t>(count))) {
+    return failed(
+        args.node, "c2",
+        "the input has shape " + shape_text(shape) + ", normalized_shape is " + shape_text(normalized));
   }
   const DType dtype = result_dtype(args);
   ZP_TRY(const DType computation, computation_type(args, dtype));
@@ -240,7 +252,8 @@ Status normalize_last(EvalArgs& args, List<int64_t> normalized, std::optional<do
 // Norms over groups of channels: group_norm and instance_norm.
 Status normalize_groups(EvalArgs& args, int64_t groups, double eps) {
   ZP_TRY(const DimView view, channel_view(args));
-  if (groups < 1 || view.extent % groups != 0) return failed(args.node, "c4", "the groups do not divide the channels");
+  if (groups < 1 || view.extent % groups != 0)
+    return failed(args.node, "c4", "the groups do not divide the channels");
   const DType dtype = result_dtype(args);
   ZP_TRY(const DType computation, computation_type(args, dtype));
   return with_float(computation, [&](auto tag) -> Status {
@@ -290,7 +303,8 @@ Status eval_instance_norm(EvalArgs& args) {
     using T = decltype(tag);
     ZP_TRY(const DimView view, channel_view(args));
     ZP_TRY(const Tensor x, widen_to(*args.in[0], kDTypeOf<T>));
-    if (operand(args, 3) == nullptr || operand(args, 4) == nullptr) return failed(args.node, "c4", "running statistics are missing");
+    if (operand(args, 3) == nullptr || operand(args, 4) == nullptr)
+      return failed(args.node, "c4", "running statistics are missing");
     ZP_TRY(const std::vector<T> weight, vector_of<T>(args, 1, view.extent));
     ZP_TRY(const std::vector<T> bias, vector_of<T>(args, 2, view.extent));
     ZP_TRY(const std::vector<T> mean, vector_of<T>(args, 3, view.extent));

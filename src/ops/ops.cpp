@@ -6,7 +6,9 @@ namespace zp::ops {
 
 const OpTable& table() {
   static const OpTable table_of_cards({
-      &kConstOp, &kReturnOp, &kOpaqueOp,
+      &kConstOp,
+      &kReturnOp,
+      &kOpaqueOp,
 #include "ops/ops_table.inc"
   });
   return table_of_cards;

@@ -1,5 +1,5 @@
-// Padding, with a constant or from the tensor's own elements. Padding from own elements only moves bytes; a constant is a
-// real number, which quantized elements must be able to say exactly.
+// Padding, with a constant or from the tensor's own elements. Padding from own elements only moves bytes; a
+// constant is a real number, which quantized elements must be able to say exactly.
 #include "ops/pad.h"
 
 #include <fmt/format.h>
@@ -13,9 +13,11 @@ namespace zp::ops {
 
 namespace {
 
-constexpr std::string_view kPadChecks[] = {"c1: pairs of numbers, at most one a dim", "c2: mode is constant, reflect, replicate or circular",
-                                           "c3: no dim becomes negative", "c4: reflect pads less than the extent, circular at most the extent, replicate needs an element",
-                                           "quant: the value is exact in the scale of every padded element"};
+constexpr std::string_view kPadChecks[] = {
+    "c1: pairs of numbers, at most one a dim", "c2: mode is constant, reflect, replicate or circular",
+    "c3: no dim becomes negative",
+    "c4: reflect pads less than the extent, circular at most the extent, replicate needs an element",
+    "quant: the value is exact in the scale of every padded element"};
 
 Status check_mode(const Node& node, int64_t extent, int64_t before, int64_t after) {
   const std::string_view mode = node.attrs<PadAttrs>().mode;
@@ -24,7 +26,8 @@ Status check_mode(const Node& node, int64_t extent, int64_t before, int64_t afte
   }
   const int64_t most = std::max(before, after);
   if (most <= 0 || mode == "constant") return {};
-  if ((mode == "reflect" && most >= extent) || (mode == "circular" && most > extent) || (mode == "replicate" && extent == 0)) {
+  if ((mode == "reflect" && most >= extent) || (mode == "circular" && most > extent) ||
+      (mode == "replicate" && extent == 0)) {
     return failed(node, "c4", fmt::format("{} pads {} around an extent of {}", mode, most, extent));
   }
   return {};
@@ -33,13 +36,15 @@ Status check_mode(const Node& node, int64_t extent, int64_t before, int64_t afte
 Status infer_pad(Context& context, Node& node) {
   ZP_CHECK(check_operands(node));
   const PadAttrs& attrs = node.attrs<PadAttrs>();
-  if (attrs.mode != "constant" && attrs.mode != "reflect" && attrs.mode != "replicate" && attrs.mode != "circular") {
+  if (attrs.mode != "constant" && attrs.mode != "reflect" && attrs.mode != "replicate" &&
+      attrs.mode != "circular") {
     return failed(node, "c2", fmt::format("mode is '{}'", attrs.mode));
   }
   if (any_unranked(node)) return set_moved_unranked(node);
   std::vector<Dim> shape = node.operand(0)->type().shape.vec();
   if (attrs.pad.size() % 2 != 0 || attrs.pad.size() / 2 > shape.size()) {
-    return failed(node, "c1", fmt::format("{} numbers for a tensor of rank {}", attrs.pad.size(), shape.size()));
+    return failed(node, "c1",
+                  fmt::format("{} numbers for a tensor of rank {}", attrs.pad.size(), shape.size()));
   }
   DimContext& dims = context.dims();
   for (size_t k = 0; 2 * k < attrs.pad.size(); ++k) {
@@ -78,7 +83,8 @@ Status map_pad(const Node& node, ShapeMap* map) {
     } else {
       ZP_CHECK(check_index_count(node, {count}));
       std::vector<int64_t> index(static_cast<size_t>(count));
-      for (int64_t j = 0; j < count; ++j) index[static_cast<size_t>(j)] = source_of(attrs.mode, j - before, extent);
+      for (int64_t j = 0; j < count; ++j)
+        index[static_cast<size_t>(j)] = source_of(attrs.mode, j - before, extent);
       steps.push_back(MapStep::take(static_cast<int64_t>(d), std::move(index)));
     }
     in[d] = count;
@@ -89,8 +95,18 @@ Status map_pad(const Node& node, ShapeMap* map) {
 
 }  // namespace
 
-constinit const OpDef pad = {.name = "pad", .doc = "Adds coordinates around dims: a constant, or elements of the tensor (reflect, replicate, circular).",
-                             .operands = kSelfOperand, .results = kOutResult, .attrs = &attrs_of<PadAttrs>, .trait = Trait::ShapeOnly, .flags = kAddsElements,
-                             .infer = infer_pad, .eval = eval_moved, .shape_map = map_pad, .checks = kPadChecks};
+constinit const OpDef pad = {
+    .name = "pad",
+    .doc =
+        "Adds coordinates around dims: a constant, or elements of the tensor (reflect, replicate, circular).",
+    .operands = kSelfOperand,
+    .results = kOutResult,
+    .attrs = &attrs_of<PadAttrs>,
+    .trait = Trait::ShapeOnly,
+    .flags = kAddsElements,
+    .infer = infer_pad,
+    .eval = eval_moved,
+    .shape_map = map_pad,
+    .checks = kPadChecks};
 
 }  // namespace zp::ops

@@ -7,8 +7,9 @@
 
 namespace zp::ops {
 
-// Pairs (before, after), the last dim first; negative entries crop. `mode`: constant, reflect, replicate, circular.
-// `value` is a real number; on quantized elements it must be a number that each padded element's scale holds exactly.
+// Pairs (before, after), the last dim first; negative entries crop. `mode`: constant, reflect, replicate,
+// circular. `value` is a real number; on quantized elements it must be a number that each padded element's
+// scale holds exactly.
 struct PadAttrs {
   List<Dim> pad;
   std::string_view mode = "constant";

@@ -18,11 +18,12 @@ int spatial_rank(const Node& node) {
 
 namespace {
 
-Result<std::array<int64_t, kMaxSpatial>> spread(const Node& node, std::string_view what, List<int64_t> list, int spatial,
-                                                int64_t otherwise) {
+Result<std::array<int64_t, kMaxSpatial>> spread(const Node& node, std::string_view what, List<int64_t> list,
+                                                int spatial, int64_t otherwise) {
   std::array<int64_t, kMaxSpatial> out{};
   if (list.size() > 1 && list.size() != static_cast<size_t>(spatial)) {
-    return failed(node, "c2", fmt::format("{} has {} entries, 1 or {} are needed", what, list.size(), spatial));
+    return failed(node, "c2",
+                  fmt::format("{} has {} entries, 1 or {} are needed", what, list.size(), spatial));
   }
   for (size_t d = 0; d < static_cast<size_t>(spatial); ++d) {
     out[d] = list.empty() ? otherwise : list.size() == 1 ? list[0] : list[d];
@@ -35,8 +36,8 @@ constexpr int64_t kLargest = int64_t{1} << 30;
 
 }  // namespace
 
-Result<WindowGeometry> window_geometry(const Node& node, int spatial, List<int64_t> kernel, List<int64_t> stride,
-                                       List<int64_t> padding, List<int64_t> dilation) {
+Result<WindowGeometry> window_geometry(const Node& node, int spatial, List<int64_t> kernel,
+                                       List<int64_t> stride, List<int64_t> padding, List<int64_t> dilation) {
   WindowGeometry g;
   g.spatial = spatial;
   if (kernel.empty()) return failed(node, "c2", "kernel_size is empty");
@@ -46,10 +47,13 @@ Result<WindowGeometry> window_geometry(const Node& node, int spatial, List<int64
   ZP_TRY(g.dilation, spread(node, "dilation", dilation, spatial, 1));
   for (size_t d = 0; d < static_cast<size_t>(spatial); ++d) {
     const bool positive = g.kernel[d] > 0 && g.stride[d] > 0 && g.dilation[d] > 0 && g.padding[d] >= 0;
-    const bool small = g.kernel[d] < kLargest && g.stride[d] < kLargest && g.dilation[d] < kLargest && g.padding[d] < kLargest;
+    const bool small = g.kernel[d] < kLargest && g.stride[d] < kLargest && g.dilation[d] < kLargest &&
+                       g.padding[d] < kLargest;
     if (!positive || !small) {
-      return failed(node, "c3", fmt::format("kernel {}, stride {}, padding {}, dilation {} in dim {}: all must be positive, padding not negative",
-                                            g.kernel[d], g.stride[d], g.padding[d], g.dilation[d], d));
+      return failed(node, "c3",
+                    fmt::format("kernel {}, stride {}, padding {}, dilation {} in dim {}: all must be "
+                                "positive, padding not negative",
+                                g.kernel[d], g.stride[d], g.padding[d], g.dilation[d], d));
     }
   }
   return g;
@@ -79,7 +83,9 @@ Result<WindowGeometry> pool_geometry(const Node& node) {
   for (size_t d = 0; d < static_cast<size_t>(spatial); ++d) {
     const int64_t window = (g.kernel[d] - 1) * g.dilation[d] + 1;
     if (g.padding[d] > window / 2) {
-      return failed(node, "c3", fmt::format("padding {} in dim {} is more than half of the window of {}", g.padding[d], d, window));
+      return failed(
+          node, "c3",
+          fmt::format("padding {} in dim {} is more than half of the window of {}", g.padding[d], d, window));
     }
   }
   return g;
@@ -91,7 +97,8 @@ Dim window_count(DimContext& dims, Dim in, const WindowGeometry& g, int d, bool 
   const Dim span = dims.add(in, Dim(2 * g.padding[i] - window));
   if (!ceil_mode) return dims.add(dims.floordiv(span, Dim(g.stride[i])), Dim(1));
   const Dim all = dims.add(dims.ceildiv(span, Dim(g.stride[i])), Dim(1));
-  // Windows that start inside: their number is ceil((in + p) / s). It only matters for strides beyond the window.
+  // Windows that start inside: their number is ceil((in + p) / s). It only matters for strides beyond the
+  // window.
   if (g.padding[i] + g.stride[i] <= window) return all;
   return dims.min(all, dims.ceildiv(dims.add(in, Dim(g.padding[i])), Dim(g.stride[i])));
 }
@@ -101,13 +108,15 @@ namespace {
 Status check_rank(const Node& node, std::span<const Dim> input, int spatial) {
   const auto rank = static_cast<int>(input.size());
   if (rank != spatial + 1 && rank != spatial + 2) {
-    return failed(node, "c1", fmt::format("the input has rank {}, {} or {} is needed", rank, spatial + 1, spatial + 2));
+    return failed(node, "c1",
+                  fmt::format("the input has rank {}, {} or {} is needed", rank, spatial + 1, spatial + 2));
   }
   return {};
 }
 
 bool ceil_mode_of(const Node& node) {
-  return node.op().name.starts_with("avg") ? node.attrs<AvgPoolAttrs>().ceil_mode : node.attrs<MaxPoolAttrs>().ceil_mode;
+  return node.op().name.starts_with("avg") ? node.attrs<AvgPoolAttrs>().ceil_mode
+                                           : node.attrs<MaxPoolAttrs>().ceil_mode;
 }
 
 }  // namespace
@@ -128,7 +137,8 @@ Result<std::vector<Dim>> pool_shape(const Node& node, std::span<const Dim> input
   return out;
 }
 
-Result<std::vector<Dim>> adaptive_pool_shape(const Node& node, std::span<const Dim> input, std::span<const Dim> size) {
+Result<std::vector<Dim>> adaptive_pool_shape(const Node& node, std::span<const Dim> input,
+                                             std::span<const Dim> size) {
   const int spatial = spatial_rank(node);
   ZP_CHECK(check_rank(node, input, spatial));
   if (size.size() != 1 && size.size() != static_cast<size_t>(spatial)) {
@@ -139,8 +149,10 @@ Result<std::vector<Dim>> adaptive_pool_shape(const Node& node, std::span<const D
     Dim& dim = out[out.size() - static_cast<size_t>(spatial) + d];
     const Dim in = dim;
     dim = size.size() == 1 ? size[0] : size[d];
-    if (dim.is_known() && dim.value() < 0) return failed(node, "c3", fmt::format("output_size {} in dim {} is negative", dim.value(), d));
-    if (in.is_known() && in.value() == 0) return failed(node, "c3", fmt::format("spatial dim {} of the input is empty", d));
+    if (dim.is_known() && dim.value() < 0)
+      return failed(node, "c3", fmt::format("output_size {} in dim {} is negative", dim.value(), d));
+    if (in.is_known() && in.value() == 0)
+      return failed(node, "c3", fmt::format("spatial dim {} of the input is empty", d));
   }
   return out;
 }
@@ -154,7 +166,9 @@ Result<Dim> column_count(const Node& node, const WindowGeometry& g, std::span<co
   for (int d = 0; d < g.spatial; ++d) {
     const Dim windows = window_count(dims, size[static_cast<size_t>(d)], g, d, false);
     if (windows.is_known() && windows.value() < 1) {
-      return failed(node, "c4", fmt::format("{} elements in spatial dim {} give no window", size[static_cast<size_t>(d)].str(), d));
+      return failed(
+          node, "c4",
+          fmt::format("{} elements in spatial dim {} give no window", size[static_cast<size_t>(d)].str(), d));
     }
     columns = dims.mul(columns, windows);
   }
@@ -173,20 +187,26 @@ Result<std::vector<Dim>> im2col_shape(const Node& node, std::span<const Dim> inp
   return out;
 }
 
-Result<std::vector<Dim>> col2im_shape(const Node& node, std::span<const Dim> input, std::span<const Dim> size) {
+Result<std::vector<Dim>> col2im_shape(const Node& node, std::span<const Dim> input,
+                                      std::span<const Dim> size) {
   ZP_TRY(const WindowGeometry g, pool_geometry(node));
   if (input.size() != 2 && input.size() != 3) {
     return failed(node, "c1", fmt::format("the input has rank {}, 2 or 3 is needed", input.size()));
   }
-  if (size.size() != 2) return failed(node, "c2", fmt::format("output_size has {} entries, 2 are needed", size.size()));
+  if (size.size() != 2)
+    return failed(node, "c2", fmt::format("output_size has {} entries, 2 are needed", size.size()));
   ZP_TRY(const Dim columns, column_count(node, g, size));
   const Dim rows = input[input.size() - 2], given = input.back();
   const int64_t window = g.kernel[0] * g.kernel[1];
   if (rows.is_known() && rows.value() % window != 0) {
-    return failed(node, "c4", fmt::format("{} rows are no multiple of the {} elements of a window", rows.value(), window));
+    return failed(
+        node, "c4",
+        fmt::format("{} rows are no multiple of the {} elements of a window", rows.value(), window));
   }
   if (columns.is_known() && given.is_known() && !(columns == given)) {
-    return failed(node, "c4", fmt::format("the input has {} columns, output_size gives {} windows", given.value(), columns.value()));
+    return failed(node, "c4",
+                  fmt::format("the input has {} columns, output_size gives {} windows", given.value(),
+                              columns.value()));
   }
   std::vector<Dim> out(input.begin(), input.end() - 2);
   out.push_back(node.context().dims().floordiv(rows, Dim(window)));
@@ -200,7 +220,8 @@ namespace {
 Status check_elements(const Node& node) {
   ZP_CHECK(check_operands(node));
   const DType d = node.operand(0)->type().real_dtype();
-  if (d == DType::Bool || is_complex(d)) return failed(node, "c5", fmt::format("elements are {}, real numbers are needed", dtype_name(d)));
+  if (d == DType::Bool || is_complex(d))
+    return failed(node, "c5", fmt::format("elements are {}, real numbers are needed", dtype_name(d)));
   return {};
 }
 
@@ -245,48 +266,69 @@ Status infer_im2col(Context&, Node& node) {
 Status infer_col2im(Context&, Node& node) {
   ZP_CHECK(check_operands(node));
   const Type& x = node.operand(0)->type();
-  return x.ranked ? set_pooled(node, col2im_shape(node, x.shape, node.attrs<Col2imAttrs>().output_size)) : set_unranked_pool(node);
+  return x.ranked ? set_pooled(node, col2im_shape(node, x.shape, node.attrs<Col2imAttrs>().output_size))
+                  : set_unranked_pool(node);
 }
 
 constexpr std::string_view kWithIndices[] = {"out", "indices"};
 constexpr std::string_view kPoolChecks[] = {
-    "c1: the input has the spatial dims, a channel dim and perhaps a batch dim", "c2: lists have one entry, or one per spatial dim",
-    "c3: kernel, stride and dilation are positive, padding is 0 to half of the window", "c4: there is at least one window in each dim",
-    "c5: elements are real numbers"};
+    "c1: the input has the spatial dims, a channel dim and perhaps a batch dim",
+    "c2: lists have one entry, or one per spatial dim",
+    "c3: kernel, stride and dilation are positive, padding is 0 to half of the window",
+    "c4: there is at least one window in each dim", "c5: elements are real numbers"};
 constexpr std::string_view kAvgChecks[] = {
-    "c1: the input has the spatial dims, a channel dim and perhaps a batch dim", "c2: lists have one entry, or one per spatial dim",
-    "c3: kernel and stride are positive, padding is 0 to half of the window", "c4: there is at least one window in each dim",
-    "c5: elements are real numbers", "c6: divisor_override is not 0"};
+    "c1: the input has the spatial dims, a channel dim and perhaps a batch dim",
+    "c2: lists have one entry, or one per spatial dim",
+    "c3: kernel and stride are positive, padding is 0 to half of the window",
+    "c4: there is at least one window in each dim",
+    "c5: elements are real numbers",
+    "c6: divisor_override is not 0"};
 constexpr std::string_view kAdaptiveChecks[] = {
-    "c1: the input has the spatial dims, a channel dim and perhaps a batch dim", "c2: output_size has one entry, or one per spatial dim",
-    "c3: output_size is not negative, and no spatial dim of the input is empty", "c5: elements are real numbers"};
+    "c1: the input has the spatial dims, a channel dim and perhaps a batch dim",
+    "c2: output_size has one entry, or one per spatial dim",
+    "c3: output_size is not negative, and no spatial dim of the input is empty",
+    "c5: elements are real numbers"};
 constexpr std::string_view kColumnChecks[] = {
     "c1: im2col: rank 3 or 4; col2im: rank 2 or 3", "c2: lists have one entry, or one per spatial dim",
-    "c3: kernel, stride and dilation are positive, padding is not negative", "c4: windows, rows and columns fit each other"};
+    "c3: kernel, stride and dilation are positive, padding is not negative",
+    "c4: windows, rows and columns fit each other"};
 
 }  // namespace
 
-#define ZP_POOL(NAME, ATTRS, INFER, EVAL, RESULTS, TRAIT, FLAGS, CHECKS, DOC)                                        \
-  constinit const OpDef NAME = {.name = #NAME, .doc = DOC, .operands = kSelfOperand, .results = RESULTS,             \
-                                .attrs = &attrs_of<ATTRS>, .trait = Trait::TRAIT, .flags = FLAGS, .infer = INFER,    \
-                                .eval = ZP_EVAL(EVAL), .checks = CHECKS}
-#define ZP_MAX_POOL(NAME)                                                                                            \
-  ZP_POOL(NAME, MaxPoolAttrs, infer_pool, max_pool, kOneResult, SharesQparams, kMonotone | kIntegerForm, kPoolChecks, \
-          "The largest element of each window, padding left out; NaN if the window has one")
-#define ZP_MAX_POOL_INDICES(NAME)                                                                                    \
-  ZP_POOL(NAME, MaxPoolAttrs, infer_pool, max_pool, kWithIndices, SharesQparams, kMonotone | kIntegerForm, kPoolChecks, \
-          "The largest element of each window and its place in the flattened spatial dims (the first of equals)")
-#define ZP_AVG_POOL(NAME)                                                                                            \
-  ZP_POOL(NAME, AvgPoolAttrs, infer_avg_pool, avg_pool, kOneResult, Rescales, kMonotone | kIntegerForm, kAvgChecks,  \
-          "The sum of each window over divisor_override, or over its cells: inside the padded border, or without "   \
+#define ZP_POOL(NAME, ATTRS, INFER, EVAL, RESULTS, TRAIT, FLAGS, CHECKS, DOC) \
+  constinit const OpDef NAME = {.name = #NAME,                                \
+                                .doc = DOC,                                   \
+                                .operands = kSelfOperand,                     \
+                                .results = RESULTS,                           \
+                                .attrs = &attrs_of<ATTRS>,                    \
+                                .trait = Trait::TRAIT,                        \
+                                .flags = FLAGS,                               \
+                                .infer = INFER,                               \
+                                .eval = ZP_EVAL(EVAL),                        \
+                                .checks = CHECKS}
+#define ZP_MAX_POOL(NAME)                                                                                \
+  ZP_POOL(NAME, MaxPoolAttrs, infer_pool, max_pool, kOneResult, SharesQparams, kMonotone | kIntegerForm, \
+          kPoolChecks, "The largest element of each window, padding left out; NaN if the window has one")
+#define ZP_MAX_POOL_INDICES(NAME)                                                                          \
+  ZP_POOL(NAME, MaxPoolAttrs, infer_pool, max_pool, kWithIndices, SharesQparams, kMonotone | kIntegerForm, \
+          kPoolChecks,                                                                                     \
+          "The largest element of each window and its place in the flattened spatial dims (the first of "  \
+          "equals)")
+#define ZP_AVG_POOL(NAME)                                                                                  \
+  ZP_POOL(NAME, AvgPoolAttrs, infer_avg_pool, avg_pool, kOneResult, Rescales, kMonotone | kIntegerForm,    \
+          kAvgChecks,                                                                                      \
+          "The sum of each window over divisor_override, or over its cells: inside the padded border, or " \
+          "without "                                                                                       \
           "count_include_pad inside the input")
-#define ZP_ADAPTIVE_AVG(NAME)                                                                                        \
-  ZP_POOL(NAME, AdaptivePoolAttrs, infer_adaptive_pool, adaptive_avg_pool, kOneResult, Rescales, kMonotone | kIntegerForm, \
-          kAdaptiveChecks, "The mean of the elements floor(i * in / out) to ceil((i + 1) * in / out) of each spatial dim")
-#define ZP_ADAPTIVE_MAX(NAME)                                                                                        \
-  ZP_POOL(NAME, AdaptivePoolAttrs, infer_adaptive_pool, adaptive_max_pool, kWithIndices, SharesQparams,              \
-          kMonotone | kIntegerForm, kAdaptiveChecks,                                                                 \
-          "The largest of the elements floor(i * in / out) to ceil((i + 1) * in / out) of each spatial dim, and its place")
+#define ZP_ADAPTIVE_AVG(NAME)                                                                    \
+  ZP_POOL(NAME, AdaptivePoolAttrs, infer_adaptive_pool, adaptive_avg_pool, kOneResult, Rescales, \
+          kMonotone | kIntegerForm, kAdaptiveChecks,                                             \
+          "The mean of the elements floor(i * in / out) to ceil((i + 1) * in / out) of each spatial dim")
+#define ZP_ADAPTIVE_MAX(NAME)                                                                            \
+  ZP_POOL(NAME, AdaptivePoolAttrs, infer_adaptive_pool, adaptive_max_pool, kWithIndices, SharesQparams,  \
+          kMonotone | kIntegerForm, kAdaptiveChecks,                                                     \
+          "The largest of the elements floor(i * in / out) to ceil((i + 1) * in / out) of each spatial " \
+          "dim, and its place")
 
 ZP_MAX_POOL(max_pool1d);
 ZP_MAX_POOL(max_pool2d);

@@ -1,6 +1,7 @@
-// Attributes of pooling and of windows as columns. Lists have one entry per spatial dim, or one entry for all; an empty
-// stride is the kernel size, an empty padding 0, an empty dilation 1. Cards: pool.list. Importers: the *_with_indices
-// cards have a second result; use the plain card when it has no uses. _adaptive_avg_pool2d is adaptive_avg_pool2d.
+// Attributes of pooling and of windows as columns. Lists have one entry per spatial dim, or one entry for
+// all; an empty stride is the kernel size, an empty padding 0, an empty dilation 1. Cards: pool.list.
+// Importers: the *_with_indices cards have a second result; use the plain card when it has no uses.
+// _adaptive_avg_pool2d is adaptive_avg_pool2d.
 #pragma once
 
 #include <optional>

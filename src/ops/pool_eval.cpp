@@ -1,5 +1,6 @@
-// Evaluators of pooling. One- and two-dimensional inputs are treated as volumes with extents of 1 in front, so one loop
-// serves all ranks. Sums of windows use the fixed order of 16 lanes, elements counted in C order of the window.
+// Evaluators of pooling. One- and two-dimensional inputs are treated as volumes with extents of 1 in front,
+// so one loop serves all ranks. Sums of windows use the fixed order of 16 lanes, elements counted in C order
+// of the window.
 #include <cmath>
 #include <limits>
 
@@ -98,7 +99,8 @@ Window adaptive_window(const Planes& p, const Extents& at) {
 
 // Largest elements of windows and their places: the first of equals, the last NaN.
 template <typename WindowOf>
-Status max_of_windows(EvalArgs& args, std::vector<int64_t> shape, const Planes& p, const WindowOf& window_of) {
+Status max_of_windows(EvalArgs& args, std::vector<int64_t> shape, const Planes& p,
+                      const WindowOf& window_of) {
   const DType dtype = result_dtype(args);
   ZP_TRY(const DType computation, computation_type(args, dtype));
   return with_computation(computation, [&](auto tag) -> Status {
@@ -108,17 +110,19 @@ Status max_of_windows(EvalArgs& args, std::vector<int64_t> shape, const Planes& 
     ZP_TRY(Tensor index, Tensor::make(DType::I64, std::move(shape)));
     T* const best_of = out.mutable_data<T>();
     int64_t* const place_of = index.mutable_data<int64_t>();
-    if (out.elements() > 0) for_each_output(p, [&](int64_t plane, int64_t at, const Extents& position) {
-      const T* from = x.data<T>() + plane * p.in_size();
-      T best = std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::lowest();
-      int64_t place = -1;
-      for_each_cell(window_of(position), p.in, [&](int64_t i) {
-        if (place < 0) place = i;
-        if (from[i] > best || from[i] != from[i]) best = from[i], place = i;
+    if (out.elements() > 0)
+      for_each_output(p, [&](int64_t plane, int64_t at, const Extents& position) {
+        const T* from = x.data<T>() + plane * p.in_size();
+        T best = std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity()
+                                                      : std::numeric_limits<T>::lowest();
+        int64_t place = -1;
+        for_each_cell(window_of(position), p.in, [&](int64_t i) {
+          if (place < 0) place = i;
+          if (from[i] > best || from[i] != from[i]) best = from[i], place = i;
+        });
+        best_of[plane * p.out_size() + at] = best;
+        place_of[plane * p.out_size() + at] = place;
       });
-      best_of[plane * p.out_size() + at] = best;
-      place_of[plane * p.out_size() + at] = place;
-    });
     if (args.out.size() > 1) args.out[1] = std::move(index);
     return finish<T>(args, dtype, out);
   });
@@ -126,7 +130,8 @@ Status max_of_windows(EvalArgs& args, std::vector<int64_t> shape, const Planes& 
 
 // Sums of windows over their divisors.
 template <typename WindowOf, typename DivisorOf>
-Status mean_of_windows(EvalArgs& args, std::vector<int64_t> shape, const Planes& p, const WindowOf& window_of, const DivisorOf& divisor_of) {
+Status mean_of_windows(EvalArgs& args, std::vector<int64_t> shape, const Planes& p, const WindowOf& window_of,
+                       const DivisorOf& divisor_of) {
   const DType dtype = result_dtype(args);
   ZP_TRY(const DType computation, computation_type(args, dtype));
   return with_computation(computation, [&](auto tag) -> Status {
@@ -134,15 +139,16 @@ Status mean_of_windows(EvalArgs& args, std::vector<int64_t> shape, const Planes&
     ZP_TRY(const Tensor x, widen_to(*args.in[0], kDTypeOf<T>));
     ZP_TRY(Tensor out, Tensor::make(kDTypeOf<T>, std::move(shape)));
     T* const mean_of = out.mutable_data<T>();
-    if (out.elements() > 0) for_each_output(p, [&](int64_t plane, int64_t at, const Extents& position) {
-      const T* from = x.data<T>() + plane * p.in_size();
-      const Window w = window_of(position);
-      if (w.empty()) return;
-      Lanes16<T> sum;
-      int64_t count = 0;
-      for_each_cell(w, p.in, [&](int64_t i) { sum.add(count++, from[i]); });
-      mean_of[plane * p.out_size() + at] = sum.total() / static_cast<T>(divisor_of(position, w));
-    });
+    if (out.elements() > 0)
+      for_each_output(p, [&](int64_t plane, int64_t at, const Extents& position) {
+        const T* from = x.data<T>() + plane * p.in_size();
+        const Window w = window_of(position);
+        if (w.empty()) return;
+        Lanes16<T> sum;
+        int64_t count = 0;
+        for_each_cell(w, p.in, [&](int64_t i) { sum.add(count++, from[i]); });
+        mean_of[plane * p.out_size() + at] = sum.total() / static_cast<T>(divisor_of(position, w));
+      });
     return finish<T>(args, dtype, out);
   });
 }
@@ -154,7 +160,8 @@ Result<std::vector<int64_t>> pooled_shape(const EvalArgs& args) {
 
 Result<std::vector<int64_t>> adaptive_shape(const EvalArgs& args) {
   ZP_TRY(const std::vector<int64_t> size, args.dims_value(args.node.attrs<AdaptivePoolAttrs>().output_size));
-  ZP_TRY(const std::vector<Dim> shape, adaptive_pool_shape(args.node, dims_of(args.in[0]->shape()), dims_of(size)));
+  ZP_TRY(const std::vector<Dim> shape,
+         adaptive_pool_shape(args.node, dims_of(args.in[0]->shape()), dims_of(size)));
   return known_shape(shape);
 }
 
@@ -165,7 +172,8 @@ Status eval_max_pool(EvalArgs& args) {
   ZP_TRY(std::vector<int64_t> shape, pooled_shape(args));
   const Planes p = planes_of(args.in[0]->shape(), shape, g.spatial);
   const VolumeGeometry volume(g);
-  return max_of_windows(args, std::move(shape), p, [&](const Extents& at) { return max_window(volume, p, at); });
+  return max_of_windows(args, std::move(shape), p,
+                        [&](const Extents& at) { return max_window(volume, p, at); });
 }
 
 Status eval_adaptive_max_pool(EvalArgs& args) {
@@ -206,8 +214,9 @@ Status eval_avg_pool(EvalArgs& args) {
 Status eval_adaptive_avg_pool(EvalArgs& args) {
   ZP_TRY(std::vector<int64_t> shape, adaptive_shape(args));
   const Planes p = planes_of(args.in[0]->shape(), shape, spatial_rank(args.node));
-  return mean_of_windows(args, std::move(shape), p, [&](const Extents& at) { return adaptive_window(p, at); },
-                         [](const Extents&, const Window& w) { return w.cells(); });
+  return mean_of_windows(
+      args, std::move(shape), p, [&](const Extents& at) { return adaptive_window(p, at); },
+      [](const Extents&, const Window& w) { return w.cells(); });
 }
 
 namespace {
@@ -218,11 +227,13 @@ int64_t extent_of(const std::vector<int64_t>& shape, size_t first) {
   return count;
 }
 
-// Visits the cells of im2col: row (channel and place in the window), column (window), and the offset in the image or -1
-// for padding.
+// Visits the cells of im2col: row (channel and place in the window), column (window), and the offset in the
+// image or -1 for padding.
 template <typename F>
-void for_each_column_cell(const WindowGeometry& g, int64_t channels, int64_t height, int64_t width, const F& f) {
-  const int64_t window_h = g.dilation[0] * (g.kernel[0] - 1) + 1, window_w = g.dilation[1] * (g.kernel[1] - 1) + 1;
+void for_each_column_cell(const WindowGeometry& g, int64_t channels, int64_t height, int64_t width,
+                          const F& f) {
+  const int64_t window_h = g.dilation[0] * (g.kernel[0] - 1) + 1,
+                window_w = g.dilation[1] * (g.kernel[1] - 1) + 1;
   const int64_t rows = (height + 2 * g.padding[0] - window_h) / g.stride[0] + 1;
   const int64_t columns = (width + 2 * g.padding[1] - window_w) / g.stride[1] + 1;
   int64_t at = 0;

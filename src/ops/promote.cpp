@@ -42,8 +42,10 @@ std::optional<DType> promote_floats(DType a, DType b) {
 // The complex type whose parts hold `d`.
 DType complex_of(DType d) {
   switch (d) {
-    case DType::F64: case DType::C128: return DType::C128;
-    case DType::F16: case DType::C32: return DType::C32;
+    case DType::F64:
+    case DType::C128: return DType::C128;
+    case DType::F16:
+    case DType::C32: return DType::C32;
     default: return DType::C64;
   }
 }

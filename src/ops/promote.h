@@ -1,7 +1,8 @@
-// Type promotion as the source framework does it: operands with dimensions decide, then 0-d tensors, then numbers
-// written in the program; a lower group widens the result only into a higher category (bool < integer < float <
-// complex), never within one. So i8 tensor + 1000 stays i8, i32 tensor * 1.5 is f32, f16 tensor * 1.5 stays f16.
-// Source: the public rules of torch.result_type ("type promotion", tensor attributes page of the PyTorch manual).
+// Type promotion as the source framework does it: operands with dimensions decide, then 0-d tensors, then
+// numbers written in the program; a lower group widens the result only into a higher category (bool < integer
+// < float < complex), never within one. So i8 tensor + 1000 stays i8, i32 tensor * 1.5 is f32, f16 tensor
+// * 1.5 stays f16. Source: the public rules of torch.result_type ("type promotion", tensor attributes page of
+// the PyTorch manual).
 #pragma once
 
 #include <optional>
@@ -11,8 +12,8 @@
 
 namespace zp::ops {
 
-// The smallest type both convert to: u8 with i8 is i16, f16 with bf16 is f32. Nothing if there is none (f8 with
-// another type, u64 with a signed integer).
+// The smallest type both convert to: u8 with i8 is i16, f16 with bf16 is f32. Nothing if there is none (f8
+// with another type, u64 with a signed integer).
 std::optional<DType> promote_dtypes(DType a, DType b);
 
 // How one operand takes part.

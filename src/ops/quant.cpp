@@ -1,5 +1,5 @@
-// Operators that change how numbers are represented: cards and inference. Static parameters are in the QuantType; dynamic
-// ones are the operands scale and zero_point.
+// Operators that change how numbers are represented: cards and inference. Static parameters are in the
+// QuantType; dynamic ones are the operands scale and zero_point.
 #include "ops/ops.h"
 
 #include <fmt/format.h>
@@ -54,8 +54,11 @@ Dim cells(DimContext& dims, const QuantType& quant, size_t d, Dim extent) {
 
 Status check_range(const Node& node, const QuantType& quant) {
   if (!is_integer(quant.storage)) return {};  // float storage declares no integer range
-  if (quant.qmin >= quant.qmax || quant.qmin < int_min(quant.storage) || quant.qmax > int_max(quant.storage)) {
-    return failed(node, "c6", fmt::format("range {}..{} in storage {}", quant.qmin, quant.qmax, dtype_name(quant.storage)));
+  if (quant.qmin >= quant.qmax || quant.qmin < int_min(quant.storage) ||
+      quant.qmax > int_max(quant.storage)) {
+    return failed(
+        node, "c6",
+        fmt::format("range {}..{} in storage {}", quant.qmin, quant.qmax, dtype_name(quant.storage)));
   }
   return {};
 }
@@ -69,18 +72,22 @@ Status check_grid(Context& context, const Node& node, const QuantType& quant, co
     return failed(node, "c4", fmt::format("quantized along axis {} but the rank is {}", quant.axis, rank));
   }
   if (quant.per_block() && quant.block.size() != rank) {
-    return failed(node, "c4", fmt::format("a block has {} entries but the rank is {}", quant.block.size(), rank));
+    return failed(node, "c4",
+                  fmt::format("a block has {} entries but the rank is {}", quant.block.size(), rank));
   }
   for (size_t d = 0; quant.per_block() && d < rank; ++d) {
-    if (quant.block[d] < 0) return failed(node, "c4", fmt::format("block extent {} in dim {}", quant.block[d], d));
+    if (quant.block[d] < 0)
+      return failed(node, "c4", fmt::format("block extent {} in dim {}", quant.block[d], d));
   }
   Dim count = 1;
-  for (size_t d = 0; d < rank; ++d) count = context.dims().mul(count, cells(context.dims(), quant, d, type.shape[d]));
+  for (size_t d = 0; d < rank; ++d)
+    count = context.dims().mul(count, cells(context.dims(), quant, d, type.shape[d]));
   if (quant.dynamic || !count.is_known()) return {};
   for (const Constant* constant : {quant.scales, quant.zero_points}) {
     if (constant != nullptr && constant->elements() != count.value()) {
-      return failed(node, "c5", fmt::format("{} cells but {} {}", count.value(), constant->elements(),
-                                            constant == quant.scales ? "scales" : "zero points"));
+      return failed(node, "c5",
+                    fmt::format("{} cells but {} {}", count.value(), constant->elements(),
+                                constant == quant.scales ? "scales" : "zero points"));
     }
   }
   if (!quant.per_tensor() && quant.scales == nullptr) return failed(node, "c5", "the type has no scales");
@@ -89,7 +96,8 @@ Status check_grid(Context& context, const Node& node, const QuantType& quant, co
 
 Status check_dynamic(const Node& node, const QuantType& quant) {
   const bool has_scale = node.operand(1) != nullptr;
-  if (quant.dynamic && !has_scale) return failed(node, "c3", "the type is dynamic but there is no scale operand");
+  if (quant.dynamic && !has_scale)
+    return failed(node, "c3", "the type is dynamic but there is no scale operand");
   if (!quant.dynamic && (has_scale || node.operand(2) != nullptr)) {
     return failed(node, "c3", "the type is static but there is a scale or zero_point operand");
   }
@@ -119,7 +127,8 @@ Status infer_quantize(Context& context, Node& node) {
 Status infer_dequantize(Context& context, Node& node) {
   ZP_CHECK(check_operands(node));
   const Type& input = *operand_type(node, 0);
-  if (!input.is_quantized()) return failed(node, "c1", fmt::format("input is {}, not quantized", input.str()));
+  if (!input.is_quantized())
+    return failed(node, "c1", fmt::format("input is {}, not quantized", input.str()));
   ZP_CHECK(check_dynamic(node, *input.quant));
   ZP_CHECK(check_grid(context, node, *input.quant, input));
   node.result()->set_type(context.with_element(input, input.quant->expressed));
@@ -143,20 +152,22 @@ Status infer_storage_cast(Context& context, Node& node) {
   const QuantType* quant = node.attrs<StorageCastAttrs>().type;
   const Type& input = *operand_type(node, 0);
   if (quant == nullptr) {
-    if (!input.is_quantized()) return failed(node, "c1", fmt::format("input is {}, not quantized", input.str()));
+    if (!input.is_quantized())
+      return failed(node, "c1", fmt::format("input is {}, not quantized", input.str()));
     node.result()->set_type(context.with_element(input, input.quant->storage));
     return {};
   }
   if (input.is_quantized() || (input.dtype != DType::Unknown && input.dtype != quant->storage)) {
-    return failed(node, "c1", fmt::format("input is {}, plain {} is wanted", input.str(), dtype_name(quant->storage)));
+    return failed(node, "c1",
+                  fmt::format("input is {}, plain {} is wanted", input.str(), dtype_name(quant->storage)));
   }
   ZP_CHECK(check_grid(context, node, *quant, input));
   node.result()->set_type(context.with_quant(input, *quant));
   return {};
 }
 
-// The shape of chosen parameters, as the sources of the rules give it: one element for whole tensors, the input with a
-// last dim of 1 per token, the grid for blocks (whose undivided dims vanish without keepdim).
+// The shape of chosen parameters, as the sources of the rules give it: one element for whole tensors, the
+// input with a last dim of 1 per token, the grid for blocks (whose undivided dims vanish without keepdim).
 Result<std::vector<Dim>> qparams_shape(Context& context, const Node& node, const Type& input) {
   const auto& attrs = node.attrs<ChooseQparamsAttrs>();
   std::vector<Dim> shape;
@@ -195,10 +206,16 @@ Status infer_choose_qparams(Context& context, Node& node) {
 
 }  // namespace
 
-#define ZP_QUANT(NAME, OPERANDS, RESULTS, ATTRS, CHECKS, DOC)                                                     \
-  constinit const OpDef NAME = {.name = #NAME, .doc = DOC, .operands = OPERANDS, .results = RESULTS,              \
-                                .attrs = &attrs_of<ATTRS>, .trait = Trait::Quantizer, .infer = infer_##NAME,      \
-                                .eval = eval_##NAME, .checks = CHECKS}
+#define ZP_QUANT(NAME, OPERANDS, RESULTS, ATTRS, CHECKS, DOC) \
+  constinit const OpDef NAME = {.name = #NAME,                \
+                                .doc = DOC,                   \
+                                .operands = OPERANDS,         \
+                                .results = RESULTS,           \
+                                .attrs = &attrs_of<ATTRS>,    \
+                                .trait = Trait::Quantizer,    \
+                                .infer = infer_##NAME,        \
+                                .eval = eval_##NAME,          \
+                                .checks = CHECKS}
 ZP_QUANT(quantize, kQuantOperands, kOneResult, QuantizeAttrs, kQuantizeChecks,
          "Real to integer: q = clamp(rne(x * (1 / scale)) + zero_point, qmin, qmax); NaN gives 0.");
 ZP_QUANT(dequantize, kQuantOperands, kOneResult, NoAttrs, kDequantizeChecks,

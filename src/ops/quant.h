@@ -28,8 +28,9 @@ struct StorageCastAttrs {
   ZP_ATTRS(StorageCastAttrs, type)
 };
 
-// Parameters from the range of the data. `rule` names the formula: "minmax" (choose_qparams.tensor), "symmetric",
-// "per_token", "per_token_asymmetric", "affine_asymmetric", "affine_symmetric", "affine_symmetric_no_clipping".
+// Parameters from the range of the data. `rule` names the formula: "minmax" (choose_qparams.tensor),
+// "symmetric", "per_token", "per_token_asymmetric", "affine_asymmetric", "affine_symmetric",
+// "affine_symmetric_no_clipping".
 struct ChooseQparamsAttrs {
   const QuantType* type = nullptr;  // the dynamic type whose parameters are chosen
   std::string_view rule = "minmax";

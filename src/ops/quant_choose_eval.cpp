@@ -1,6 +1,6 @@
-// choose_qparams on run-time tensors: the range of each cell, then one of the named rules. The rules are those of
-// torch/ao/quantization/fx/_decomposed.py and torchao/quantization/quant_primitives.py; each operation is rounded to the
-// dtype they compute in, which is the dtype of the data.
+// choose_qparams on run-time tensors: the range of each cell, then one of the named rules. The rules are
+// those of torch/ao/quantization/fx/_decomposed.py and torchao/quantization/quant_primitives.py; each
+// operation is rounded to the dtype they compute in, which is the dtype of the data.
 #include <cmath>
 #include <limits>
 #include <mutex>
@@ -39,11 +39,13 @@ float clamp(float v, float lo, float hi) { return v != v ? v : std::min(std::max
 // qmin - rne(min / scale), clamped; NaN (from NaN data) counts as 0.
 double zero_point_from_min(float min, float scale, const QuantType& quant) {
   const float r = round_half_even(min / scale);
-  return static_cast<double>(saturate_to_int(static_cast<double>(quant.qmin) - (r == r ? r : 0.0f), quant.qmin, quant.qmax));
+  return static_cast<double>(
+      saturate_to_int(static_cast<double>(quant.qmin) - (r == r ? r : 0.0f), quant.qmin, quant.qmax));
 }
 
 // Whole tensors: an empty range gives scale 1, zero point 0.
-Chosen choose_minmax(const CellRange& range, const QuantType& quant, bool symmetric, float eps, const Rounder& round) {
+Chosen choose_minmax(const CellRange& range, const QuantType& quant, bool symmetric, float eps,
+                     const Rounder& round) {
   if (!range.nan && range.min > range.max) return {};
   const float lo = std::min(range.min, 0.0f), hi = std::max(range.max, 0.0f);
   const auto span = static_cast<float>(quant.qmax - quant.qmin);
@@ -87,7 +89,8 @@ Chosen choose_per_token_asymmetric(const CellRange& range, const QuantType& quan
   return c;
 }
 
-Chosen choose_affine(const CellRange& range, const QuantType& quant, std::string_view rule, float eps, const Rounder& round) {
+Chosen choose_affine(const CellRange& range, const QuantType& quant, std::string_view rule, float eps,
+                     const Rounder& round) {
   const float lo = std::min(range.min, 0.0f), hi = std::max(range.max, 0.0f);
   const auto qmin = static_cast<float>(quant.qmin), qmax = static_cast<float>(quant.qmax);
   const float span = qmax - qmin;
@@ -136,7 +139,8 @@ Status eval_choose_qparams(EvalArgs& args) {
   params.type = &grid_type;
   params.grid = quant_grid(grid_type, x.shape());
   const int64_t cells = whole ? 1 : product(params.grid);
-  if (!whole && x.elements() == 0) return args.node.error("choose_qparams.empty", "there are no elements to take a range of");
+  if (!whole && x.elements() == 0)
+    return args.node.error("choose_qparams.empty", "there are no elements to take a range of");
 
   std::vector<CellRange> ranges(static_cast<size_t>(cells));
   // Runs of one cell may be visited by several threads; minima and maxima do not depend on the order.

@@ -1,12 +1,13 @@
 // quantize, dequantize, fake_quantize and storage_cast on run-time tensors.
 //
-//   quantize    q = clamp(rne(x * inverse) + zero_point, qmin, qmax), inverse = (float)(1.0 / scale) for a whole tensor and
+//   quantize    q = clamp(rne(x * inverse) + zero_point, qmin, qmax), inverse = (float)(1.0 / scale) for a
+//   whole tensor and
 //               1.0f / (float)scale per axis and block; all in f64 where the parameters themselves are f64
 //   dequantize  x = (float)(q - zero_point) * (float)scale, the difference exact
 //
-// 8 and 16 bit storages take a branch-free float path that the compiler vectorizes: the value is clamped before it is
-// rounded, which is the same because the bounds are integers, and (v + 1.5 * 2^23) - 1.5 * 2^23 rounds to even for
-// |v| < 2^22. Everything else goes one by one through support/rounding.h.
+// 8 and 16 bit storages take a branch-free float path that the compiler vectorizes: the value is clamped
+// before it is rounded, which is the same because the bounds are integers, and (v + 1.5 * 2^23) - 1.5 * 2^23
+// rounds to even for |v| < 2^22. Everything else goes one by one through support/rounding.h.
 #include "ops/quant_eval.h"
 
 #include <fmt/format.h>
@@ -38,7 +39,8 @@ struct Range {
 template <typename Q>
 void quantize_small(const float* x, Q* q, int64_t n, float inverse, int64_t zero_point, Range range) {
   const auto z = static_cast<int32_t>(zero_point);
-  const auto lo = static_cast<float>(range.qmin - zero_point), hi = static_cast<float>(range.qmax - zero_point);
+  const auto lo = static_cast<float>(range.qmin - zero_point),
+             hi = static_cast<float>(range.qmax - zero_point);
   const auto nan = static_cast<int32_t>(saturate_to_int(0.0, range.qmin, range.qmax));
   for (int64_t i = 0; i < n; ++i) {
     const float v = x[i] * inverse;
@@ -64,12 +66,13 @@ int64_t quantize_one(T x, T inverse, const Cell& cell, bool float_domain, bool s
     const auto sum = static_cast<double>(v + static_cast<T>(cell.float_zero_point));
     return saturate_to_int(std::trunc(sum), range.qmin, range.qmax);
   }
-  return saturate_to_int(static_cast<double>(v) + static_cast<double>(cell.zero_point), range.qmin, range.qmax);
+  return saturate_to_int(static_cast<double>(v) + static_cast<double>(cell.zero_point), range.qmin,
+                         range.qmax);
 }
 
 constexpr bool fits_small(int64_t zero_point, Range range) {
-  return range.qmax - zero_point < (1 << 22) && zero_point - range.qmin < (1 << 22) && zero_point < (1 << 22) &&
-         zero_point > -(1 << 22);
+  return range.qmax - zero_point < (1 << 22) && zero_point - range.qmin < (1 << 22) &&
+         zero_point < (1 << 22) && zero_point > -(1 << 22);
 }
 
 template <typename T, typename Q>
@@ -130,12 +133,14 @@ void dequantize_all(const Tensor& q, const QuantParams& params, Tensor& out) {
       for (int64_t i = begin; i < end; ++i) dst[i] = (static_cast<T>(src[i]) - zero_point) * scale;
     } else if constexpr (sizeof(Q) <= 2) {
       const auto zero_point = static_cast<int32_t>(cell.zero_point);  // within the storage type
-      for (int64_t i = begin; i < end; ++i) dst[i] = static_cast<T>(static_cast<int32_t>(src[i]) - zero_point) * scale;
+      for (int64_t i = begin; i < end; ++i)
+        dst[i] = static_cast<T>(static_cast<int32_t>(src[i]) - zero_point) * scale;
     } else {
       // i64 minus a zero point may wrap; as unsigned numbers that is defined
       const auto zero_point = static_cast<uint64_t>(cell.zero_point);
       for (int64_t i = begin; i < end; ++i) {
-        const auto real = static_cast<int64_t>(static_cast<uint64_t>(static_cast<int64_t>(src[i])) - zero_point);
+        const auto real =
+            static_cast<int64_t>(static_cast<uint64_t>(static_cast<int64_t>(src[i])) - zero_point);
         dst[i] = static_cast<T>(real) * scale;
       }
     }
@@ -145,8 +150,9 @@ void dequantize_all(const Tensor& q, const QuantParams& params, Tensor& out) {
 template <typename T>
 Result<Tensor> dequantize_in(const Tensor& q, const QuantParams& params) {
   ZP_TRY(Tensor out, Tensor::make(sizeof(T) == 8 ? DType::F64 : DType::F32, q.shape()));
-  const bool integers = dispatch_integer(
-      q.dtype(), [&](auto* type) { dequantize_all<T, std::remove_pointer_t<decltype(type)>>(q, params, out); });
+  const bool integers = dispatch_integer(q.dtype(), [&](auto* type) {
+    dequantize_all<T, std::remove_pointer_t<decltype(type)>>(q, params, out);
+  });
   if (integers) return out;
   ZP_TRY(const Tensor f, to_float(q));
   dequantize_all<T, float>(f, params, out);
@@ -164,7 +170,9 @@ void fake_quantize_all(const Tensor& x, const QuantParams& params, bool sum_firs
     const T scale = static_cast<T>(cell.scale);
     const T inverse = T{1} / scale;
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t q = src[i] == src[i] ? quantize_one<T>(src[i], inverse, cell, float_domain, sum_first, range) : range.qmin;
+      const int64_t q = src[i] == src[i]
+                            ? quantize_one<T>(src[i], inverse, cell, float_domain, sum_first, range)
+                            : range.qmin;
       const T centred = float_domain ? static_cast<T>(q) - static_cast<T>(cell.float_zero_point)
                                      : static_cast<T>(q - cell.zero_point);
       dst[i] = centred * scale;
@@ -200,7 +208,8 @@ Result<QuantParams> resolve_quant(Context& context, const QuantType& quant, std:
   p.zero_points.assign(static_cast<size_t>(cells), 0);
   if (zero_point == nullptr || zero_point->elements() == 0) return p;
   if (zero_point->elements() != cells) {
-    return Error("quant.count", fmt::format("{} zero points, the grid has {} cells", zero_point->elements(), cells));
+    return Error("quant.count",
+                 fmt::format("{} zero points, the grid has {} cells", zero_point->elements(), cells));
   }
   const bool float_domain = quant.domain == ZeroPointDomain::Float;
   if (float_domain) p.float_zero_points.resize(static_cast<size_t>(cells));
@@ -210,9 +219,10 @@ Result<QuantParams> resolve_quant(Context& context, const QuantType& quant, std:
       p.float_zero_points[k] = zero_point->get_double(i);
     } else {
       p.zero_points[k] = zero_point->get_int(i);
-      if (is_integer(quant.storage) && (p.zero_points[k] < int_min(quant.storage) || p.zero_points[k] > int_max(quant.storage))) {
-        return Error("quant.zero_point", fmt::format("zero point {} of cell {} is outside {}", p.zero_points[k], i,
-                                                     dtype_name(quant.storage)));
+      if (is_integer(quant.storage) &&
+          (p.zero_points[k] < int_min(quant.storage) || p.zero_points[k] > int_max(quant.storage))) {
+        return Error("quant.zero_point", fmt::format("zero point {} of cell {} is outside {}",
+                                                     p.zero_points[k], i, dtype_name(quant.storage)));
       }
     }
   }

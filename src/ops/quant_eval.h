@@ -1,5 +1,6 @@
-// Turning numbers into integers and back on run-time tensors: what the evaluators of quantize and dequantize, the
-// evaluators of affine ops and the interpreter share. The rounding rules are in quant.h and support/rounding.h.
+// Turning numbers into integers and back on run-time tensors: what the evaluators of quantize and dequantize,
+// the evaluators of affine ops and the interpreter share. The rounding rules are in quant.h and
+// support/rounding.h.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +20,8 @@ Status eval_fake_quantize(EvalArgs& args);
 Status eval_choose_qparams(EvalArgs& args);
 Status eval_storage_cast(EvalArgs& args);
 
-// Parameters of a type for a tensor of that shape: the static ones, or those in the operands of a dynamic type.
+// Parameters of a type for a tensor of that shape: the static ones, or those in the operands of a dynamic
+// type.
 Result<QuantParams> resolve_quant(Context& context, const QuantType& quant, std::span<const int64_t> shape,
                                   const Tensor* scale, const Tensor* zero_point);
 
@@ -27,12 +29,17 @@ Result<QuantParams> resolve_quant(Context& context, const QuantType& quant, std:
 Result<Tensor> dequantize_tensor(const Tensor& q, const QuantParams& params, DType to);
 Result<Tensor> quantize_tensor(const Tensor& x, const QuantParams& params, bool zero_point_first = false);
 
-// Calls f with a null pointer of the element type that holds the integers of `dtype`; false if it is no integer type.
+// Calls f with a null pointer of the element type that holds the integers of `dtype`; false if it is no
+// integer type.
 template <typename F>
 bool dispatch_integer(DType dtype, const F& f) {
   switch (dtype) {
-    case DType::I2: case DType::I4: case DType::I8: f(static_cast<int8_t*>(nullptr)); return true;
-    case DType::U2: case DType::U4: case DType::U8: f(static_cast<uint8_t*>(nullptr)); return true;
+    case DType::I2:
+    case DType::I4:
+    case DType::I8: f(static_cast<int8_t*>(nullptr)); return true;
+    case DType::U2:
+    case DType::U4:
+    case DType::U8: f(static_cast<uint8_t*>(nullptr)); return true;
     case DType::I16: f(static_cast<int16_t*>(nullptr)); return true;
     case DType::U16: f(static_cast<uint16_t*>(nullptr)); return true;
     case DType::I32: f(static_cast<int32_t*>(nullptr)); return true;
@@ -103,7 +110,8 @@ inline Cell cell_of(const QuantParams& params, int64_t index) {
   Cell c;
   c.scale = params.scales[i];
   c.zero_point = params.zero_points.empty() ? 0 : params.zero_points[i];
-  c.float_zero_point = params.float_zero_points.empty() ? static_cast<double>(c.zero_point) : params.float_zero_points[i];
+  c.float_zero_point =
+      params.float_zero_points.empty() ? static_cast<double>(c.zero_point) : params.float_zero_points[i];
   return c;
 }
 inline bool has_float_zero_points(const QuantParams& params) { return !params.float_zero_points.empty(); }

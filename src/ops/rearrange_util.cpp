@@ -32,8 +32,10 @@ Status check_same_elements(const Node& node) {
     if (first == nullptr) {
       first = &type;
     } else if (type.is_quantized() != first->is_quantized() || type.dtype != first->dtype) {
-      return failed(node, "elements", fmt::format("operand {} is {}, others are {}: elements of different kinds cannot be moved together",
-                                                  i, type.str(), first->str()));
+      return failed(
+          node, "elements",
+          fmt::format("operand {} is {}, others are {}: elements of different kinds cannot be moved together",
+                      i, type.str(), first->str()));
     }
   }
   return {};
@@ -41,7 +43,8 @@ Status check_same_elements(const Node& node) {
 
 Status set_moved_result(Node& node, size_t index, std::span<const Dim> shape) {
   if (index >= node.result_count()) {
-    return failed(node, "results", fmt::format("{} results, at least {} are needed", node.result_count(), index + 1));
+    return failed(node, "results",
+                  fmt::format("{} results, at least {} are needed", node.result_count(), index + 1));
   }
   const Type* from = data_type(node);
   if (from == nullptr) return failed(node, "operands", "no operand to take elements from");
@@ -59,7 +62,8 @@ Status set_moved_unranked(Node& node) {
   const Type* from = data_type(node);
   if (from == nullptr) return failed(node, "operands", "no operand to take elements from");
   if (from->is_quantized() && !from->quant->per_tensor()) {
-    return failed(node, "quant", fmt::format("{} without a known rank: the place of its scales is not known", from->str()));
+    return failed(node, "quant",
+                  fmt::format("{} without a known rank: the place of its scales is not known", from->str()));
   }
   for (size_t i = 0; i < node.result_count(); ++i) {
     Type type;
@@ -95,7 +99,8 @@ Dim clamp_bound(DimContext& dims, Dim bound, Dim extent) {
     return bound.is_known() && bound.value() == 0 ? bound : Dim::unknown();
   }
   if (bound.is_known() && extent.is_known()) {
-    const int64_t v = bound.value() < 0 ? std::max<int64_t>(0, bound.value() + extent.value()) : bound.value();
+    const int64_t v =
+        bound.value() < 0 ? std::max<int64_t>(0, bound.value() + extent.value()) : bound.value();
     return std::min(v, extent.value());
   }
   if (bound == extent) return bound;
@@ -104,7 +109,8 @@ Dim clamp_bound(DimContext& dims, Dim bound, Dim extent) {
     return dims.lower_bound(from_end) >= 0 ? from_end : dims.max(0, from_end);
   }
   if (dims.lower_bound(bound) < 0) return Dim::unknown();
-  if (dims.lower_bound(bound) == kDimUnbounded || dims.lower_bound(bound) >= dims.upper_bound(extent)) return extent;
+  if (dims.lower_bound(bound) == kDimUnbounded || dims.lower_bound(bound) >= dims.upper_bound(extent))
+    return extent;
   if (dims.upper_bound(bound) <= dims.lower_bound(extent)) return bound;
   return dims.min(bound, extent);
 }
@@ -117,14 +123,15 @@ Dim slice_length(DimContext& dims, Dim start, Dim end, Dim step) {
   return dims.lower_bound(length) >= 0 ? length : dims.max(0, length);
 }
 
-void slice_bounds(DimContext& dims, const std::optional<Dim>& start, const std::optional<Dim>& end, Dim extent, Dim* from,
-                  Dim* to) {
+void slice_bounds(DimContext& dims, const std::optional<Dim>& start, const std::optional<Dim>& end,
+                  Dim extent, Dim* from, Dim* to) {
   *from = start ? clamp_bound(dims, *start, extent) : Dim(int64_t{0});
   const bool whole = !end || (end->is_known() && end->value() >= kDimUnbounded);
   *to = whole ? extent : clamp_bound(dims, *end, extent);
 }
 
-Result<List<int64_t>> normalize_dims(const Node& node, std::string_view check, List<int64_t> list, int64_t rank) {
+Result<List<int64_t>> normalize_dims(const Node& node, std::string_view check, List<int64_t> list,
+                                     int64_t rank) {
   std::vector<int64_t> out;
   bool changed = false;
   for (const int64_t d : list) {

@@ -10,8 +10,10 @@
 namespace zp::ops {
 namespace {
 
-constexpr OperandDef kLstmOperands[] = {
-    {"input", Role::Data}, {"hidden", Role::State}, {"cell", Role::State}, {"parameters", Role::Weight, false, true}};
+constexpr OperandDef kLstmOperands[] = {{"input", Role::Data},
+                                        {"hidden", Role::State},
+                                        {"cell", Role::State},
+                                        {"parameters", Role::Weight, false, true}};
 constexpr OperandDef kRecurrentOperands[] = {
     {"input", Role::Data}, {"hidden", Role::State}, {"parameters", Role::Weight, false, true}};
 constexpr std::string_view kLstmResults[] = {"output", "hidden", "cell"};
@@ -28,7 +30,8 @@ const Type& parameter(const Node& node, const RecurrentLayout& layout, size_t ce
 }
 
 // The parameters of one layer and direction, against the number of features it reads.
-Status check_cell(const Node& node, const RecurrentLayout& layout, size_t cell, Dim features, Dim hidden, Dim state) {
+Status check_cell(const Node& node, const RecurrentLayout& layout, size_t cell, Dim features, Dim hidden,
+                  Dim state) {
   const bool biases = node.attrs<RecurrentAttrs>().has_biases;
   DimContext& dims = node.context().dims();
   const Dim rows = dims.mul(hidden, layout.gates());
@@ -40,12 +43,16 @@ Status check_cell(const Node& node, const RecurrentLayout& layout, size_t cell, 
       if (!may_be_equal(t.shape[d++], wanted)) return false;
     return true;
   };
-  bool good = fits(parameter(node, layout, cell, 0), {rows, features}) && fits(parameter(node, layout, cell, 1), {rows, state});
-  if (biases) good = good && fits(parameter(node, layout, cell, 2), {rows}) && fits(parameter(node, layout, cell, 3), {rows});
+  bool good = fits(parameter(node, layout, cell, 0), {rows, features}) &&
+              fits(parameter(node, layout, cell, 1), {rows, state});
+  if (biases)
+    good = good && fits(parameter(node, layout, cell, 2), {rows}) &&
+           fits(parameter(node, layout, cell, 3), {rows});
   if (good) return {};
-  return failed(node, "c3", fmt::format("cell {}: w_ih {}, w_hh {} for {} gates of {} and {} features", cell,
-                                        parameter(node, layout, cell, 0).str(), parameter(node, layout, cell, 1).str(),
-                                        layout.gates(), hidden.str(), features.str()));
+  return failed(node, "c3",
+                fmt::format("cell {}: w_ih {}, w_hh {} for {} gates of {} and {} features", cell,
+                            parameter(node, layout, cell, 0).str(), parameter(node, layout, cell, 1).str(),
+                            layout.gates(), hidden.str(), features.str()));
 }
 
 Status infer_recurrent(Context& context, Node& node) {
@@ -75,18 +82,22 @@ Status infer_recurrent(Context& context, Node& node) {
   for (size_t i = 1; i < layout.first_parameter; ++i) {
     const Shape shape = operand_type(node, i)->shape;
     const Dim width = i == 2 ? hidden : (layout.projected ? state : hidden);
-    if (!may_be_equal(shape[0], static_cast<int64_t>(layout.layers * layout.directions)) || !may_be_equal(shape[1], batch) ||
-        !may_be_equal(shape[2], width)) {
-      return failed(node, "c4", fmt::format("state {} for {} layers, {} directions, batch {}, hidden {}", shape_text(shape),
-                                            layout.layers, layout.directions, batch.str(), width.str()));
+    if (!may_be_equal(shape[0], static_cast<int64_t>(layout.layers * layout.directions)) ||
+        !may_be_equal(shape[1], batch) || !may_be_equal(shape[2], width)) {
+      return failed(
+          node, "c4",
+          fmt::format("state {} for {} layers, {} directions, batch {}, hidden {}", shape_text(shape),
+                      layout.layers, layout.directions, batch.str(), width.str()));
     }
   }
   for (size_t cell = 0; cell < layout.layers * layout.directions; ++cell) {
-    const Dim features = cell < layout.directions ? input.shape[2] : dims.mul(state, static_cast<int64_t>(layout.directions));
+    const Dim features =
+        cell < layout.directions ? input.shape[2] : dims.mul(state, static_cast<int64_t>(layout.directions));
     ZP_CHECK(check_cell(node, layout, cell, features, hidden, state));
   }
   const Dim out = dims.mul(state, static_cast<int64_t>(layout.directions));
-  ZP_CHECK(attrs.batch_first ? set_result(node, 0, dtype, {batch, time, out}) : set_result(node, 0, dtype, {time, batch, out}));
+  ZP_CHECK(attrs.batch_first ? set_result(node, 0, dtype, {batch, time, out})
+                             : set_result(node, 0, dtype, {time, batch, out}));
   for (size_t i = 1; i < node.result_count() && i < layout.first_parameter; ++i) {
     ZP_CHECK(set_result(node, i, dtype, operand_type(node, i)->shape));
   }
@@ -98,7 +109,9 @@ Status infer_recurrent(Context& context, Node& node) {
 Result<RecurrentLayout> recurrent_layout(const Node& node) {
   const auto& attrs = node.attrs<RecurrentAttrs>();
   RecurrentLayout layout;
-  layout.kind = node.is(lstm) ? RecurrentKind::Lstm : node.is(gru) ? RecurrentKind::Gru : RecurrentKind::RnnTanh;
+  layout.kind = node.is(lstm)  ? RecurrentKind::Lstm
+                : node.is(gru) ? RecurrentKind::Gru
+                               : RecurrentKind::RnnTanh;
   layout.first_parameter = layout.kind == RecurrentKind::Lstm ? 3 : 2;
   layout.directions = attrs.bidirectional ? 2 : 1;
   const size_t parameters = node.operand_count() - std::min(node.operand_count(), layout.first_parameter);
@@ -108,16 +121,23 @@ Result<RecurrentLayout> recurrent_layout(const Node& node) {
   layout.projected = layout.kind == RecurrentKind::Lstm && cells > 0 && parameters == cells * (base + 1);
   layout.per_cell = base + (layout.projected ? 1 : 0);
   if (cells == 0 || parameters != cells * layout.per_cell) {
-    return failed(node, "c2", fmt::format("{} parameters for {} layers in {} directions, {} each", parameters, attrs.num_layers,
-                                          layout.directions, base));
+    return failed(node, "c2",
+                  fmt::format("{} parameters for {} layers in {} directions, {} each", parameters,
+                              attrs.num_layers, layout.directions, base));
   }
   return layout;
 }
 
-#define ZP_RECURRENT(NAME, OPERANDS, RESULTS, DOC)                                                                       \
-  constinit const OpDef NAME = {.name = #NAME, .doc = DOC, .operands = OPERANDS, .results = RESULTS,                     \
-                                .attrs = &attrs_of<RecurrentAttrs>, .trait = Trait::FloatOnly, .infer = infer_recurrent, \
-                                .eval = eval_recurrent, .checks = kChecks}
+#define ZP_RECURRENT(NAME, OPERANDS, RESULTS, DOC)                  \
+  constinit const OpDef NAME = {.name = #NAME,                      \
+                                .doc = DOC,                         \
+                                .operands = OPERANDS,               \
+                                .results = RESULTS,                 \
+                                .attrs = &attrs_of<RecurrentAttrs>, \
+                                .trait = Trait::FloatOnly,          \
+                                .infer = infer_recurrent,           \
+                                .eval = eval_recurrent,             \
+                                .checks = kChecks}
 ZP_RECURRENT(lstm, kLstmOperands, kLstmResults,
              "Layers of long short-term memory: c = f * c + i * g, h = o * tanh(c).");
 ZP_RECURRENT(gru, kRecurrentOperands, kRecurrentResults,

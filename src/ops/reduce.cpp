@@ -20,7 +20,8 @@ Result<std::vector<int64_t>> reduced_dims(const Node& node, List<int64_t> dims, 
   }
   for (const int64_t given : dims) {
     ZP_TRY(const int64_t d, normalize_dim(node, "c1", given, rank));
-    if (std::find(out.begin(), out.end(), d) != out.end()) return failed(node, "c1", fmt::format("dim {} is listed twice", d));
+    if (std::find(out.begin(), out.end(), d) != out.end())
+      return failed(node, "c1", fmt::format("dim {} is listed twice", d));
     out.push_back(d);
   }
   std::sort(out.begin(), out.end());
@@ -52,21 +53,24 @@ Status set_reduced(Node& node, size_t index, DType dtype, List<int64_t> dims, bo
 Status infer_sum(Context&, Node& node) {
   ZP_CHECK(check_operands(node));
   const auto& a = node.attrs<SumAttrs>();
-  return set_reduced(node, 0, a.dtype.value_or(summed(node.operand(0)->type().real_dtype())), a.dims, a.keepdim);
+  return set_reduced(node, 0, a.dtype.value_or(summed(node.operand(0)->type().real_dtype())), a.dims,
+                     a.keepdim);
 }
 
 Status infer_mean(Context&, Node& node) {
   ZP_CHECK(check_operands(node));
   const auto& a = node.attrs<SumAttrs>();
   const DType dtype = a.dtype.value_or(node.operand(0)->type().real_dtype());
-  if (!is_float(dtype) && !is_complex(dtype)) return failed(node, "c2", fmt::format("elements are {}, a float type is needed", name_of(dtype)));
+  if (!is_float(dtype) && !is_complex(dtype))
+    return failed(node, "c2", fmt::format("elements are {}, a float type is needed", name_of(dtype)));
   return set_reduced(node, 0, dtype, a.dims, a.keepdim);
 }
 
 Status infer_extremum(Context&, Node& node) {
   ZP_CHECK(check_operands(node));
   const DType d = node.operand(0)->type().real_dtype();
-  if (is_complex(d)) return failed(node, "c2", fmt::format("elements are {}, which have no order", name_of(d)));
+  if (is_complex(d))
+    return failed(node, "c2", fmt::format("elements are {}, which have no order", name_of(d)));
   const auto& a = node.attrs<ReduceAttrs>();
   return set_reduced(node, 0, d, a.dims, a.keepdim);
 }
@@ -95,8 +99,10 @@ Status infer_var(Context&, Node& node) {
   ZP_CHECK(check_operands(node));
   const auto& a = node.attrs<VarAttrs>();
   const DType d = node.operand(0)->type().real_dtype();
-  if (!is_float(d)) return failed(node, "c2", fmt::format("elements are {}, a float type is needed", name_of(d)));
-  for (size_t i = 0; i < std::max<size_t>(node.result_count(), 1); ++i) ZP_CHECK(set_reduced(node, i, d, a.dims, a.keepdim));
+  if (!is_float(d))
+    return failed(node, "c2", fmt::format("elements are {}, a float type is needed", name_of(d)));
+  for (size_t i = 0; i < std::max<size_t>(node.result_count(), 1); ++i)
+    ZP_CHECK(set_reduced(node, i, d, a.dims, a.keepdim));
   return {};
 }
 
@@ -104,7 +110,8 @@ Status infer_norm(Context&, Node& node) {
   ZP_CHECK(check_operands(node));
   const auto& a = node.attrs<VectorNormAttrs>();
   const DType d = a.dtype.value_or(node.operand(0)->type().real_dtype());
-  if (!is_float(d)) return failed(node, "c2", fmt::format("elements are {}, a float type is needed", name_of(d)));
+  if (!is_float(d))
+    return failed(node, "c2", fmt::format("elements are {}, a float type is needed", name_of(d)));
   return set_reduced(node, 0, d, a.dims, a.keepdim);
 }
 
@@ -112,7 +119,8 @@ Status infer_norm(Context&, Node& node) {
 Status set_dim_reduced(Node& node, int64_t dim, bool keepdim) {
   ZP_CHECK(check_operands(node));
   const DType d = node.operand(0)->type().real_dtype();
-  if (is_complex(d)) return failed(node, "c2", fmt::format("elements are {}, which have no order", name_of(d)));
+  if (is_complex(d))
+    return failed(node, "c2", fmt::format("elements are {}, which have no order", name_of(d)));
   const int64_t dims[] = {dim};
   ZP_CHECK(set_reduced(node, 0, d, dims, keepdim));
   for (size_t i = 1; i < node.result_count(); ++i) ZP_CHECK(set_reduced(node, i, DType::I64, dims, keepdim));
@@ -133,7 +141,8 @@ Status infer_aminmax(Context&, Node& node) {
   ZP_CHECK(check_operands(node));
   const auto& a = node.attrs<AminmaxAttrs>();
   const DType d = node.operand(0)->type().real_dtype();
-  if (is_complex(d)) return failed(node, "c2", fmt::format("elements are {}, which have no order", name_of(d)));
+  if (is_complex(d))
+    return failed(node, "c2", fmt::format("elements are {}, which have no order", name_of(d)));
   const int64_t dims[] = {a.dim.value_or(0)};
   const List<int64_t> list = a.dim ? List<int64_t>(dims) : List<int64_t>();
   for (size_t i = 0; i < 2; ++i) ZP_CHECK(set_reduced(node, i, d, list, a.keepdim));
@@ -144,7 +153,8 @@ Status infer_arg(Context&, Node& node) {
   ZP_CHECK(check_operands(node));
   const auto& a = node.attrs<ArgReduceAttrs>();
   const DType d = node.operand(0)->type().real_dtype();
-  if (is_complex(d) || d == DType::Bool) return failed(node, "c2", fmt::format("elements are {}, which have no order", name_of(d)));
+  if (is_complex(d) || d == DType::Bool)
+    return failed(node, "c2", fmt::format("elements are {}, which have no order", name_of(d)));
   const int64_t dims[] = {a.dim.value_or(0)};
   return set_reduced(node, 0, DType::I64, a.dim ? List<int64_t>(dims) : List<int64_t>(), a.keepdim);
 }
@@ -169,7 +179,9 @@ Status infer_logcumsumexp(Context&, Node& node) {
   ZP_CHECK(check_operands(node));
   ZP_CHECK(check_dim(node, node.attrs<DimAttrs>().dim));
   const Type& x = node.operand(0)->type();
-  if (!is_float(x.real_dtype())) return failed(node, "c2", fmt::format("elements are {}, a float type is needed", name_of(x.real_dtype())));
+  if (!is_float(x.real_dtype()))
+    return failed(node, "c2",
+                  fmt::format("elements are {}, a float type is needed", name_of(x.real_dtype())));
   return set_result_like(node, 0, x.real_dtype(), x);
 }
 
@@ -233,7 +245,10 @@ Status infer_diff(Context& context, Node& node) {
   for (size_t i = 1; i < node.operand_count(); ++i) {
     if (node.operand(i) == nullptr) continue;
     const Shape& more = node.operand(i)->type().shape;
-    if (more.size() != shape.size()) return failed(node, "c2", fmt::format("{} has rank {}, the input {}", node.op().operands[i].name, more.size(), shape.size()));
+    if (more.size() != shape.size())
+      return failed(
+          node, "c2",
+          fmt::format("{} has rank {}, the input {}", node.op().operands[i].name, more.size(), shape.size()));
     extent = context.dims().add(extent, more[static_cast<size_t>(dim)]);
   }
   extent = context.dims().max(context.dims().sub(extent, Dim(a.n)), Dim(0));
@@ -243,8 +258,10 @@ Status infer_diff(Context& context, Node& node) {
 Status infer_bucketize(Context&, Node& node) {
   ZP_CHECK(check_operands(node));
   const Type& bounds = node.operand(1)->type();
-  if (bounds.ranked && bounds.rank() != 1) return failed(node, "c1", fmt::format("boundaries have rank {}, 1 is needed", bounds.rank()));
-  return set_result_like(node, 0, node.attrs<BucketizeAttrs>().out_int32 ? DType::I32 : DType::I64, node.operand(0)->type());
+  if (bounds.ranked && bounds.rank() != 1)
+    return failed(node, "c1", fmt::format("boundaries have rank {}, 1 is needed", bounds.rank()));
+  return set_result_like(node, 0, node.attrs<BucketizeAttrs>().out_int32 ? DType::I32 : DType::I64,
+                         node.operand(0)->type());
 }
 
 constexpr OperandDef kBucketize[] = {{"self"}, {"boundaries"}};
@@ -255,37 +272,60 @@ constexpr std::string_view kVarMean[] = {"var", "mean"};
 constexpr std::string_view kStdMean[] = {"std", "mean"};
 constexpr std::string_view kMinMax[] = {"min", "max"};
 constexpr std::string_view kDimsChecks[] = {"c1: dims are dims of the tensor, each once"};
-constexpr std::string_view kFloatChecks[] = {"c1: dims are dims of the tensor, each once", "c2: elements are a float type"};
-constexpr std::string_view kOrderChecks[] = {"c1: dims are dims of the tensor, each once", "c2: elements have an order",
+constexpr std::string_view kFloatChecks[] = {"c1: dims are dims of the tensor, each once",
+                                             "c2: elements are a float type"};
+constexpr std::string_view kOrderChecks[] = {"c1: dims are dims of the tensor, each once",
+                                             "c2: elements have an order",
                                              "c3: the reduced dims are not empty"};
-constexpr std::string_view kTopkChecks[] = {"c1: dim is a dim of the tensor", "c2: k is 0 to the extent of the dim"};
-constexpr std::string_view kDiffChecks[] = {"c1: dim is a dim of the tensor", "c2: prepend and append fit the input", "c3: n is not negative"};
+constexpr std::string_view kTopkChecks[] = {"c1: dim is a dim of the tensor",
+                                            "c2: k is 0 to the extent of the dim"};
+constexpr std::string_view kDiffChecks[] = {"c1: dim is a dim of the tensor",
+                                            "c2: prepend and append fit the input", "c3: n is not negative"};
 
 }  // namespace
 
-#define ZP_REDUCE(NAME, ATTRS, OPERANDS, RESULTS, INFER, TRAIT, FLAGS, CHECKS, DOC)                                  \
-  constinit const OpDef NAME = {.name = #NAME, .doc = DOC, .operands = OPERANDS, .results = RESULTS,                 \
-                                .attrs = &attrs_of<ATTRS>, .trait = Trait::TRAIT, .flags = FLAGS, .infer = INFER,    \
-                                .eval = ZP_EVAL(NAME), .checks = CHECKS}
+#define ZP_REDUCE(NAME, ATTRS, OPERANDS, RESULTS, INFER, TRAIT, FLAGS, CHECKS, DOC) \
+  constinit const OpDef NAME = {.name = #NAME,                                      \
+                                .doc = DOC,                                         \
+                                .operands = OPERANDS,                               \
+                                .results = RESULTS,                                 \
+                                .attrs = &attrs_of<ATTRS>,                          \
+                                .trait = Trait::TRAIT,                              \
+                                .flags = FLAGS,                                     \
+                                .infer = INFER,                                     \
+                                .eval = ZP_EVAL(NAME),                              \
+                                .checks = CHECKS}
 #define ZP_REDUCE1(NAME, ATTRS, INFER, TRAIT, FLAGS, CHECKS, DOC) \
   ZP_REDUCE(NAME, ATTRS, kSelfOperand, kOneResult, INFER, TRAIT, FLAGS, CHECKS, DOC)
 
-ZP_REDUCE1(sum, SumAttrs, infer_sum, Rescales, kIntegerForm, kDimsChecks, "Sum over dims (all if empty); integers and bools sum as i64");
-ZP_REDUCE1(mean, SumAttrs, infer_mean, Rescales, kIntegerForm, kFloatChecks, "Sum over dims (all if empty) divided by the number of elements");
-ZP_REDUCE1(prod, SumAttrs, infer_sum, FloatOnly, 0, kDimsChecks, "Product over dims (all if empty); integers and bools as i64");
-ZP_REDUCE1(nansum, SumAttrs, infer_sum, FloatOnly, 0, kDimsChecks, "Sum over dims (all if empty) of the elements that are not NaN");
-ZP_REDUCE1(amax, ReduceAttrs, infer_extremum, SharesQparams, kMonotone | kIntegerForm, kOrderChecks, "Largest element over dims (all if empty); NaN if there is one");
-ZP_REDUCE1(amin, ReduceAttrs, infer_extremum, SharesQparams, kMonotone | kIntegerForm, kOrderChecks, "Smallest element over dims (all if empty); NaN if there is one");
-ZP_REDUCE1(any, ReduceAttrs, infer_any, Never, 0, kDimsChecks, "True if an element over dims (all if empty) is not 0");
-ZP_REDUCE1(all, ReduceAttrs, infer_any, Never, 0, kDimsChecks, "True if no element over dims (all if empty) is 0");
-ZP_REDUCE1(count_nonzero, ReduceAttrs, infer_count, Never, 0, kDimsChecks, "Number of elements over dims (all if empty) that are not 0");
-ZP_REDUCE1(logsumexp, ReduceAttrs, infer_logsumexp, FloatOnly, 0, kDimsChecks, "m + log(sum(exp(x - m))) over dims, m the largest x (0 if infinite)");
-ZP_REDUCE1(var, VarAttrs, infer_var, FloatOnly, 0, kFloatChecks, "sum((x - mean)^2) / max(n - correction, 0) over dims (all if empty)");
+ZP_REDUCE1(sum, SumAttrs, infer_sum, Rescales, kIntegerForm, kDimsChecks,
+           "Sum over dims (all if empty); integers and bools sum as i64");
+ZP_REDUCE1(mean, SumAttrs, infer_mean, Rescales, kIntegerForm, kFloatChecks,
+           "Sum over dims (all if empty) divided by the number of elements");
+ZP_REDUCE1(prod, SumAttrs, infer_sum, FloatOnly, 0, kDimsChecks,
+           "Product over dims (all if empty); integers and bools as i64");
+ZP_REDUCE1(nansum, SumAttrs, infer_sum, FloatOnly, 0, kDimsChecks,
+           "Sum over dims (all if empty) of the elements that are not NaN");
+ZP_REDUCE1(amax, ReduceAttrs, infer_extremum, SharesQparams, kMonotone | kIntegerForm, kOrderChecks,
+           "Largest element over dims (all if empty); NaN if there is one");
+ZP_REDUCE1(amin, ReduceAttrs, infer_extremum, SharesQparams, kMonotone | kIntegerForm, kOrderChecks,
+           "Smallest element over dims (all if empty); NaN if there is one");
+ZP_REDUCE1(any, ReduceAttrs, infer_any, Never, 0, kDimsChecks,
+           "True if an element over dims (all if empty) is not 0");
+ZP_REDUCE1(all, ReduceAttrs, infer_any, Never, 0, kDimsChecks,
+           "True if no element over dims (all if empty) is 0");
+ZP_REDUCE1(count_nonzero, ReduceAttrs, infer_count, Never, 0, kDimsChecks,
+           "Number of elements over dims (all if empty) that are not 0");
+ZP_REDUCE1(logsumexp, ReduceAttrs, infer_logsumexp, FloatOnly, 0, kDimsChecks,
+           "m + log(sum(exp(x - m))) over dims, m the largest x (0 if infinite)");
+ZP_REDUCE1(var, VarAttrs, infer_var, FloatOnly, 0, kFloatChecks,
+           "sum((x - mean)^2) / max(n - correction, 0) over dims (all if empty)");
 ZP_REDUCE1(std, VarAttrs, infer_var, FloatOnly, 0, kFloatChecks, "Square root of var");
 ZP_REDUCE(var_mean, VarAttrs, kSelfOperand, kVarMean, infer_var, FloatOnly, 0, kFloatChecks, "var and mean");
 ZP_REDUCE(std_mean, VarAttrs, kSelfOperand, kStdMean, infer_var, FloatOnly, 0, kFloatChecks, "std and mean");
 ZP_REDUCE1(linalg_vector_norm, VectorNormAttrs, infer_norm, FloatOnly, 0, kFloatChecks,
-           "sum(|x|^ord)^(1/ord) over dims (all if empty); ord inf: largest |x|, -inf: smallest, 0: number of x that are not 0");
+           "sum(|x|^ord)^(1/ord) over dims (all if empty); ord inf: largest |x|, -inf: smallest, 0: number "
+           "of x that are not 0");
 ZP_REDUCE(max, DimReduceAttrs, kSelfOperand, kValuesIndices, infer_dim_reduce, SharesQparams, 0, kOrderChecks,
           "Largest element along dim and its index (the first of equals, the first NaN)");
 ZP_REDUCE(min, DimReduceAttrs, kSelfOperand, kValuesIndices, infer_dim_reduce, SharesQparams, 0, kOrderChecks,
@@ -294,19 +334,31 @@ ZP_REDUCE(median, DimReduceAttrs, kSelfOperand, kValuesIndices, infer_dim_reduce
           "The lower median along dim and an index of it; the first NaN if there is one");
 ZP_REDUCE(kthvalue, KthValueAttrs, kSelfOperand, kValuesIndices, infer_kthvalue, FloatOnly, 0, kOrderChecks,
           "The k-th smallest element along dim (NaN counts as largest) and an index of it");
-ZP_REDUCE(aminmax, AminmaxAttrs, kSelfOperand, kMinMax, infer_aminmax, FloatOnly, 0, kOrderChecks, "Smallest and largest element along dim, or of all");
-ZP_REDUCE1(argmax, ArgReduceAttrs, infer_arg, Never, 0, kOrderChecks, "Index of the largest element along dim, or of all: the first of equals, the first NaN");
-ZP_REDUCE1(argmin, ArgReduceAttrs, infer_arg, Never, 0, kOrderChecks, "Index of the smallest element along dim, or of all: the first of equals, the first NaN");
-ZP_REDUCE1(cumsum, ScanAttrs, infer_scan, FloatOnly, 0, kDimsChecks, "Running sum along dim; integers and bools as i64");
-ZP_REDUCE1(cumprod, ScanAttrs, infer_scan, FloatOnly, 0, kDimsChecks, "Running product along dim; integers and bools as i64");
-ZP_REDUCE1(logcumsumexp, DimAttrs, infer_logcumsumexp, FloatOnly, 0, kFloatChecks, "Logarithm of the running sum of exp(x) along dim");
-ZP_REDUCE(cummax, DimAttrs, kSelfOperand, kValuesIndices, infer_cumulative_extremum, FloatOnly, 0, kDimsChecks, "Running largest element along dim and its index (the last of equals)");
-ZP_REDUCE(cummin, DimAttrs, kSelfOperand, kValuesIndices, infer_cumulative_extremum, FloatOnly, 0, kDimsChecks, "Running smallest element along dim and its index (the last of equals)");
+ZP_REDUCE(aminmax, AminmaxAttrs, kSelfOperand, kMinMax, infer_aminmax, FloatOnly, 0, kOrderChecks,
+          "Smallest and largest element along dim, or of all");
+ZP_REDUCE1(argmax, ArgReduceAttrs, infer_arg, Never, 0, kOrderChecks,
+           "Index of the largest element along dim, or of all: the first of equals, the first NaN");
+ZP_REDUCE1(argmin, ArgReduceAttrs, infer_arg, Never, 0, kOrderChecks,
+           "Index of the smallest element along dim, or of all: the first of equals, the first NaN");
+ZP_REDUCE1(cumsum, ScanAttrs, infer_scan, FloatOnly, 0, kDimsChecks,
+           "Running sum along dim; integers and bools as i64");
+ZP_REDUCE1(cumprod, ScanAttrs, infer_scan, FloatOnly, 0, kDimsChecks,
+           "Running product along dim; integers and bools as i64");
+ZP_REDUCE1(logcumsumexp, DimAttrs, infer_logcumsumexp, FloatOnly, 0, kFloatChecks,
+           "Logarithm of the running sum of exp(x) along dim");
+ZP_REDUCE(cummax, DimAttrs, kSelfOperand, kValuesIndices, infer_cumulative_extremum, FloatOnly, 0,
+          kDimsChecks, "Running largest element along dim and its index (the last of equals)");
+ZP_REDUCE(cummin, DimAttrs, kSelfOperand, kValuesIndices, infer_cumulative_extremum, FloatOnly, 0,
+          kDimsChecks, "Running smallest element along dim and its index (the last of equals)");
 ZP_REDUCE(topk, TopkAttrs, kSelfOperand, kValuesIndices, infer_topk, FloatOnly, 0, kTopkChecks,
-          "The k largest (or smallest) elements along dim, in order, and their indices; equal ones by index, NaN counts as largest");
-ZP_REDUCE(sort, SortAttrs, kSelfOperand, kValuesIndices, infer_sort, FloatOnly, 0, kDimsChecks, "Elements in order along dim and their indices; equal ones by index, NaN counts as largest");
-ZP_REDUCE1(argsort, SortAttrs, infer_argsort, Never, 0, kDimsChecks, "Indices that sort along dim; equal ones by index, NaN counts as largest");
-ZP_REDUCE(diff, DiffAttrs, kDiff, kOneResult, infer_diff, FloatOnly, 0, kDiffChecks, "Differences of neighbours along dim, n times; of bools: not equal");
+          "The k largest (or smallest) elements along dim, in order, and their indices; equal ones by index, "
+          "NaN counts as largest");
+ZP_REDUCE(sort, SortAttrs, kSelfOperand, kValuesIndices, infer_sort, FloatOnly, 0, kDimsChecks,
+          "Elements in order along dim and their indices; equal ones by index, NaN counts as largest");
+ZP_REDUCE1(argsort, SortAttrs, infer_argsort, Never, 0, kDimsChecks,
+           "Indices that sort along dim; equal ones by index, NaN counts as largest");
+ZP_REDUCE(diff, DiffAttrs, kDiff, kOneResult, infer_diff, FloatOnly, 0, kDiffChecks,
+          "Differences of neighbours along dim, n times; of bools: not equal");
 ZP_REDUCE(bucketize, BucketizeAttrs, kBucketize, kOneResult, infer_bucketize, Never, 0, kBucketizeChecks,
           "Number of the (ascending) boundaries below x, or with `right` not above x; NaN is beyond all");
 

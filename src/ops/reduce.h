@@ -1,7 +1,8 @@
-// Attributes of reductions, scans and searches. Reductions over several dims have `dims` (aten's `dim`; empty: all dims);
-// ops of one dim have `dim`. Cards: reduce.list. Importers: max.dim, min.dim and median.dim are max, min and median (two
-// results); max and min of everything are amax and amin; sum, mean, prod, any, all of all overloads are one card each;
-// var.dim(unbiased) is var with correction 1 or 0; norm.*(p) is linalg_vector_norm with ord p.
+// Attributes of reductions, scans and searches. Reductions over several dims have `dims` (aten's `dim`;
+// empty: all dims); ops of one dim have `dim`. Cards: reduce.list. Importers: max.dim, min.dim and median.dim
+// are max, min and median (two results); max and min of everything are amax and amin; sum, mean, prod, any,
+// all of all overloads are one card each; var.dim(unbiased) is var with correction 1 or 0; norm.*(p) is
+// linalg_vector_norm with ord p.
 #pragma once
 
 #include <optional>

@@ -1,5 +1,5 @@
-// Evaluators of reductions to one number a slice. Float sums use the fixed order of 16 lanes; variances, norms and
-// logarithms of sums are computed in f64 (in that order too) and rounded once.
+// Evaluators of reductions to one number a slice. Float sums use the fixed order of 16 lanes; variances,
+// norms and logarithms of sums are computed in f64 (in that order too) and rounded once.
 #include "ops/reduce_eval.h"
 
 #include <cmath>
@@ -16,13 +16,15 @@ namespace {
 
 Result<ReductionPlan> plan_for(const EvalArgs& args, List<int64_t> dims, bool keepdim) {
   const std::vector<int64_t>& shape = args.in[0]->shape();
-  ZP_TRY(const std::vector<int64_t> reduced, reduced_dims(args.node, dims, static_cast<int64_t>(shape.size())));
+  ZP_TRY(const std::vector<int64_t> reduced,
+         reduced_dims(args.node, dims, static_cast<int64_t>(shape.size())));
   return ReductionPlan(shape, reduced, keepdim);
 }
 
 // Reduces `x`, which has the computation type T, to out[index] of type `dtype`.
 template <typename T, typename F>
-Status reduce_to(EvalArgs& args, size_t index, const Tensor& x, const ReductionPlan& plan, DType dtype, const F& f) {
+Status reduce_to(EvalArgs& args, size_t index, const Tensor& x, const ReductionPlan& plan, DType dtype,
+                 const F& f) {
   ZP_TRY(Tensor out, Tensor::make(kDTypeOf<T>, plan.out_shape));
   reduce_slices(plan, x.data<T>(), out.mutable_data<T>(), f);
   if constexpr (std::is_same_v<T, int64_t>) {
@@ -53,7 +55,8 @@ template <typename F>
 Status reduce_double(EvalArgs& args, size_t index, List<int64_t> dims, bool keepdim, const F& f) {
   const DType dtype = result_dtype(args, index);
   ZP_TRY(const ReductionPlan plan, plan_for(args, dims, keepdim));
-  ZP_TRY(const Tensor cast, is_float(args.in[0]->dtype()) ? Result<Tensor>(*args.in[0]) : cast_tensor(*args.in[0], dtype));
+  ZP_TRY(const Tensor cast,
+         is_float(args.in[0]->dtype()) ? Result<Tensor>(*args.in[0]) : cast_tensor(*args.in[0], dtype));
   ZP_TRY(const Tensor x, to_double(cast));
   return reduce_to<double>(args, index, x, plan, dtype, f);
 }
@@ -141,7 +144,8 @@ Status reduce_extremum(EvalArgs& args, size_t index, List<int64_t> dims, bool ke
   return with_computation(computation, [&](auto tag) -> Status {
     using T = decltype(tag);
     ZP_TRY(const Tensor x, widen_to(*args.in[0], kDTypeOf<T>));
-    return reduce_to<T>(args, index, x, plan, dtype, [=](const T* terms, int64_t n) { return extremum(terms, n, largest); });
+    return reduce_to<T>(args, index, x, plan, dtype,
+                        [=](const T* terms, int64_t n) { return extremum(terms, n, largest); });
   });
 }
 
@@ -152,11 +156,12 @@ Status reduce_nonzero(EvalArgs& args, const F& f) {
   ZP_TRY(const ReductionPlan plan, plan_for(args, attrs.dims, attrs.keepdim));
   ZP_TRY(const Tensor bools, cast_tensor(*args.in[0], DType::Bool));
   ZP_TRY(Tensor counts, Tensor::make(DType::I64, plan.out_shape));
-  reduce_slices(plan, bools.data<uint8_t>(), counts.mutable_data<int64_t>(), [&](const uint8_t* x, int64_t n) {
-    int64_t count = 0;
-    for (int64_t i = 0; i < n; ++i) count += x[i] != 0;
-    return f(count, n);
-  });
+  reduce_slices(plan, bools.data<uint8_t>(), counts.mutable_data<int64_t>(),
+                [&](const uint8_t* x, int64_t n) {
+                  int64_t count = 0;
+                  for (int64_t i = 0; i < n; ++i) count += x[i] != 0;
+                  return f(count, n);
+                });
   ZP_TRY(args.out[0], narrow_integer(counts, result_dtype(args)));
   return {};
 }
@@ -228,7 +233,8 @@ Status eval_linalg_vector_norm(EvalArgs& args) {
   const double ord = attrs.ord.as_double();
   if (std::isinf(ord)) {
     ZP_TRY(const ReductionPlan plan, plan_for(args, attrs.dims, attrs.keepdim));
-    if (plan.terms == 0 && plan.outputs > 0 && ord < 0) return failed(args.node, "c3", "the reduced dims are empty");
+    if (plan.terms == 0 && plan.outputs > 0 && ord < 0)
+      return failed(args.node, "c3", "the reduced dims are empty");
   }
   return reduce_double(args, 0, attrs.dims, attrs.keepdim, [=](const double* x, int64_t n) {
     if (std::isinf(ord)) {

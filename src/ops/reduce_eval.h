@@ -1,5 +1,5 @@
-// Evaluators of the reduce cards, in reduce_eval.cpp (reductions), search_eval.cpp (extrema with indices, sorting) and
-// scan_eval.cpp (running sums and extrema), and what inference shares with them.
+// Evaluators of the reduce cards, in reduce_eval.cpp (reductions), search_eval.cpp (extrema with indices,
+// sorting) and scan_eval.cpp (running sums and extrema), and what inference shares with them.
 #pragma once
 
 #include <span>

@@ -1,7 +1,8 @@
-// Attributes of interpolation. `output_size` gives the size; without it the size is floor(in * scale factor). A scale
-// factor that is given also maps output to input positions, even beside an output size. Cards: resize.list. Importers:
-// the overloads with output_size and scales_d, scales_h, scales_w give these as `scale_factors` when all are there;
-// grid_sampler_2d and grid_sampler_3d are grid_sampler; upsample_nearest_exact* drop the leading underscore.
+// Attributes of interpolation. `output_size` gives the size; without it the size is floor(in * scale factor).
+// A scale factor that is given also maps output to input positions, even beside an output size. Cards:
+// resize.list. Importers: the overloads with output_size and scales_d, scales_h, scales_w give these as
+// `scale_factors` when all are there; grid_sampler_2d and grid_sampler_3d are grid_sampler;
+// upsample_nearest_exact* drop the leading underscore.
 #pragma once
 
 #include <optional>

@@ -1,5 +1,5 @@
-// Evaluators of interpolation. Positions are computed in the computation type (f32 for narrower inputs) as at the source,
-// so that the choice of neighbours agrees.
+// Evaluators of interpolation. Positions are computed in the computation type (f32 for narrower inputs) as at
+// the source, so that the choice of neighbours agrees.
 #include "ops/resize_eval.h"
 
 #include <algorithm>
@@ -29,7 +29,8 @@ struct Resize {
   int64_t in_size() const { return axis[0].in * axis[1].in * axis[2].in; }
 };
 
-Result<Resize> resize_of(const EvalArgs& args, const std::optional<List<Dim>>& size, const std::optional<List<double>>& scales) {
+Result<Resize> resize_of(const EvalArgs& args, const std::optional<List<Dim>>& size,
+                         const std::optional<List<double>>& scales) {
   const std::vector<int64_t>& in = args.in[0]->shape();
   std::optional<List<Dim>> known = size;
   std::vector<Dim> values;
@@ -65,7 +66,8 @@ int64_t nearest(const Axis& a, int64_t i, bool exact) {
 }
 
 template <typename Element>
-void copy_nearest(const Tensor& x, const Resize& r, const std::array<std::vector<int64_t>, kMaxSpatial>& from, Tensor& out) {
+void copy_nearest(const Tensor& x, const Resize& r, const std::array<std::vector<int64_t>, kMaxSpatial>& from,
+                  Tensor& out) {
   const auto* data = x.data<Element>();
   auto* to = out.mutable_data<Element>();
   const int64_t out_size = r.axis[0].out * r.axis[1].out * r.axis[2].out;
@@ -90,7 +92,8 @@ struct Linear {
 
 template <typename T>
 T source_position(const Axis& a, int64_t i, bool align_corners) {
-  if (align_corners) return a.out > 1 ? static_cast<T>(a.in - 1) / static_cast<T>(a.out - 1) * static_cast<T>(i) : T(0);
+  if (align_corners)
+    return a.out > 1 ? static_cast<T>(a.in - 1) / static_cast<T>(a.out - 1) * static_cast<T>(i) : T(0);
   return ratio<T>(a) * (static_cast<T>(i) + T(0.5)) - T(0.5);
 }
 
@@ -140,7 +143,8 @@ std::vector<Cubic<T>> cubic_positions(const Axis& a, bool align_corners) {
     const auto low = std::min(static_cast<int64_t>(std::floor(position)), a.in - 1);
     Cubic<T> c;
     c.weight = cubic_weights(std::clamp(position - static_cast<T>(low), T(0), T(1)));
-    for (int64_t k = 0; k < 4; ++k) c.at[static_cast<size_t>(k)] = std::clamp<int64_t>(low - 1 + k, 0, a.in - 1);
+    for (int64_t k = 0; k < 4; ++k)
+      c.at[static_cast<size_t>(k)] = std::clamp<int64_t>(low - 1 + k, 0, a.in - 1);
     out.push_back(c);
   }
   return out;
@@ -158,7 +162,8 @@ Status eval_upsample_nearest(EvalArgs& args) {
   std::array<std::vector<int64_t>, kMaxSpatial> from;
   for (size_t d = 0; d < kMaxSpatial; ++d)
     for (int64_t i = 0; i < r.axis[d].out; ++i)
-      from[d].push_back(x.dtype() == DType::F64 ? nearest<double>(r.axis[d], i, exact) : nearest<float>(r.axis[d], i, exact));
+      from[d].push_back(x.dtype() == DType::F64 ? nearest<double>(r.axis[d], i, exact)
+                                                : nearest<float>(r.axis[d], i, exact));
   switch (byte_size(x.dtype())) {
     case 1: copy_nearest<uint8_t>(x, r, from, *out); break;
     case 2: copy_nearest<uint16_t>(x, r, from, *out); break;
@@ -179,7 +184,8 @@ Status eval_upsample_linear(EvalArgs& args) {
     ZP_TRY(const Tensor x, widen_to(*args.in[0], kDTypeOf<T>));
     ZP_TRY(Tensor out, Tensor::make(kDTypeOf<T>, r.shape));
     if (out.elements() == 0) return finish<T>(args, dtype, out);
-    const auto zs = linear_weights<T>(r.axis[0], attrs.align_corners), ys = linear_weights<T>(r.axis[1], attrs.align_corners),
+    const auto zs = linear_weights<T>(r.axis[0], attrs.align_corners),
+               ys = linear_weights<T>(r.axis[1], attrs.align_corners),
                xs = linear_weights<T>(r.axis[2], attrs.align_corners);
     const int64_t width = r.axis[2].in, slice = width * r.axis[1].in;
     const auto out_size = static_cast<int64_t>(zs.size() * ys.size() * xs.size());
@@ -187,13 +193,16 @@ Status eval_upsample_linear(EvalArgs& args) {
       for (int64_t plane = begin; plane < end; ++plane) {
         const T* from = x.data<T>() + plane * r.in_size();
         T* to = out.mutable_data<T>() + plane * out_size;
-        const auto line = [&](const T* row, const Linear<T>& l) { return mix(row[l.low], row[l.high], l.weight); };
+        const auto line = [&](const T* row, const Linear<T>& l) {
+          return mix(row[l.low], row[l.high], l.weight);
+        };
         const auto area = [&](const T* image, const Linear<T>& l, const Linear<T>& h) {
           return mix(line(image + h.low * width, l), line(image + h.high * width, l), h.weight);
         };
         for (const Linear<T>& z : zs)
           for (const Linear<T>& y : ys)
-            for (const Linear<T>& l : xs) *to++ = mix(area(from + z.low * slice, l, y), area(from + z.high * slice, l, y), z.weight);
+            for (const Linear<T>& l : xs)
+              *to++ = mix(area(from + z.low * slice, l, y), area(from + z.high * slice, l, y), z.weight);
       }
     });
     return finish<T>(args, dtype, out);
@@ -210,7 +219,8 @@ Status eval_upsample_bicubic(EvalArgs& args) {
     ZP_TRY(const Tensor x, widen_to(*args.in[0], kDTypeOf<T>));
     ZP_TRY(Tensor out, Tensor::make(kDTypeOf<T>, r.shape));
     if (out.elements() == 0) return finish<T>(args, dtype, out);
-    const auto ys = cubic_positions<T>(r.axis[1], attrs.align_corners), xs = cubic_positions<T>(r.axis[2], attrs.align_corners);
+    const auto ys = cubic_positions<T>(r.axis[1], attrs.align_corners),
+               xs = cubic_positions<T>(r.axis[2], attrs.align_corners);
     parallel_for(r.planes, 1, [&](int64_t begin, int64_t end) {
       for (int64_t plane = begin; plane < end; ++plane) {
         const T* from = x.data<T>() + plane * r.in_size();

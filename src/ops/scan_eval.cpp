@@ -1,5 +1,5 @@
-// Evaluators of running sums, products and extrema, and of differences. Running sums of floats are kept in f64, one
-// rounding an element.
+// Evaluators of running sums, products and extrema, and of differences. Running sums of floats are kept in
+// f64, one rounding an element.
 #include <cmath>
 #include <limits>
 
@@ -40,7 +40,8 @@ Status scan(EvalArgs& args, int64_t dim, const Tensor& source, double first, con
 template <typename Step>
 Status scan_cast(EvalArgs& args, double first, const Step& step) {
   const auto& attrs = args.node.attrs<ScanAttrs>();
-  ZP_TRY(const Tensor source, attrs.dtype ? cast_tensor(*args.in[0], *attrs.dtype) : Result<Tensor>(*args.in[0]));
+  ZP_TRY(const Tensor source,
+         attrs.dtype ? cast_tensor(*args.in[0], *attrs.dtype) : Result<Tensor>(*args.in[0]));
   return scan(args, attrs.dim, source, first, step);
 }
 
@@ -61,12 +62,14 @@ Status eval_cumprod(EvalArgs& args) {
 }
 
 Status eval_logcumsumexp(EvalArgs& args) {
-  return scan(args, args.node.attrs<DimAttrs>().dim, *args.in[0], -std::numeric_limits<double>::infinity(), [](auto sum, auto x) {
-    const auto low = static_cast<double>(x < sum ? x : sum), high = static_cast<double>(x < sum ? sum : x);
-    if (low != low || high != high) return static_cast<decltype(x)>(low + high);
-    if (low == high && std::isinf(low)) return x;
-    return static_cast<decltype(x)>(high + std::log1p(std::exp(low - high)));
-  });
+  return scan(args, args.node.attrs<DimAttrs>().dim, *args.in[0], -std::numeric_limits<double>::infinity(),
+              [](auto sum, auto x) {
+                const auto low = static_cast<double>(x < sum ? x : sum),
+                           high = static_cast<double>(x < sum ? sum : x);
+                if (low != low || high != high) return static_cast<decltype(x)>(low + high);
+                if (low == high && std::isinf(low)) return x;
+                return static_cast<decltype(x)>(high + std::log1p(std::exp(low - high)));
+              });
 }
 
 namespace {
@@ -121,7 +124,8 @@ Result<Tensor> joined(EvalArgs& args, int64_t dim, DType dtype) {
   shape[d] = 0;
   for (const Tensor& part : parts) {
     std::vector<int64_t> like = part.shape();
-    if (like.size() != shape.size()) return failed(args.node, "c2", "prepend and append have another rank than the input");
+    if (like.size() != shape.size())
+      return failed(args.node, "c2", "prepend and append have another rank than the input");
     shape[d] += like[d];
     like[d] = shape[d];
     if (like != shape) return failed(args.node, "c2", "prepend and append have another shape than the input");
@@ -132,7 +136,8 @@ Result<Tensor> joined(EvalArgs& args, int64_t dim, DType dtype) {
   for (const Tensor& part : parts) {
     const int64_t run = part.shape()[d] * view.inner;
     for (int64_t o = 0; o < view.outer; ++o) {
-      std::copy_n(part.data<T>() + o * run, run, all.mutable_data<T>() + (o * view.extent + begin) * view.inner);
+      std::copy_n(part.data<T>() + o * run, run,
+                  all.mutable_data<T>() + (o * view.extent + begin) * view.inner);
     }
     begin += part.shape()[d];
   }
@@ -166,7 +171,9 @@ Status eval_diff(EvalArgs& args) {
         if constexpr (std::is_floating_point_v<T>) {
           next.mutable_data<T>()[i] = b - a;
         } else {
-          next.mutable_data<T>()[i] = dtype == DType::Bool ? T(a != b) : static_cast<T>(static_cast<uint64_t>(b) - static_cast<uint64_t>(a));
+          next.mutable_data<T>()[i] =
+              dtype == DType::Bool ? T(a != b)
+                                   : static_cast<T>(static_cast<uint64_t>(b) - static_cast<uint64_t>(a));
         }
       }
       // Each difference is rounded to the type before the next one.

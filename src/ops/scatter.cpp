@@ -1,6 +1,7 @@
-// Writing by tensors of indices or by windows: index_put, index_copy, index_add, scatter, slice_scatter, select_scatter,
-// masked_scatter; and the reads whose size depends on data: masked_select, nonzero. Plain writes are maps from two
-// tensors: the written one is joined with the values, then every place takes its element from one of them.
+// Writing by tensors of indices or by windows: index_put, index_copy, index_add, scatter, slice_scatter,
+// select_scatter, masked_scatter; and the reads whose size depends on data: masked_select, nonzero. Plain
+// writes are maps from two tensors: the written one is joined with the values, then every place takes its
+// element from one of them.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -28,7 +29,8 @@ int64_t count_of(std::span<const int64_t> shape) {
 constexpr std::string_view kAccumulates = "computes";
 
 // Steps that stretch `from` over `to` (right-aligned) and flatten it.
-Result<std::vector<MapStep>> stretched(const Node& node, std::string_view check, const IntShape& from, const IntShape& to) {
+Result<std::vector<MapStep>> stretched(const Node& node, std::string_view check, const IntShape& from,
+                                       const IntShape& to) {
   const bool fits = from.size() <= to.size();
   IntShape aligned(fits ? to.size() - from.size() : 0, 1);
   aligned.insert(aligned.end(), from.begin(), from.end());
@@ -42,12 +44,13 @@ Result<std::vector<MapStep>> stretched(const Node& node, std::string_view check,
     }
     window.step.push_back(aligned[d] == to[d] ? 1 : 0);
   }
-  return std::vector<MapStep>{MapStep::reshape(std::move(aligned)), std::move(window), MapStep::reshape({count_of(to)})};
+  return std::vector<MapStep>{MapStep::reshape(std::move(aligned)), std::move(window),
+                              MapStep::reshape({count_of(to)})};
 }
 
 // self with values written to places.
-Status map_written(const Node& node, ShapeMap* map, const IntShape& self, size_t values, std::vector<MapStep> value_steps,
-                   const std::vector<int64_t>& places) {
+Status map_written(const Node& node, ShapeMap* map, const IntShape& self, size_t values,
+                   std::vector<MapStep> value_steps, const std::vector<int64_t>& places) {
   const int64_t count = count_of(self);
   ZP_CHECK(check_index_count(node, {count}));
   std::vector<int64_t> table(at(count));
@@ -61,7 +64,9 @@ Status map_written(const Node& node, ShapeMap* map, const IntShape& self, size_t
   return {};
 }
 
-Error not_known(const Node& node) { return failed(node, "static", "the places are not known before the model runs"); }
+Error not_known(const Node& node) {
+  return failed(node, "static", "the places are not known before the model runs");
+}
 
 Status infer_like_self(Context&, Node& node) {
   ZP_CHECK(check_operands(node));
@@ -73,8 +78,9 @@ Status infer_like_self(Context&, Node& node) {
 // ---------------------------------------------------------------- index_put
 
 constexpr OperandDef kIndexPutOperands[] = {{"self"}, {"values"}, {"indices", Role::Index, true, true}};
-constexpr std::string_view kIndexPutChecks[] = {"c1: at most one index a dim", "c2: indices broadcast together", "c3: indices lie inside their dims",
-                                                "c4: a mask has the extents of its dims", "c5: values broadcast to the indexed shape"};
+constexpr std::string_view kIndexPutChecks[] = {
+    "c1: at most one index a dim", "c2: indices broadcast together", "c3: indices lie inside their dims",
+    "c4: a mask has the extents of its dims", "c5: values broadcast to the indexed shape"};
 
 Status infer_index_put(Context& context, Node& node) {
   ZP_CHECK(check_operands(node));
@@ -86,7 +92,8 @@ Status infer_index_put(Context& context, Node& node) {
 }
 
 Status map_index_put(const Node& node, ShapeMap* map) {
-  if (node.attrs<IndexPutAttrs>().accumulate) return failed(node, kAccumulates, "accumulate adds values, it does not only move them");
+  if (node.attrs<IndexPutAttrs>().accumulate)
+    return failed(node, kAccumulates, "accumulate adds values, it does not only move them");
   ZP_TRY(const IntShape self, map->env->shape(0));
   ZP_TRY(const IntShape values, map->env->shape(1));
   ZP_TRY(const std::optional<WrittenPlaces> written, index_put_places(*map->env));
@@ -98,7 +105,8 @@ Status map_index_put(const Node& node, ShapeMap* map) {
 // ---------------------------------------------------------------- index_copy, index_add
 
 constexpr OperandDef kIndexCopyOperands[] = {{"self"}, {"index", Role::Index}, {"source"}};
-constexpr std::string_view kIndexCopyChecks[] = {"c1: dim is a dim of the input", "c2: indices lie inside the dim",
+constexpr std::string_view kIndexCopyChecks[] = {"c1: dim is a dim of the input",
+                                                 "c2: indices lie inside the dim",
                                                  "c3: source has the input's shape, and one row an index"};
 
 template <typename Attrs>
@@ -114,7 +122,8 @@ Status infer_rows(Context& context, Node& node) {
 Status infer_index_copy(Context& context, Node& node) { return infer_rows<IndexCopyAttrs>(context, node); }
 
 Status infer_index_add(Context& context, Node& node) {
-  if (has_quantized_operand(node)) return failed(node, "quant", "sums of quantized elements are not elements");
+  if (has_quantized_operand(node))
+    return failed(node, "quant", "sums of quantized elements are not elements");
   return infer_rows<IndexAddAttrs>(context, node);
 }
 
@@ -129,12 +138,14 @@ Status map_index_copy(const Node& node, ShapeMap* map) {
   if (!index) return not_known(node);
   IntShape wanted = self;
   wanted[at(dim)] = index->elements();
-  if (source != wanted) return failed(node, "c3", fmt::format("source is {}, wanted {}", shape_text(source), shape_text(wanted)));
+  if (source != wanted)
+    return failed(node, "c3", fmt::format("source is {}, wanted {}", shape_text(source), shape_text(wanted)));
   std::vector<int64_t> take(at(self[at(dim)]));
   std::iota(take.begin(), take.end(), 0);
   for (int64_t i = 0; i < index->elements(); ++i) {
     const int64_t row = index->get_int(i);
-    if (row < 0 || row >= self[at(dim)]) return failed(node, "c2", fmt::format("index {} of a dim of extent {}", row, self[at(dim)]));
+    if (row < 0 || row >= self[at(dim)])
+      return failed(node, "c2", fmt::format("index {} of a dim of extent {}", row, self[at(dim)]));
     take[at(row)] = self[at(dim)] + i;
   }
   MapResult result;
@@ -148,16 +159,20 @@ Status map_index_copy(const Node& node, ShapeMap* map) {
 // ---------------------------------------------------------------- scatter
 
 constexpr OperandDef kScatterOperands[] = {{"self"}, {"index", Role::Index}, {"src", Role::Data, true}};
-constexpr std::string_view kScatterChecks[] = {"c1: dim is a dim of the input", "c2: index is nowhere longer than src, nor than the input but along dim",
-                                               "c3: indices lie inside the dim", "c4: src or value, not both", "c5: reduce is empty, add or multiply"};
+constexpr std::string_view kScatterChecks[] = {
+    "c1: dim is a dim of the input", "c2: index is nowhere longer than src, nor than the input but along dim",
+    "c3: indices lie inside the dim", "c4: src or value, not both", "c5: reduce is empty, add or multiply"};
 
 Status infer_scatter(Context&, Node& node) {
   ZP_CHECK(check_operands(node));
   ZP_CHECK(check_same_elements(node));
   ScatterAttrs& attrs = attrs_of_node<ScatterAttrs>(node);
-  if (attrs.value.has_value() == (node.operand(2) != nullptr)) return failed(node, "c4", "exactly one of src and value is needed");
-  if (!attrs.reduce.empty() && attrs.reduce != "add" && attrs.reduce != "multiply") return failed(node, "c5", fmt::format("reduce is '{}'", attrs.reduce));
-  if (!attrs.reduce.empty() && node.operand(0)->type().is_quantized()) return failed(node, "quant", "results of arithmetic on quantized elements are not elements");
+  if (attrs.value.has_value() == (node.operand(2) != nullptr))
+    return failed(node, "c4", "exactly one of src and value is needed");
+  if (!attrs.reduce.empty() && attrs.reduce != "add" && attrs.reduce != "multiply")
+    return failed(node, "c5", fmt::format("reduce is '{}'", attrs.reduce));
+  if (!attrs.reduce.empty() && node.operand(0)->type().is_quantized())
+    return failed(node, "quant", "results of arithmetic on quantized elements are not elements");
   if (any_unranked(node)) return set_moved_unranked(node);
   ZP_TRY(attrs.dim, normalize_dim(node, "c1", attrs.dim, node.operand(0)->type().rank()));
   return set_moved_result(node, 0, node.operand(0)->type().shape);
@@ -165,7 +180,9 @@ Status infer_scatter(Context&, Node& node) {
 
 Status map_scatter(const Node& node, ShapeMap* map) {
   const ScatterAttrs& attrs = node.attrs<ScatterAttrs>();
-  if (!attrs.reduce.empty()) return failed(node, kAccumulates, fmt::format("{} computes values, it does not only move them", attrs.reduce));
+  if (!attrs.reduce.empty())
+    return failed(node, kAccumulates,
+                  fmt::format("{} computes values, it does not only move them", attrs.reduce));
   ZP_TRY(const IntShape self, map->env->shape(0));
   ZP_TRY(const std::optional<WrittenPlaces> written, scatter_places(*map->env));
   if (!written) return not_known(node);
@@ -184,7 +201,9 @@ Status map_scatter(const Node& node, ShapeMap* map) {
     steps.push_back(MapStep::table({0}, {}));
   } else {
     for (size_t d = 0; d < src.size(); ++d) {
-      if (src[d] < written->shape[d]) return failed(node, "c2", fmt::format("dim {} of src is {}, of the index {}", d, src[d], written->shape[d]));
+      if (src[d] < written->shape[d])
+        return failed(node, "c2",
+                      fmt::format("dim {} of src is {}, of the index {}", d, src[d], written->shape[d]));
       steps.push_back(MapStep::window(src, static_cast<int64_t>(d), 0, 1, written->shape[d]));
       src[d] = written->shape[d];
     }
@@ -196,13 +215,16 @@ Status map_scatter(const Node& node, ShapeMap* map) {
 // ---------------------------------------------------------------- slice_scatter, select_scatter
 
 constexpr OperandDef kSliceScatterOperands[] = {{"self"}, {"src"}};
-constexpr std::string_view kSliceScatterChecks[] = {"c1: dim is a dim of the input", "c2: step is positive", "c3: src has the shape of the slice"};
-constexpr std::string_view kSelectScatterChecks[] = {"c1: dim is a dim of the input", "c2: index is inside the dim", "c3: src has the shape of the selection"};
+constexpr std::string_view kSliceScatterChecks[] = {"c1: dim is a dim of the input", "c2: step is positive",
+                                                    "c3: src has the shape of the slice"};
+constexpr std::string_view kSelectScatterChecks[] = {
+    "c1: dim is a dim of the input", "c2: index is inside the dim", "c3: src has the shape of the selection"};
 
 Status infer_slice_scatter(Context& context, Node& node) {
   ZP_CHECK(check_operands(node));
   SliceScatterAttrs& attrs = attrs_of_node<SliceScatterAttrs>(node);
-  if (attrs.step.is_known() && attrs.step.value() <= 0) return failed(node, "c2", fmt::format("step {}", attrs.step.value()));
+  if (attrs.step.is_known() && attrs.step.value() <= 0)
+    return failed(node, "c2", fmt::format("step {}", attrs.step.value()));
   if (node.operand(0)->type().ranked) {
     if (node.operand(0)->type().rank() == 0) return failed(node, "c1", "the input has no dims");
     ZP_TRY(attrs.dim, normalize_dim(node, "c1", attrs.dim, node.operand(0)->type().rank()));
@@ -211,10 +233,12 @@ Status infer_slice_scatter(Context& context, Node& node) {
 }
 
 // Coordinate start + k * step of the result comes from coordinate k of src.
-Status map_into_dim(const Node& node, ShapeMap* map, const IntShape& self, const IntShape& src, int64_t dim, int64_t start, int64_t step, int64_t count) {
+Status map_into_dim(const Node& node, ShapeMap* map, const IntShape& self, const IntShape& src, int64_t dim,
+                    int64_t start, int64_t step, int64_t count) {
   IntShape wanted = self;
   wanted[at(dim)] = count;
-  if (src != wanted) return failed(node, "c3", fmt::format("src is {}, wanted {}", shape_text(src), shape_text(wanted)));
+  if (src != wanted)
+    return failed(node, "c3", fmt::format("src is {}, wanted {}", shape_text(src), shape_text(wanted)));
   std::vector<int64_t> take(at(self[at(dim)]));
   std::iota(take.begin(), take.end(), 0);
   for (int64_t k = 0; k < count; ++k) take[at(start + k * step)] = self[at(dim)] + k;
@@ -259,7 +283,8 @@ Status map_select_scatter(const Node& node, ShapeMap* map) {
   ZP_TRY(int64_t index, map->env->dim(attrs.index));
   const int64_t extent = self[at(attrs.dim)];
   if (index < 0) index += extent;
-  if (index < 0 || index >= extent) return failed(node, "c2", fmt::format("index {} of a dim of extent {}", index, extent));
+  if (index < 0 || index >= extent)
+    return failed(node, "c2", fmt::format("index {} of a dim of extent {}", index, extent));
   if (src.size() + 1 != self.size()) return failed(node, "c3", fmt::format("src is {}", shape_text(src)));
   src.insert(src.begin() + attrs.dim, 1);
   return map_into_dim(node, map, self, src, attrs.dim, index, 1, 1);
@@ -268,7 +293,8 @@ Status map_select_scatter(const Node& node, ShapeMap* map) {
 // ---------------------------------------------------------------- masks
 
 constexpr OperandDef kMaskedScatterOperands[] = {{"self"}, {"mask", Role::Mask}, {"source"}};
-constexpr std::string_view kMaskedScatterChecks[] = {"c1: self and mask broadcast together", "c2: source has an element for each true place"};
+constexpr std::string_view kMaskedScatterChecks[] = {"c1: self and mask broadcast together",
+                                                     "c2: source has an element for each true place"};
 constexpr OperandDef kMaskedSelectOperands[] = {{"self"}, {"mask", Role::Mask}};
 constexpr std::string_view kMaskedSelectChecks[] = {"c1: self and mask broadcast together"};
 
@@ -314,8 +340,10 @@ Status map_masked_scatter(const Node& node, ShapeMap* map) {
   ZP_TRY(const auto places, true_places(*map->env, shape));
   if (!places) return not_known(node);
   const int64_t used = static_cast<int64_t>(places->size());
-  if (count_of(source) < used) return failed(node, "c2", fmt::format("{} elements for {} places", count_of(source), used));
-  std::vector<MapStep> steps{MapStep::reshape({count_of(source)}), MapStep::window({count_of(source)}, 0, 0, 1, used)};
+  if (count_of(source) < used)
+    return failed(node, "c2", fmt::format("{} elements for {} places", count_of(source), used));
+  std::vector<MapStep> steps{MapStep::reshape({count_of(source)}),
+                             MapStep::window({count_of(source)}, 0, 0, 1, used)};
   ZP_CHECK(map_written(node, map, shape, 2, std::move(steps), *places));
   ZP_TRY(map->results[0].parts[0].steps, stretched(node, "c1", self, shape));
   return {};
@@ -324,7 +352,8 @@ Status map_masked_scatter(const Node& node, ShapeMap* map) {
 Status infer_masked_select(Context&, Node& node) {
   ZP_CHECK(check_operands(node));
   if (any_unranked(node)) {
-    node.result()->set_type(node.context().tensor(node.operand(0)->type().dtype, std::vector<Dim>{Dim::unknown()}));
+    node.result()->set_type(
+        node.context().tensor(node.operand(0)->type().dtype, std::vector<Dim>{Dim::unknown()}));
     return {};
   }
   const Shape shapes[] = {node.operand(0)->type().shape, node.operand(1)->type().shape};
@@ -354,7 +383,8 @@ Status infer_nonzero(Context&, Node& node) {
   ZP_CHECK(check_operands(node));
   const Type& in = node.operand(0)->type();
   if (in.is_quantized()) return failed(node, "quant", "the operand is quantized");
-  return set_result(node, 0, DType::I64, {Dim::unknown(), in.ranked ? Dim(int64_t{in.rank()}) : Dim::unknown()});
+  return set_result(node, 0, DType::I64,
+                    {Dim::unknown(), in.ranked ? Dim(int64_t{in.rank()}) : Dim::unknown()});
 }
 
 }  // namespace
@@ -391,15 +421,20 @@ Result<std::optional<WrittenPlaces>> scatter_places(const MapEnv& env) {
   if (out.shape.empty()) out.shape = {1};
   const size_t dim = at(node.attrs<ScatterAttrs>().dim);
   if (index->elements() == 0) return std::optional(std::move(out));
-  if (out.shape.size() != self.size()) return failed(node, "c2", fmt::format("the index has rank {}, the input {}", out.shape.size(), self.size()));
+  if (out.shape.size() != self.size())
+    return failed(node, "c2",
+                  fmt::format("the index has rank {}, the input {}", out.shape.size(), self.size()));
   for (size_t d = 0; d < self.size(); ++d) {
-    if (d != dim && out.shape[d] > self[d]) return failed(node, "c2", fmt::format("dim {} of the index is {}, of the input {}", d, out.shape[d], self[d]));
+    if (d != dim && out.shape[d] > self[d])
+      return failed(node, "c2",
+                    fmt::format("dim {} of the index is {}, of the input {}", d, out.shape[d], self[d]));
   }
   const std::vector<int64_t> strides = dense_strides(self);
   IntShape j(self.size(), 0);
   for (int64_t i = 0; i < index->elements(); ++i) {
     const int64_t row = index->get_int(i);
-    if (row < 0 || row >= self[dim]) return failed(node, "c3", fmt::format("index {} of a dim of extent {}", row, self[dim]));
+    if (row < 0 || row >= self[dim])
+      return failed(node, "c3", fmt::format("index {} of a dim of extent {}", row, self[dim]));
     int64_t place = 0;
     for (size_t d = 0; d < self.size(); ++d) place += (d == dim ? row : j[d]) * strides[d];
     out.places.push_back(place);
@@ -425,41 +460,104 @@ Result<std::optional<WrittenPlaces>> index_rows(const MapEnv& env, int64_t dim) 
   for (int64_t o = 0; o < outer; ++o) {
     for (int64_t k = 0; k < index->elements(); ++k) {
       const int64_t row = index->get_int(k);
-      if (row < 0 || row >= self[at(dim)]) return failed(node, "c2", fmt::format("index {} of a dim of extent {}", row, self[at(dim)]));
+      if (row < 0 || row >= self[at(dim)])
+        return failed(node, "c2", fmt::format("index {} of a dim of extent {}", row, self[at(dim)]));
       for (int64_t i = 0; i < inner; ++i) out.places.push_back((o * self[at(dim)] + row) * inner + i);
     }
   }
   return std::optional(std::move(out));
 }
 
-constinit const OpDef index_put = {.name = "index_put", .doc = "Writes values to the places of index tensors or masks (or adds them, with accumulate).",
-                                   .operands = kIndexPutOperands, .results = kOutResult, .attrs = &attrs_of<IndexPutAttrs>, .trait = Trait::ShapeOnly,
-                                   .infer = infer_index_put, .eval = eval_index_put, .shape_map = map_index_put, .checks = kIndexPutChecks};
-constinit const OpDef index_copy = {.name = "index_copy", .doc = "Writes rows of source to the rows of index.",
-                                    .operands = kIndexCopyOperands, .results = kOutResult, .attrs = &attrs_of<IndexCopyAttrs>, .trait = Trait::ShapeOnly,
-                                    .infer = infer_index_copy, .eval = eval_moved, .shape_map = map_index_copy, .checks = kIndexCopyChecks};
-constinit const OpDef index_add = {.name = "index_add", .doc = "Adds alpha times rows of source to the rows of index.",
-                                   .operands = kIndexCopyOperands, .results = kOutResult, .attrs = &attrs_of<IndexAddAttrs>, .trait = Trait::FloatOnly,
-                                   .infer = infer_index_add, .eval = eval_index_add, .checks = kIndexCopyChecks};
-constinit const OpDef scatter = {.name = "scatter", .doc = "Writes src or a value to the places of index along dim (or reduces with what is there).",
-                                 .operands = kScatterOperands, .results = kOutResult, .attrs = &attrs_of<ScatterAttrs>, .trait = Trait::ShapeOnly, .flags = kAddsElements,
-                                 .infer = infer_scatter, .eval = eval_scatter, .shape_map = map_scatter, .checks = kScatterChecks};
-constinit const OpDef slice_scatter = {.name = "slice_scatter", .doc = "Writes src to a slice.",
-                                       .operands = kSliceScatterOperands, .results = kOutResult, .attrs = &attrs_of<SliceScatterAttrs>,
-                                       .trait = Trait::ShapeOnly, .infer = infer_slice_scatter, .eval = eval_moved,
-                                       .shape_map = map_slice_scatter, .checks = kSliceScatterChecks};
-constinit const OpDef select_scatter = {.name = "select_scatter", .doc = "Writes src to one coordinate of a dim.",
-                                        .operands = kSliceScatterOperands, .results = kOutResult, .attrs = &attrs_of<SelectScatterAttrs>,
-                                        .trait = Trait::ShapeOnly, .infer = infer_select_scatter, .eval = eval_moved,
-                                        .shape_map = map_select_scatter, .checks = kSelectScatterChecks};
-constinit const OpDef masked_scatter = {.name = "masked_scatter", .doc = "Writes the elements of source, in order, where the mask is true.",
-                                        .operands = kMaskedScatterOperands, .results = kOutResult, .trait = Trait::ShapeOnly,
-                                        .infer = infer_masked_scatter, .eval = eval_moved, .shape_map = map_masked_scatter, .checks = kMaskedScatterChecks};
-constinit const OpDef masked_select = {.name = "masked_select", .doc = "The elements where the mask is true, as one dim.",
-                                       .operands = kMaskedSelectOperands, .results = kOutResult, .trait = Trait::ShapeOnly, .flags = kDataShape,
-                                       .infer = infer_masked_select, .eval = eval_moved, .shape_map = map_masked_select, .checks = kMaskedSelectChecks};
-constinit const OpDef nonzero = {.name = "nonzero", .doc = "Coordinates of the elements that are not zero, one row each, in C order.",
-                                 .operands = kSelfOperand, .results = kOutResult, .trait = Trait::Never, .flags = kDataShape,
-                                 .infer = infer_nonzero, .eval = eval_nonzero};
+constinit const OpDef index_put = {
+    .name = "index_put",
+    .doc = "Writes values to the places of index tensors or masks (or adds them, with accumulate).",
+    .operands = kIndexPutOperands,
+    .results = kOutResult,
+    .attrs = &attrs_of<IndexPutAttrs>,
+    .trait = Trait::ShapeOnly,
+    .infer = infer_index_put,
+    .eval = eval_index_put,
+    .shape_map = map_index_put,
+    .checks = kIndexPutChecks};
+constinit const OpDef index_copy = {.name = "index_copy",
+                                    .doc = "Writes rows of source to the rows of index.",
+                                    .operands = kIndexCopyOperands,
+                                    .results = kOutResult,
+                                    .attrs = &attrs_of<IndexCopyAttrs>,
+                                    .trait = Trait::ShapeOnly,
+                                    .infer = infer_index_copy,
+                                    .eval = eval_moved,
+                                    .shape_map = map_index_copy,
+                                    .checks = kIndexCopyChecks};
+constinit const OpDef index_add = {.name = "index_add",
+                                   .doc = "Adds alpha times rows of source to the rows of index.",
+                                   .operands = kIndexCopyOperands,
+                                   .results = kOutResult,
+                                   .attrs = &attrs_of<IndexAddAttrs>,
+                                   .trait = Trait::FloatOnly,
+                                   .infer = infer_index_add,
+                                   .eval = eval_index_add,
+                                   .checks = kIndexCopyChecks};
+constinit const OpDef scatter = {
+    .name = "scatter",
+    .doc = "Writes src or a value to the places of index along dim (or reduces with what is there).",
+    .operands = kScatterOperands,
+    .results = kOutResult,
+    .attrs = &attrs_of<ScatterAttrs>,
+    .trait = Trait::ShapeOnly,
+    .flags = kAddsElements,
+    .infer = infer_scatter,
+    .eval = eval_scatter,
+    .shape_map = map_scatter,
+    .checks = kScatterChecks};
+constinit const OpDef slice_scatter = {.name = "slice_scatter",
+                                       .doc = "Writes src to a slice.",
+                                       .operands = kSliceScatterOperands,
+                                       .results = kOutResult,
+                                       .attrs = &attrs_of<SliceScatterAttrs>,
+                                       .trait = Trait::ShapeOnly,
+                                       .infer = infer_slice_scatter,
+                                       .eval = eval_moved,
+                                       .shape_map = map_slice_scatter,
+                                       .checks = kSliceScatterChecks};
+constinit const OpDef select_scatter = {.name = "select_scatter",
+                                        .doc = "Writes src to one coordinate of a dim.",
+                                        .operands = kSliceScatterOperands,
+                                        .results = kOutResult,
+                                        .attrs = &attrs_of<SelectScatterAttrs>,
+                                        .trait = Trait::ShapeOnly,
+                                        .infer = infer_select_scatter,
+                                        .eval = eval_moved,
+                                        .shape_map = map_select_scatter,
+                                        .checks = kSelectScatterChecks};
+constinit const OpDef masked_scatter = {
+    .name = "masked_scatter",
+    .doc = "Writes the elements of source, in order, where the mask is true.",
+    .operands = kMaskedScatterOperands,
+    .results = kOutResult,
+    .trait = Trait::ShapeOnly,
+    .infer = infer_masked_scatter,
+    .eval = eval_moved,
+    .shape_map = map_masked_scatter,
+    .checks = kMaskedScatterChecks};
+constinit const OpDef masked_select = {.name = "masked_select",
+                                       .doc = "The elements where the mask is true, as one dim.",
+                                       .operands = kMaskedSelectOperands,
+                                       .results = kOutResult,
+                                       .trait = Trait::ShapeOnly,
+                                       .flags = kDataShape,
+                                       .infer = infer_masked_select,
+                                       .eval = eval_moved,
+                                       .shape_map = map_masked_select,
+                                       .checks = kMaskedSelectChecks};
+constinit const OpDef nonzero = {
+    .name = "nonzero",
+    .doc = "Coordinates of the elements that are not zero, one row each, in C order.",
+    .operands = kSelfOperand,
+    .results = kOutResult,
+    .trait = Trait::Never,
+    .flags = kDataShape,
+    .infer = infer_nonzero,
+    .eval = eval_nonzero};
 
 }  // namespace zp::ops

@@ -1,4 +1,5 @@
-// Evaluators of the writing operators' adding forms, and of nonzero. Additions happen in the order of the written values.
+// Evaluators of the writing operators' adding forms, and of nonzero. Additions happen in the order of the
+// written values.
 #include <fmt/format.h>
 
 #include <cstring>
@@ -14,7 +15,8 @@ namespace {
 
 Result<Tensor> own_copy(const Tensor& from) {
   ZP_TRY(Tensor out, Tensor::make(from.dtype(), from.shape()));
-  if (from.bytes() > 0) std::memcpy(out.mutable_data<std::byte>(), from.data<std::byte>(), static_cast<size_t>(from.bytes()));
+  if (from.bytes() > 0)
+    std::memcpy(out.mutable_data<std::byte>(), from.data<std::byte>(), static_cast<size_t>(from.bytes()));
   return out;
 }
 
@@ -33,11 +35,13 @@ void combine(Tensor* out, int64_t place, double real, int64_t integer, Combine h
 }
 
 // `values` must have the shape of the places, or broadcast to it.
-Status combine_all(EvalArgs& args, const WrittenPlaces& written, const Tensor& values, Combine how, const Number& factor) {
+Status combine_all(EvalArgs& args, const WrittenPlaces& written, const Tensor& values, Combine how,
+                   const Number& factor) {
   ZP_TRY(Tensor out, own_copy(*args.in[0]));
   const IntShape& shape = written.shape;
   const IntShape& from = values.shape();
-  if (from.size() > shape.size()) return failed(args.node, "c5", fmt::format("{} does not fit {}", shape_text(from), shape_text(shape)));
+  if (from.size() > shape.size())
+    return failed(args.node, "c5", fmt::format("{} does not fit {}", shape_text(from), shape_text(shape)));
   std::vector<int64_t> stride(shape.size(), 0);
   const std::vector<int64_t> own = dense_strides(from);
   const size_t pad = shape.size() - from.size();
@@ -46,7 +50,9 @@ Status combine_all(EvalArgs& args, const WrittenPlaces& written, const Tensor& v
       stride[d + pad] = from[d] == 1 ? 0 : own[d];
     } else if (from[d] != 1) {
       // Longer sources are read from their front only (scatter); anything else does not fit.
-      if (from[d] < shape[d + pad]) return failed(args.node, "c5", fmt::format("{} does not fit {}", shape_text(from), shape_text(shape)));
+      if (from[d] < shape[d + pad])
+        return failed(args.node, "c5",
+                      fmt::format("{} does not fit {}", shape_text(from), shape_text(shape)));
       stride[d + pad] = own[d];
     }
   }
@@ -88,7 +94,8 @@ Status eval_scatter(EvalArgs& args) {
   const Combine how = attrs.reduce == "add" ? Combine::Add : Combine::Multiply;
   if (!attrs.value) return combine_all(args, *written, *args.in[2], how, Number::of_int(1));
   ZP_TRY(Tensor value, Tensor::make(args.in[0]->dtype(), {}));
-  if (attrs.value->kind == Number::Float) value.set_double(0, attrs.value->f); else value.set_int(0, attrs.value->i);
+  if (attrs.value->kind == Number::Float) value.set_double(0, attrs.value->f);
+  else value.set_int(0, attrs.value->i);
   return combine_all(args, *written, value, how, Number::of_int(1));
 }
 

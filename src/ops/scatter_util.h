@@ -7,7 +7,8 @@
 
 namespace zp::ops {
 
-// Element numbers (C order of operand 0) that element 0, 1, ... of the written values go to; `shape` is the values' shape.
+// Element numbers (C order of operand 0) that element 0, 1, ... of the written values go to; `shape` is the
+// values' shape.
 struct WrittenPlaces {
   IntShape shape;
   std::vector<int64_t> places;

@@ -1,5 +1,5 @@
-// Evaluators of extrema with indices, of sorting and of what is built on it. NaN counts as larger than every number;
-// equal elements keep the order of their indices, so results do not depend on the sorting algorithm.
+// Evaluators of extrema with indices, of sorting and of what is built on it. NaN counts as larger than every
+// number; equal elements keep the order of their indices, so results do not depend on the sorting algorithm.
 #include <algorithm>
 #include <numeric>
 
@@ -48,10 +48,11 @@ std::vector<int64_t> with_extent(const Tensor& x, int64_t dim, int64_t extent) {
   return shape;
 }
 
-// Picks one element of each slice along dim: pick(first, extent, step) gives its index. Values go to out[0] and indices
-// to out[1], or indices alone to out[0] when the op has no values.
+// Picks one element of each slice along dim: pick(first, extent, step) gives its index. Values go to out[0]
+// and indices to out[1], or indices alone to out[0] when the op has no values.
 template <typename F>
-Status pick_along(EvalArgs& args, const Tensor& source, int64_t dim, bool keepdim, bool values, const F& pick) {
+Status pick_along(EvalArgs& args, const Tensor& source, int64_t dim, bool keepdim, bool values,
+                  const F& pick) {
   ZP_TRY(const int64_t d, normalize_dim(args.node, "c1", dim, source.rank()));
   std::vector<int64_t> shape = with_extent(source, d, keepdim ? 1 : -1);
   const DimView view(source.shape(), d);
@@ -79,16 +80,17 @@ Status pick_along(EvalArgs& args, const Tensor& source, int64_t dim, bool keepdi
 
 Status eval_extremum(EvalArgs& args, bool largest) {
   const auto& attrs = args.node.attrs<DimReduceAttrs>();
-  return pick_along(args, *args.in[0], attrs.dim, attrs.keepdim, true,
-                    [=](const auto* x, int64_t n, int64_t step) { return extremum_index(x, n, step, largest); });
+  return pick_along(
+      args, *args.in[0], attrs.dim, attrs.keepdim, true,
+      [=](const auto* x, int64_t n, int64_t step) { return extremum_index(x, n, step, largest); });
 }
 
 Status eval_arg_extremum(EvalArgs& args, bool largest) {
   const auto& attrs = args.node.attrs<ArgReduceAttrs>();
-  const auto pick = [=](const auto* x, int64_t n, int64_t step) { return extremum_index(x, n, step, largest); };
-  if (attrs.dim) {
-    return pick_along(args, *args.in[0], *attrs.dim, attrs.keepdim, false, pick);
-  }
+  const auto pick = [=](const auto* x, int64_t n, int64_t step) {
+    return extremum_index(x, n, step, largest);
+  };
+  if (attrs.dim) { return pick_along(args, *args.in[0], *attrs.dim, attrs.keepdim, false, pick); }
   const Tensor flat = args.in[0]->reshaped({args.in[0]->elements()});
   ZP_CHECK(pick_along(args, flat, 0, false, false, pick));
   if (attrs.keepdim) args.out[0] = args.out[0].reshaped(std::vector<int64_t>(args.in[0]->shape().size(), 1));
@@ -111,7 +113,8 @@ Status sort_along(EvalArgs& args, int64_t dim, int64_t count, bool descending, b
   ZP_TRY(const int64_t d, normalize_dim(args.node, "c1", dim, source.rank()));
   const DimView view(source.shape(), d);
   if (count > view.extent || count < 0) {
-    return failed(args.node, "c2", "k is " + std::to_string(count) + " of " + std::to_string(view.extent) + " elements");
+    return failed(args.node, "c2",
+                  "k is " + std::to_string(count) + " of " + std::to_string(view.extent) + " elements");
   }
   ZP_TRY(const DType computation, computation_type(args, source.dtype()));
   return with_computation(computation, [&](auto tag) -> Status {
@@ -162,7 +165,8 @@ Status eval_kthvalue(EvalArgs& args) {
   ZP_TRY(const int64_t k, args.dim(attrs.k));
   ZP_TRY(const DimView view, view_along(args, attrs.dim));
   if (k < 1 || k > view.extent) {
-    return failed(args.node, "c3", "k is " + std::to_string(k) + " of " + std::to_string(view.extent) + " elements");
+    return failed(args.node, "c3",
+                  "k is " + std::to_string(k) + " of " + std::to_string(view.extent) + " elements");
   }
   return pick_along(args, *args.in[0], attrs.dim, attrs.keepdim, true,
                     [=](const auto* x, int64_t n, int64_t step) {

@@ -1,5 +1,5 @@
-// The operators that keep all elements: reshape, permute, squeeze, unsqueeze, expand, identity. They cost nothing at run
-// time where the consumer reads strides, and nothing at all on constants once folded.
+// The operators that keep all elements: reshape, permute, squeeze, unsqueeze, expand, identity. They cost
+// nothing at run time where the consumer reads strides, and nothing at all on constants once folded.
 #include "ops/shape.h"
 
 #include <fmt/format.h>
@@ -41,7 +41,9 @@ Status infer_reshape(Context& context, Node& node) {
   const Dim count = in.ranked ? product(dims, in.shape) : Dim::unknown();
   if (open >= 0) {
     if (rest.is_known() && rest.value() == 0) {
-      return failed(node, "c3", fmt::format("shape {} with -1 and a 0: the missing entry is not determined", shape_text(shape)));
+      return failed(
+          node, "c3",
+          fmt::format("shape {} with -1 and a 0: the missing entry is not determined", shape_text(shape)));
     }
     if (count.is_known() && rest.is_known() && count.value() % rest.value() != 0) {
       return failed(node, "c2", fmt::format("{} elements do not fill {}", count.value(), shape_text(shape)));
@@ -50,7 +52,9 @@ Status infer_reshape(Context& context, Node& node) {
     shape[static_cast<size_t>(open)] = found;
     if (found.is_known()) attrs.shape = context.arena().copy(shape);
   } else if (count.is_known() && rest.is_known() && count.value() != rest.value()) {
-    return failed(node, "c2", fmt::format("{} elements of {} become {} of {}", count.value(), shape_text(in.shape), rest.value(), shape_text(shape)));
+    return failed(node, "c2",
+                  fmt::format("{} elements of {} become {} of {}", count.value(), shape_text(in.shape),
+                              rest.value(), shape_text(shape)));
   }
   return set_moved_result(node, 0, shape);
 }
@@ -69,7 +73,9 @@ Status map_reshape(const Node& node, ShapeMap* map) {
   }
   int64_t now = 1;
   for (const int64_t d : shape) now *= d;
-  if (now != count) return failed(node, "c2", fmt::format("{} elements of {} do not fill {}", count, shape_text(in), shape_text(shape)));
+  if (now != count)
+    return failed(node, "c2",
+                  fmt::format("{} elements of {} do not fill {}", count, shape_text(in), shape_text(shape)));
   map->results = {{.parts = {{0, {MapStep::reshape(std::move(shape))}}}}};
   return {};
 }
@@ -113,12 +119,16 @@ Status infer_squeeze(Context& context, Node& node) {
     ZP_TRY(const List<int64_t> named, normalize_dims(node, "c1", attrs.dims, in.rank()));
     dims = named.vec();
   }
-  // A dim whose extent is an expression counts as longer than 1, as it does for the exporter that left it open.
-  std::erase_if(dims, [&](int64_t d) { return d >= in.rank() || !(in.shape[static_cast<size_t>(d)] == Dim(1)); });
+  // A dim whose extent is an expression counts as longer than 1, as it does for the exporter that left it
+  // open.
+  std::erase_if(dims,
+                [&](int64_t d) { return d >= in.rank() || !(in.shape[static_cast<size_t>(d)] == Dim(1)); });
   std::vector<Dim> shape;
   for (int d = 0; d < in.rank(); ++d)
-    if (std::find(dims.begin(), dims.end(), d) == dims.end()) shape.push_back(in.shape[static_cast<size_t>(d)]);
-  if (attrs.all || !std::equal(dims.begin(), dims.end(), attrs.dims.begin(), attrs.dims.end())) attrs.dims = context.ints(dims);
+    if (std::find(dims.begin(), dims.end(), d) == dims.end())
+      shape.push_back(in.shape[static_cast<size_t>(d)]);
+  if (attrs.all || !std::equal(dims.begin(), dims.end(), attrs.dims.begin(), attrs.dims.end()))
+    attrs.dims = context.ints(dims);
   attrs.all = false;
   return set_moved_result(node, 0, shape);
 }
@@ -128,7 +138,8 @@ Status map_squeeze(const Node& node, ShapeMap* map) {
   const SqueezeAttrs& attrs = node.attrs<SqueezeAttrs>();
   IntShape shape;
   for (size_t d = 0; d < in.size(); ++d) {
-    const bool named = attrs.all || std::find(attrs.dims.begin(), attrs.dims.end(), static_cast<int64_t>(d)) != attrs.dims.end();
+    const bool named = attrs.all || std::find(attrs.dims.begin(), attrs.dims.end(),
+                                              static_cast<int64_t>(d)) != attrs.dims.end();
     if (!named || in[d] != 1) shape.push_back(in[d]);
   }
   map->results = {{.parts = {{0, {MapStep::reshape(std::move(shape))}}}}};
@@ -157,8 +168,9 @@ Status map_unsqueeze(const Node& node, ShapeMap* map) {
 
 // ---------------------------------------------------------------- expand
 
-constexpr std::string_view kExpandChecks[] = {"c1: the shape has at least the input's rank, and -1 only where the input has a dim",
-                                              "c2: a dim that grows has extent 1"};
+constexpr std::string_view kExpandChecks[] = {
+    "c1: the shape has at least the input's rank, and -1 only where the input has a dim",
+    "c2: a dim that grows has extent 1"};
 
 Status infer_expand(Context& context, Node& node) {
   ZP_CHECK(check_operands(node));
@@ -167,19 +179,24 @@ Status infer_expand(Context& context, Node& node) {
   const Type& in = node.operand(0)->type();
   std::vector<Dim> shape = attrs.shape.vec();
   if (shape.size() < in.shape.size()) {
-    return failed(node, "c1", fmt::format("{} cannot be expanded to the {} dims of {}", shape_text(in.shape), shape.size(), shape_text(attrs.shape)));
+    return failed(node, "c1",
+                  fmt::format("{} cannot be expanded to the {} dims of {}", shape_text(in.shape),
+                              shape.size(), shape_text(attrs.shape)));
   }
   const size_t added = shape.size() - in.shape.size();
   bool changed = false;
   for (size_t d = 0; d < shape.size(); ++d) {
     if (shape[d].is_known() && shape[d].value() < 0) {
-      if (d < added || shape[d].value() != -1) return failed(node, "c1", fmt::format("entry {} is {}", d, shape[d].value()));
+      if (d < added || shape[d].value() != -1)
+        return failed(node, "c1", fmt::format("entry {} is {}", d, shape[d].value()));
       shape[d] = in.shape[d - added];
       changed |= shape[d].is_known();
     } else if (d >= added) {
       const Dim from = in.shape[d - added];
       if (from.is_known() && from.value() != 1 && shape[d].is_known() && shape[d].value() != from.value()) {
-        return failed(node, "c2", fmt::format("dim {} of extent {} cannot become {}", d - added, from.value(), shape[d].value()));
+        return failed(
+            node, "c2",
+            fmt::format("dim {} of extent {} cannot become {}", d - added, from.value(), shape[d].value()));
       }
     }
   }
@@ -229,23 +246,65 @@ Status map_identity(const Node&, ShapeMap* map) {
 
 }  // namespace
 
-constinit const OpDef reshape = {.name = "reshape", .doc = "The same elements in C order under another shape.",
-                                 .operands = kSelfOperand, .results = kOutResult, .attrs = &attrs_of<ReshapeAttrs>, .trait = Trait::ShapeOnly,
-                                 .infer = infer_reshape, .eval = eval_moved, .shape_map = map_reshape, .checks = kReshapeChecks};
-constinit const OpDef permute = {.name = "permute", .doc = "Dims in another order: dim i of the result is dim dims[i] of the input.",
-                                 .operands = kSelfOperand, .results = kOutResult, .attrs = &attrs_of<PermuteAttrs>, .trait = Trait::ShapeOnly,
-                                 .infer = infer_permute, .eval = eval_moved, .shape_map = map_permute, .checks = kPermuteChecks};
-constinit const OpDef squeeze = {.name = "squeeze", .doc = "Removes dims of extent 1.",
-                                 .operands = kSelfOperand, .results = kOutResult, .attrs = &attrs_of<SqueezeAttrs>, .trait = Trait::ShapeOnly,
-                                 .infer = infer_squeeze, .eval = eval_moved, .shape_map = map_squeeze, .checks = kSqueezeChecks};
-constinit const OpDef unsqueeze = {.name = "unsqueeze", .doc = "Inserts a dim of extent 1.",
-                                   .operands = kSelfOperand, .results = kOutResult, .attrs = &attrs_of<UnsqueezeAttrs>, .trait = Trait::ShapeOnly,
-                                   .infer = infer_unsqueeze, .eval = eval_moved, .shape_map = map_unsqueeze, .checks = kUnsqueezeChecks};
-constinit const OpDef expand = {.name = "expand", .doc = "Repeats dims of extent 1, and may add leading dims.",
-                                .operands = kSelfOperand, .results = kOutResult, .attrs = &attrs_of<ExpandAttrs>, .trait = Trait::ShapeOnly,
-                                .infer = infer_expand, .eval = eval_moved, .shape_map = map_expand, .checks = kExpandChecks};
-constinit const OpDef identity = {.name = "identity", .doc = "The input itself (clone, contiguous, alias, detach, dropout in evaluation).",
-                                  .operands = kSelfOperand, .results = kOutResult, .trait = Trait::ShapeOnly,
-                                  .infer = infer_identity, .eval = eval_moved, .shape_map = map_identity};
+constinit const OpDef reshape = {.name = "reshape",
+                                 .doc = "The same elements in C order under another shape.",
+                                 .operands = kSelfOperand,
+                                 .results = kOutResult,
+                                 .attrs = &attrs_of<ReshapeAttrs>,
+                                 .trait = Trait::ShapeOnly,
+                                 .infer = infer_reshape,
+                                 .eval = eval_moved,
+                                 .shape_map = map_reshape,
+                                 .checks = kReshapeChecks};
+constinit const OpDef permute = {
+    .name = "permute",
+    .doc = "Dims in another order: dim i of the result is dim dims[i] of the input.",
+    .operands = kSelfOperand,
+    .results = kOutResult,
+    .attrs = &attrs_of<PermuteAttrs>,
+    .trait = Trait::ShapeOnly,
+    .infer = infer_permute,
+    .eval = eval_moved,
+    .shape_map = map_permute,
+    .checks = kPermuteChecks};
+constinit const OpDef squeeze = {.name = "squeeze",
+                                 .doc = "Removes dims of extent 1.",
+                                 .operands = kSelfOperand,
+                                 .results = kOutResult,
+                                 .attrs = &attrs_of<SqueezeAttrs>,
+                                 .trait = Trait::ShapeOnly,
+                                 .infer = infer_squeeze,
+                                 .eval = eval_moved,
+                                 .shape_map = map_squeeze,
+                                 .checks = kSqueezeChecks};
+constinit const OpDef unsqueeze = {.name = "unsqueeze",
+                                   .doc = "Inserts a dim of extent 1.",
+                                   .operands = kSelfOperand,
+                                   .results = kOutResult,
+                                   .attrs = &attrs_of<UnsqueezeAttrs>,
+                                   .trait = Trait::ShapeOnly,
+                                   .infer = infer_unsqueeze,
+                                   .eval = eval_moved,
+                                   .shape_map = map_unsqueeze,
+                                   .checks = kUnsqueezeChecks};
+constinit const OpDef expand = {.name = "expand",
+                                .doc = "Repeats dims of extent 1, and may add leading dims.",
+                                .operands = kSelfOperand,
+                                .results = kOutResult,
+                                .attrs = &attrs_of<ExpandAttrs>,
+                                .trait = Trait::ShapeOnly,
+                                .infer = infer_expand,
+                                .eval = eval_moved,
+                                .shape_map = map_expand,
+                                .checks = kExpandChecks};
+constinit const OpDef identity = {
+    .name = "identity",
+    .doc = "The input itself (clone, contiguous, alias, detach, dropout in evaluation).",
+    .operands = kSelfOperand,
+    .results = kOutResult,
+    .trait = Trait::ShapeOnly,
+    .infer = infer_identity,
+    .eval = eval_moved,
+    .shape_map = map_identity};
 
 }  // namespace zp::ops

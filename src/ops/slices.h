@@ -1,4 +1,5 @@
-// Walking over slices of a tensor: all elements that share one result of a reduction, or the elements along one dim.
+// Walking over slices of a tensor: all elements that share one result of a reduction, or the elements along
+// one dim.
 #pragma once
 
 #include <algorithm>
@@ -11,7 +12,8 @@
 
 namespace zp::ops {
 
-// Product of non-negative extents that neither overflows nor forgets a zero: shapes of empty tensors may hold any number.
+// Product of non-negative extents that neither overflows nor forgets a zero: shapes of empty tensors may hold
+// any number.
 inline int64_t saturating_product(int64_t a, int64_t b) {
   int64_t out = 0;
   return __builtin_mul_overflow(a, b, &out) ? INT64_MAX : out;
@@ -29,7 +31,9 @@ struct DimView {
   }
   int64_t slices() const { return saturating_product(outer, inner); }
   // Offset of the first element of a slice in a tensor whose extent along the dim is `length`.
-  int64_t first(int64_t slice, int64_t length) const { return slice / inner * inner * length + slice % inner; }
+  int64_t first(int64_t slice, int64_t length) const {
+    return slice / inner * inner * length + slice % inner;
+  }
 };
 
 // Calls body(slice) for all slices in parallel; not for empty ones, of which there may be any number.
@@ -50,7 +54,8 @@ struct ReductionPlan {
 
   ReductionPlan(std::span<const int64_t> shape, std::span<const int64_t> reduced, bool keepdim) {
     std::vector<int64_t> stride(shape.size(), 1);
-    for (size_t d = shape.size(); d-- > 1;) stride[d - 1] = saturating_product(stride[d], std::max<int64_t>(shape[d], 1));
+    for (size_t d = shape.size(); d-- > 1;)
+      stride[d - 1] = saturating_product(stride[d], std::max<int64_t>(shape[d], 1));
     for (size_t d = 0; d < shape.size(); ++d) {
       const bool gone = std::find(reduced.begin(), reduced.end(), static_cast<int64_t>(d)) != reduced.end();
       (gone ? reduced_shape : kept_shape).push_back(shape[d]);

@@ -1,5 +1,5 @@
-// Attributes of the ops that normalize a slice by its exponentials. Cards: softmax.list. Importers: _softmax with
-// half_to_float is softmax with dtype f32; without, softmax without dtype.
+// Attributes of the ops that normalize a slice by its exponentials. Cards: softmax.list. Importers: _softmax
+// with half_to_float is softmax with dtype f32; without, softmax without dtype.
 #pragma once
 
 #include <optional>

@@ -1,5 +1,5 @@
-// Evaluators of softmax. Exponentials are computed in f64 and rounded to the computation type, then summed in the fixed
-// order of 16 lanes and divided.
+// Evaluators of softmax. Exponentials are computed in f64 and rounded to the computation type, then summed in
+// the fixed order of 16 lanes and divided.
 #include "ops/softmax.h"
 
 #include <cmath>
@@ -31,9 +31,11 @@ Status map_slices(EvalArgs& args, const F& body) {
     for_each_slice(view, [&](int64_t s) {
       std::vector<T> slice(static_cast<size_t>(view.extent));
       const int64_t at = view.first(s, view.extent);
-      for (int64_t i = 0; i < view.extent; ++i) slice[static_cast<size_t>(i)] = x.data<T>()[at + i * view.inner];
+      for (int64_t i = 0; i < view.extent; ++i)
+        slice[static_cast<size_t>(i)] = x.data<T>()[at + i * view.inner];
       body(slice.data(), view.extent);
-      for (int64_t i = 0; i < view.extent; ++i) out.mutable_data<T>()[at + i * view.inner] = slice[static_cast<size_t>(i)];
+      for (int64_t i = 0; i < view.extent; ++i)
+        out.mutable_data<T>()[at + i * view.inner] = slice[static_cast<size_t>(i)];
     });
     return finish<T>(args, dtype, out);
   });

@@ -1,7 +1,7 @@
-// Attributes of the elementwise ops of one operand: activations, clamps and unary mathematics. Fields and operands
-// have the names of aten's arguments. Cards: unary.list. Importers: relu6 is hardtanh {0, 6}; clamp_min and clamp_max
-// are clamp with one bound; clamp.Tensor is clamp_tensor (the bounds are operands); rrelu in inference is leaky_relu
-// with the mean slope; positive is identity.
+// Attributes of the elementwise ops of one operand: activations, clamps and unary mathematics. Fields and
+// operands have the names of aten's arguments. Cards: unary.list. Importers: relu6 is hardtanh {0, 6};
+// clamp_min and clamp_max are clamp with one bound; clamp.Tensor is clamp_tensor (the bounds are operands);
+// rrelu in inference is leaky_relu with the mean slope; positive is identity.
 #pragma once
 
 #include <optional>

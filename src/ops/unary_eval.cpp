@@ -1,5 +1,5 @@
-// Evaluators of unary mathematics and tests. Functions without an exact float form are computed in f64 and rounded once
-// (ops/element_eval.h says why).
+// Evaluators of unary mathematics and tests. Functions without an exact float form are computed in f64 and
+// rounded once (ops/element_eval.h says why).
 #include "ops/unary_eval.h"
 
 #include <cmath>
@@ -40,18 +40,23 @@ Status map_float_test(EvalArgs& args, bool integers, const F& f) {
 
 // Wrapping arithmetic: signed overflow is not defined, unsigned is.
 int64_t wrapping_negative(int64_t x) { return static_cast<int64_t>(-static_cast<uint64_t>(x)); }
-int64_t wrapping_product(int64_t a, int64_t b) { return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b)); }
+int64_t wrapping_product(int64_t a, int64_t b) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+}
 
 double log_gamma(double x) {
   int sign = 0;
   return ::lgamma_r(x, &sign);
 }
 
-// Halley steps on erfc(x) = 1 - |y|, which keeps its digits near |y| = 1, from a closed approximation (S. Winitzki, "A
-// handy approximation for the error function and its inverse", 2008) of relative error below 0.002.
+// Halley steps on erfc(x) = 1 - |y|, which keeps its digits near |y| = 1, from a closed approximation (S.
+// Winitzki, "A handy approximation for the error function and its inverse", 2008) of relative error below
+// 0.002.
 double erf_inverse(double y) {
   const double a = std::fabs(y);
-  if (!(a < 1)) return a == 1 ? std::copysign(std::numeric_limits<double>::infinity(), y) : std::numeric_limits<double>::quiet_NaN();
+  if (!(a < 1))
+    return a == 1 ? std::copysign(std::numeric_limits<double>::infinity(), y)
+                  : std::numeric_limits<double>::quiet_NaN();
   const double log_term = std::log1p(-a * a), k = 2 / (std::numbers::pi * 0.147) + log_term / 2;
   double x = std::sqrt(std::sqrt(k * k - log_term / 0.147) - k);
   if (a < 1e-4) x = a * std::sqrt(std::numbers::pi) / 2;
@@ -71,8 +76,10 @@ double sinc_of(double x) {
 
 }  // namespace
 
-#define ZP_IN_DOUBLE(NAME, EXPRESSION) \
-  Status eval_##NAME(EvalArgs& args) { return map_in_double(args, [](double x) { return EXPRESSION; }); }
+#define ZP_IN_DOUBLE(NAME, EXPRESSION)                               \
+  Status eval_##NAME(EvalArgs& args) {                               \
+    return map_in_double(args, [](double x) { return EXPRESSION; }); \
+  }
 
 ZP_IN_DOUBLE(exp, std::exp(x))
 ZP_IN_DOUBLE(exp2, std::exp2(x))
@@ -183,7 +190,8 @@ Status eval_nan_to_num(EvalArgs& args) {
     case DType::F32: largest = std::numeric_limits<float>::max(); break;
     default: break;
   }
-  const double nan = attrs.nan.value_or(0), posinf = attrs.posinf.value_or(largest), neginf = attrs.neginf.value_or(-largest);
+  const double nan = attrs.nan.value_or(0), posinf = attrs.posinf.value_or(largest),
+               neginf = attrs.neginf.value_or(-largest);
   return map_rounding(args, [=](auto x) {
     using T = decltype(x);
     if (x != x) return static_cast<T>(nan);

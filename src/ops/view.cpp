@@ -1,5 +1,5 @@
-// The operators that select some elements of one tensor, in some order: slice, select, split, unbind, diagonal,
-// as_strided, unfold, flip, roll, tril, triu.
+// The operators that select some elements of one tensor, in some order: slice, select, split, unbind,
+// diagonal, as_strided, unfold, flip, roll, tril, triu.
 #include "ops/view.h"
 
 #include <fmt/format.h>
@@ -30,7 +30,8 @@ constexpr std::string_view kSliceChecks[] = {"c1: dim is a dim of the input", "c
 Status infer_slice(Context& context, Node& node) {
   ZP_CHECK(check_operands(node));
   SliceAttrs& attrs = attrs_of_node<SliceAttrs>(node);
-  if (attrs.step.is_known() && attrs.step.value() <= 0) return failed(node, "c2", fmt::format("step {}", attrs.step.value()));
+  if (attrs.step.is_known() && attrs.step.value() <= 0)
+    return failed(node, "c2", fmt::format("step {}", attrs.step.value()));
   if (any_unranked(node)) return set_moved_unranked(node);
   const Type& in = node.operand(0)->type();
   if (in.rank() == 0) return failed(node, "c1", "the input has no dims");
@@ -52,7 +53,8 @@ struct Range {
   int64_t start, step, count;
 };
 
-Result<Range> resolve_range(const MapEnv& env, const std::optional<Dim>& start, const std::optional<Dim>& end, Dim step, int64_t extent) {
+Result<Range> resolve_range(const MapEnv& env, const std::optional<Dim>& start, const std::optional<Dim>& end,
+                            Dim step, int64_t extent) {
   int64_t from = 0, to = extent;
   if (start) { ZP_TRY(from, env.dim(*start)); }
   if (end) { ZP_TRY(to, env.dim(*end)); }
@@ -85,9 +87,11 @@ Status infer_select(Context&, Node& node) {
   ZP_TRY(attrs.dim, normalize_dim(node, "c1", attrs.dim, in.rank()));
   const Dim extent = in.shape[at(attrs.dim)];
   if (extent.is_known() && attrs.index.is_known()) {
-    const int64_t index = attrs.index.value() < 0 ? attrs.index.value() + extent.value() : attrs.index.value();
+    const int64_t index =
+        attrs.index.value() < 0 ? attrs.index.value() + extent.value() : attrs.index.value();
     if (index < 0 || index >= extent.value()) {
-      return failed(node, "c2", fmt::format("index {} of a dim of extent {}", attrs.index.value(), extent.value()));
+      return failed(node, "c2",
+                    fmt::format("index {} of a dim of extent {}", attrs.index.value(), extent.value()));
     }
     attrs.index = index;
   }
@@ -111,7 +115,8 @@ Status map_select(const Node& node, ShapeMap* map) {
   return {};
 }
 
-constexpr std::string_view kUnbindChecks[] = {"c1: dim is a dim of the input", "c2: one result for each coordinate"};
+constexpr std::string_view kUnbindChecks[] = {"c1: dim is a dim of the input",
+                                              "c2: one result for each coordinate"};
 
 Status infer_unbind(Context&, Node& node) {
   ZP_CHECK(check_operands(node));
@@ -122,7 +127,8 @@ Status infer_unbind(Context&, Node& node) {
   ZP_TRY(attrs.dim, normalize_dim(node, "c1", attrs.dim, in.rank()));
   const Dim extent = in.shape[at(attrs.dim)];
   if (extent.is_known() && extent.value() != static_cast<int64_t>(node.result_count())) {
-    return failed(node, "c2", fmt::format("{} results for a dim of extent {}", node.result_count(), extent.value()));
+    return failed(node, "c2",
+                  fmt::format("{} results for a dim of extent {}", node.result_count(), extent.value()));
   }
   const std::vector<Dim> shape = without<Dim>(in.shape, attrs.dim);
   for (size_t i = 0; i < node.result_count(); ++i) ZP_CHECK(set_moved_result(node, i, shape));
@@ -161,7 +167,9 @@ Status infer_split(Context& context, Node& node) {
     total = context.dims().add(total, size);
   }
   if (total.is_known() && extent.is_known() && total.value() != extent.value()) {
-    return failed(node, "c3", fmt::format("sizes add up to {}, dim {} has extent {}", total.value(), attrs.dim, extent.value()));
+    return failed(
+        node, "c3",
+        fmt::format("sizes add up to {}, dim {} has extent {}", total.value(), attrs.dim, extent.value()));
   }
   std::vector<Dim> shape = in.shape.vec();
   for (size_t i = 0; i < node.result_count(); ++i) {
@@ -178,7 +186,9 @@ Status map_split(const Node& node, ShapeMap* map) {
   int64_t from = 0;
   for (const int64_t size : sizes) {
     if (size < 0 || size > in[at(attrs.dim)] - from) {
-      return failed(node, "c3", fmt::format("part of {} from {} on in a dim of extent {}", size, from, in[at(attrs.dim)]));
+      return failed(
+          node, "c3",
+          fmt::format("part of {} from {} on in a dim of extent {}", size, from, in[at(attrs.dim)]));
     }
     map->results.push_back({.parts = {{0, {MapStep::window(in, attrs.dim, from, 1, size)}}}});
     from += size;
@@ -197,7 +207,8 @@ Status infer_diagonal(Context& context, Node& node) {
   const Type& in = node.operand(0)->type();
   ZP_TRY(attrs.dim1, normalize_dim(node, "c1", attrs.dim1, in.rank()));
   ZP_TRY(attrs.dim2, normalize_dim(node, "c1", attrs.dim2, in.rank()));
-  if (attrs.dim1 == attrs.dim2 || in.rank() < 2) return failed(node, "c1", fmt::format("dims {} and {}", attrs.dim1, attrs.dim2));
+  if (attrs.dim1 == attrs.dim2 || in.rank() < 2)
+    return failed(node, "c1", fmt::format("dims {} and {}", attrs.dim1, attrs.dim2));
   DimContext& dims = context.dims();
   const Dim rows = in.shape[at(attrs.dim1)], columns = in.shape[at(attrs.dim2)];
   const Dim above = dims.sub(columns, std::max<int64_t>(0, attrs.offset));
@@ -238,19 +249,23 @@ Status infer_as_strided(Context&, Node& node) {
   const Dim offset = attrs.storage_offset.value_or(Dim(int64_t{0}));
   for (size_t d = 0; d < attrs.size.size(); ++d) {
     for (const Dim& v : {attrs.size[d], attrs.stride[d]}) {
-      if (v.is_known() && v.value() < 0) return failed(node, "c1", fmt::format("entry {} is {}", d, v.value()));
+      if (v.is_known() && v.value() < 0)
+        return failed(node, "c1", fmt::format("entry {} is {}", d, v.value()));
       known &= v.is_known();
     }
     if (!known) break;
     empty |= attrs.size[d].value() == 0;
     int64_t span = 0;
-    if (!empty && (__builtin_mul_overflow(attrs.size[d].value() - 1, attrs.stride[d].value(), &span) || __builtin_add_overflow(last, span, &last))) {
+    if (!empty && (__builtin_mul_overflow(attrs.size[d].value() - 1, attrs.stride[d].value(), &span) ||
+                   __builtin_add_overflow(last, span, &last))) {
       return failed(node, "c2", "the last element's place overflows");
     }
   }
   if (known && !empty && offset.is_known() && in.elements() >= 0 &&
       (offset.value() < 0 || last >= in.elements() || offset.value() > in.elements() - 1 - last)) {
-    return failed(node, "c2", fmt::format("the last element would be number {}, the input has {}", offset.value() + last, in.elements()));
+    return failed(node, "c2",
+                  fmt::format("the last element would be number {}, the input has {}", offset.value() + last,
+                              in.elements()));
   }
   return set_moved_result(node, 0, attrs.size);
 }
@@ -272,7 +287,9 @@ Status map_as_strided(const Node& node, ShapeMap* map) {
   std::vector<int64_t> j(size.size(), 0);
   int64_t place = offset;
   for (int64_t i = 0; i < count; ++i) {
-    if (place < 0 || place >= have) return failed(node, "c2", fmt::format("element {} would be number {}, the input has {}", i, place, have));
+    if (place < 0 || place >= have)
+      return failed(node, "c2",
+                    fmt::format("element {} would be number {}, the input has {}", i, place, have));
     index[at(i)] = place;
     for (size_t d = size.size(); d-- > 0;) {
       place += stride[d];
@@ -285,7 +302,8 @@ Status map_as_strided(const Node& node, ShapeMap* map) {
   return {};
 }
 
-constexpr std::string_view kUnfoldChecks[] = {"c1: dimension is a dim of the input", "c2: 0 <= size <= extent", "c3: step is positive"};
+constexpr std::string_view kUnfoldChecks[] = {"c1: dimension is a dim of the input",
+                                              "c2: 0 <= size <= extent", "c3: step is positive"};
 
 Status infer_unfold(Context& context, Node& node) {
   ZP_CHECK(check_operands(node));
@@ -318,7 +336,8 @@ Status map_unfold(const Node& node, ShapeMap* map) {
     steps.push_back(MapStep::reshape(in));
   }
   const int64_t extent = in[at(attrs.dimension)];
-  if (attrs.size < 0 || attrs.size > extent) return failed(node, "c2", fmt::format("size {} of a dim of extent {}", attrs.size, extent));
+  if (attrs.size < 0 || attrs.size > extent)
+    return failed(node, "c2", fmt::format("size {} of a dim of extent {}", attrs.size, extent));
   const bool scalar = node.operand(0)->type().rank() == 0;
   const int64_t windows = (extent - attrs.size) / attrs.step + 1;
   ZP_CHECK(check_index_count(node, {windows, attrs.size}));
@@ -364,7 +383,8 @@ Status map_flip(const Node& node, ShapeMap* map) {
   return {};
 }
 
-constexpr std::string_view kRollChecks[] = {"c1: dims are dims of the input", "c2: one shift a dim; exactly one without dims"};
+constexpr std::string_view kRollChecks[] = {"c1: dims are dims of the input",
+                                            "c2: one shift a dim; exactly one without dims"};
 
 Status infer_roll(Context& context, Node& node) {
   ZP_CHECK(check_operands(node));
@@ -379,7 +399,8 @@ Status infer_roll(Context& context, Node& node) {
     ZP_TRY(const int64_t n, normalize_dim(node, "c1", d, in.rank()));
     dims.push_back(n);
   }
-  if (!std::equal(dims.begin(), dims.end(), attrs.dims.begin(), attrs.dims.end())) attrs.dims = context.ints(dims);
+  if (!std::equal(dims.begin(), dims.end(), attrs.dims.begin(), attrs.dims.end()))
+    attrs.dims = context.ints(dims);
   return set_moved_result(node, 0, in.shape);
 }
 
@@ -429,38 +450,120 @@ Status map_triangle(const Node& node, ShapeMap* map) {
 
 }  // namespace
 
-constinit const OpDef slice = {.name = "slice", .doc = "Every step-th coordinate of one dim from start up to end.",
-                               .operands = kSelfOperand, .results = kOutResult, .attrs = &attrs_of<SliceAttrs>, .trait = Trait::ShapeOnly,
-                               .infer = infer_slice, .eval = eval_moved, .shape_map = map_slice, .checks = kSliceChecks};
-constinit const OpDef select = {.name = "select", .doc = "One coordinate of one dim; the dim goes.",
-                                .operands = kSelfOperand, .results = kOutResult, .attrs = &attrs_of<SelectAttrs>, .trait = Trait::ShapeOnly,
-                                .infer = infer_select, .eval = eval_moved, .shape_map = map_select, .checks = kSelectChecks};
-constinit const OpDef split = {.name = "split", .doc = "Consecutive parts along one dim.",
-                               .operands = kSelfOperand, .results = kOutResult, .attrs = &attrs_of<SplitAttrs>, .trait = Trait::ShapeOnly,
-                               .flags = kVariadicResults, .infer = infer_split, .eval = eval_moved, .shape_map = map_split, .checks = kSplitChecks};
-constinit const OpDef unbind = {.name = "unbind", .doc = "One result for each coordinate of a dim; the dim goes.",
-                                .operands = kSelfOperand, .results = kOutResult, .attrs = &attrs_of<UnbindAttrs>, .trait = Trait::ShapeOnly,
-                                .flags = kVariadicResults, .infer = infer_unbind, .eval = eval_moved, .shape_map = map_unbind, .checks = kUnbindChecks};
-constinit const OpDef diagonal = {.name = "diagonal", .doc = "The diagonal of two dims as last dim.",
-                                  .operands = kSelfOperand, .results = kOutResult, .attrs = &attrs_of<DiagonalAttrs>, .trait = Trait::ShapeOnly,
-                                  .infer = infer_diagonal, .eval = eval_moved, .shape_map = map_diagonal, .checks = kDiagonalChecks};
-constinit const OpDef as_strided = {.name = "as_strided", .doc = "Element j is element storage_offset + sum stride[d] * j[d] of the dense input.",
-                                    .operands = kSelfOperand, .results = kOutResult, .attrs = &attrs_of<AsStridedAttrs>, .trait = Trait::ShapeOnly,
-                                    .infer = infer_as_strided, .eval = eval_moved, .shape_map = map_as_strided, .checks = kAsStridedChecks};
-constinit const OpDef unfold = {.name = "unfold", .doc = "Windows along one dim; the elements of a window become the last dim.",
-                                .operands = kSelfOperand, .results = kOutResult, .attrs = &attrs_of<UnfoldAttrs>, .trait = Trait::ShapeOnly,
-                                .infer = infer_unfold, .eval = eval_moved, .shape_map = map_unfold, .checks = kUnfoldChecks};
-constinit const OpDef flip = {.name = "flip", .doc = "Reverses dims.",
-                              .operands = kSelfOperand, .results = kOutResult, .attrs = &attrs_of<FlipAttrs>, .trait = Trait::ShapeOnly,
-                              .infer = infer_flip, .eval = eval_moved, .shape_map = map_flip, .checks = kFlipChecks};
-constinit const OpDef roll = {.name = "roll", .doc = "Rotates dims: coordinate j comes from j - shift, modulo the extent.",
-                              .operands = kSelfOperand, .results = kOutResult, .attrs = &attrs_of<RollAttrs>, .trait = Trait::ShapeOnly,
-                              .infer = infer_roll, .eval = eval_moved, .shape_map = map_roll, .checks = kRollChecks};
-constinit const OpDef tril = {.name = "tril", .doc = "Zero above the diagonal of the last two dims.",
-                              .operands = kSelfOperand, .results = kOutResult, .attrs = &attrs_of<TriangleAttrs>, .trait = Trait::ShapeOnly, .flags = kAddsElements,
-                              .infer = infer_triangle, .eval = eval_moved, .shape_map = map_triangle, .checks = kTriangleChecks};
-constinit const OpDef triu = {.name = "triu", .doc = "Zero below the diagonal of the last two dims.",
-                              .operands = kSelfOperand, .results = kOutResult, .attrs = &attrs_of<TriangleAttrs>, .trait = Trait::ShapeOnly, .flags = kAddsElements,
-                              .infer = infer_triangle, .eval = eval_moved, .shape_map = map_triangle, .checks = kTriangleChecks};
+constinit const OpDef slice = {.name = "slice",
+                               .doc = "Every step-th coordinate of one dim from start up to end.",
+                               .operands = kSelfOperand,
+                               .results = kOutResult,
+                               .attrs = &attrs_of<SliceAttrs>,
+                               .trait = Trait::ShapeOnly,
+                               .infer = infer_slice,
+                               .eval = eval_moved,
+                               .shape_map = map_slice,
+                               .checks = kSliceChecks};
+constinit const OpDef select = {.name = "select",
+                                .doc = "One coordinate of one dim; the dim goes.",
+                                .operands = kSelfOperand,
+                                .results = kOutResult,
+                                .attrs = &attrs_of<SelectAttrs>,
+                                .trait = Trait::ShapeOnly,
+                                .infer = infer_select,
+                                .eval = eval_moved,
+                                .shape_map = map_select,
+                                .checks = kSelectChecks};
+constinit const OpDef split = {.name = "split",
+                               .doc = "Consecutive parts along one dim.",
+                               .operands = kSelfOperand,
+                               .results = kOutResult,
+                               .attrs = &attrs_of<SplitAttrs>,
+                               .trait = Trait::ShapeOnly,
+                               .flags = kVariadicResults,
+                               .infer = infer_split,
+                               .eval = eval_moved,
+                               .shape_map = map_split,
+                               .checks = kSplitChecks};
+constinit const OpDef unbind = {.name = "unbind",
+                                .doc = "One result for each coordinate of a dim; the dim goes.",
+                                .operands = kSelfOperand,
+                                .results = kOutResult,
+                                .attrs = &attrs_of<UnbindAttrs>,
+                                .trait = Trait::ShapeOnly,
+                                .flags = kVariadicResults,
+                                .infer = infer_unbind,
+                                .eval = eval_moved,
+                                .shape_map = map_unbind,
+                                .checks = kUnbindChecks};
+constinit const OpDef diagonal = {.name = "diagonal",
+                                  .doc = "The diagonal of two dims as last dim.",
+                                  .operands = kSelfOperand,
+                                  .results = kOutResult,
+                                  .attrs = &attrs_of<DiagonalAttrs>,
+                                  .trait = Trait::ShapeOnly,
+                                  .infer = infer_diagonal,
+                                  .eval = eval_moved,
+                                  .shape_map = map_diagonal,
+                                  .checks = kDiagonalChecks};
+constinit const OpDef as_strided = {
+    .name = "as_strided",
+    .doc = "Element j is element storage_offset + sum stride[d] * j[d] of the dense input.",
+    .operands = kSelfOperand,
+    .results = kOutResult,
+    .attrs = &attrs_of<AsStridedAttrs>,
+    .trait = Trait::ShapeOnly,
+    .infer = infer_as_strided,
+    .eval = eval_moved,
+    .shape_map = map_as_strided,
+    .checks = kAsStridedChecks};
+constinit const OpDef unfold = {.name = "unfold",
+                                .doc = "Windows along one dim; the elements of a window become the last dim.",
+                                .operands = kSelfOperand,
+                                .results = kOutResult,
+                                .attrs = &attrs_of<UnfoldAttrs>,
+                                .trait = Trait::ShapeOnly,
+                                .infer = infer_unfold,
+                                .eval = eval_moved,
+                                .shape_map = map_unfold,
+                                .checks = kUnfoldChecks};
+constinit const OpDef flip = {.name = "flip",
+                              .doc = "Reverses dims.",
+                              .operands = kSelfOperand,
+                              .results = kOutResult,
+                              .attrs = &attrs_of<FlipAttrs>,
+                              .trait = Trait::ShapeOnly,
+                              .infer = infer_flip,
+                              .eval = eval_moved,
+                              .shape_map = map_flip,
+                              .checks = kFlipChecks};
+constinit const OpDef roll = {.name = "roll",
+                              .doc = "Rotates dims: coordinate j comes from j - shift, modulo the extent.",
+                              .operands = kSelfOperand,
+                              .results = kOutResult,
+                              .attrs = &attrs_of<RollAttrs>,
+                              .trait = Trait::ShapeOnly,
+                              .infer = infer_roll,
+                              .eval = eval_moved,
+                              .shape_map = map_roll,
+                              .checks = kRollChecks};
+constinit const OpDef tril = {.name = "tril",
+                              .doc = "Zero above the diagonal of the last two dims.",
+                              .operands = kSelfOperand,
+                              .results = kOutResult,
+                              .attrs = &attrs_of<TriangleAttrs>,
+                              .trait = Trait::ShapeOnly,
+                              .flags = kAddsElements,
+                              .infer = infer_triangle,
+                              .eval = eval_moved,
+                              .shape_map = map_triangle,
+                              .checks = kTriangleChecks};
+constinit const OpDef triu = {.name = "triu",
+                              .doc = "Zero below the diagonal of the last two dims.",
+                              .operands = kSelfOperand,
+                              .results = kOutResult,
+                              .attrs = &attrs_of<TriangleAttrs>,
+                              .trait = Trait::ShapeOnly,
+                              .flags = kAddsElements,
+                              .infer = infer_triangle,
+                              .eval = eval_moved,
+                              .shape_map = map_triangle,
+                              .checks = kTriangleChecks};
 
 }  // namespace zp::ops

@@ -40,8 +40,8 @@ struct DiagonalAttrs {
   ZP_ATTRS(DiagonalAttrs, offset, dim1, dim2)
 };
 
-// Element j is element storage_offset + sum stride[d] * j[d] of the dense input. An input that was a view in its source
-// must be described relative to its own dense order.
+// Element j is element storage_offset + sum stride[d] * j[d] of the dense input. An input that was a view in
+// its source must be described relative to its own dense order.
 struct AsStridedAttrs {
   List<Dim> size;
   List<Dim> stride;
@@ -69,7 +69,8 @@ struct RollAttrs {
   ZP_ATTRS(RollAttrs, shifts, dims)
 };
 
-// Keeps elements with column - row <= diagonal (tril) or >= diagonal (triu) in the last two dims; the others become 0.
+// Keeps elements with column - row <= diagonal (tril) or >= diagonal (triu) in the last two dims; the others
+// become 0.
 struct TriangleAttrs {
   Dim diagonal = 0;
   ZP_ATTRS(TriangleAttrs, diagonal)
@@ -94,7 +95,8 @@ struct RepeatAttrs {
   ZP_ATTRS(RepeatAttrs, repeats)
 };
 
-// Each element `repeats` times; no dim: of the flattened tensor. With the operand `counts`, element i of it times.
+// Each element `repeats` times; no dim: of the flattened tensor. With the operand `counts`, element i of it
+// times.
 struct RepeatInterleaveAttrs {
   Dim repeats = 1;
   std::optional<int64_t> dim;

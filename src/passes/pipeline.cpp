@@ -39,16 +39,20 @@ namespace {
 using Values = std::unordered_map<std::string, Tensor>;
 
 // The values of one run by name. `forced` holds those of an earlier run: where a value of that name and shape
-// exists there, the run goes on with the earlier one, so that a difference is seen where it arises and does not spread.
+// exists there, the run goes on with the earlier one, so that a difference is seen where it arises and does
+// not spread.
 struct Trial {
   std::vector<Tensor> outputs;
   Values values;
 };
 
-bool same_layout(const Tensor& a, const Tensor& b) { return a.dtype() == b.dtype() && a.shape() == b.shape(); }
+bool same_layout(const Tensor& a, const Tensor& b) {
+  return a.dtype() == b.dtype() && a.shape() == b.shape();
+}
 
 bool same_bits(const Tensor& a, const Tensor& b) {
-  return same_layout(a, b) && std::memcmp(a.data<std::byte>(), b.data<std::byte>(), static_cast<size_t>(a.bytes())) == 0;
+  return same_layout(a, b) &&
+         std::memcmp(a.data<std::byte>(), b.data<std::byte>(), static_cast<size_t>(a.bytes())) == 0;
 }
 
 Result<Trial> trial(const Model& model, const Sample& sample, const Values* forced,
@@ -69,7 +73,8 @@ Result<Trial> trial(const Model& model, const Sample& sample, const Values* forc
   return result;
 }
 
-// Largest difference of two tensors as real numbers; integers of a quantized value count in units of its scale.
+// Largest difference of two tensors as real numbers; integers of a quantized value count in units of its
+// scale.
 double largest_difference(Context& context, const Type& type, const Tensor& before, const Tensor& after) {
   double worst = 0;
   std::vector<double> scales;
@@ -79,7 +84,8 @@ double largest_difference(Context& context, const Type& type, const Tensor& befo
       scales = params->scales;
       if (type.quant->per_axis()) {
         extent = after.shape()[static_cast<size_t>(type.quant->axis)];
-        for (size_t d = static_cast<size_t>(type.quant->axis) + 1; d < after.shape().size(); ++d) inner *= after.shape()[d];
+        for (size_t d = static_cast<size_t>(type.quant->axis) + 1; d < after.shape().size(); ++d)
+          inner *= after.shape()[d];
       }
     }
   }
@@ -89,7 +95,8 @@ double largest_difference(Context& context, const Type& type, const Tensor& befo
     if (a == b || std::isnan(a)) continue;  // what was 0/0 has no value that could be kept
     double scale = 1.0;
     if (scales.size() == 1) scale = scales[0];
-    else if (static_cast<int64_t>(scales.size()) == extent && extent > 1) scale = scales[static_cast<size_t>(i / inner % extent)];
+    else if (static_cast<int64_t>(scales.size()) == extent && extent > 1)
+      scale = scales[static_cast<size_t>(i / inner % extent)];
     else if (!scales.empty()) scale = largest_scale;
     const double d = std::fabs(a - b) * scale;
     worst = std::max(worst, std::isnan(d) ? INFINITY : d);
@@ -133,22 +140,27 @@ class Verifier {
         const double difference = largest_difference(*context_.model.context, value.type(), was, is);
         double bound = 0;
         if (pass.promise == Promise::Rounded) {
-          if (const auto found = allowed.find(std::string(value.name())); found != allowed.end()) bound = found->second;
+          if (const auto found = allowed.find(std::string(value.name())); found != allowed.end())
+            bound = found->second;
           if (value.def() != nullptr) {
-            if (const auto found = allowed.find(std::string(value.def()->name())); found != allowed.end()) bound = std::max(bound, found->second);
+            if (const auto found = allowed.find(std::string(value.def()->name())); found != allowed.end())
+              bound = std::max(bound, found->second);
           }
         }
         // Bounds are those of real numbers; a float value is rounded to its own precision on top.
-        if (pass.promise == Promise::Rounded && bound > 0 && value.type().quant == nullptr) bound += 0x1p-22 * largest_magnitude(was);
+        if (pass.promise == Promise::Rounded && bound > 0 && value.type().quant == nullptr)
+          bound += 0x1p-22 * largest_magnitude(was);
         if (difference <= bound * (1 + 1e-6)) return;
-        report_.first_difference = FirstDifference{std::string(pass.name), std::string(value.name()), difference, bound};
+        report_.first_difference =
+            FirstDifference{std::string(pass.name), std::string(value.name()), difference, bound};
       };
       ZP_TRY(Trial forced, trial(context_.model, context_.samples[s], &before_[s].values, compare));
       ZP_TRY(Trial free, trial(context_.model, context_.samples[s], nullptr, {}));
       if (pass.promise == Promise::Exact && !report_.first_difference) {
         for (size_t k = 0; k < free.outputs.size(); ++k) {
           if (!same_bits(before_[s].outputs[k], free.outputs[k])) {
-            report_.first_difference = FirstDifference{std::string(pass.name), "output " + std::to_string(k), 0, 0};
+            report_.first_difference =
+                FirstDifference{std::string(pass.name), "output " + std::to_string(k), 0, 0};
           }
         }
       }
@@ -205,7 +217,8 @@ Result<PipelineResult> run_passes(PassContext& context, const PipelineOptions& o
     const size_t first_rewrite = context.records.rewrites.size();
     const double start = now_ms();
     ZP_CHECK(card->run(context));
-    result.timings.push_back({std::string(card->name), context.model.context->changes() - before, now_ms() - start});
+    result.timings.push_back(
+        {std::string(card->name), context.model.context->changes() - before, now_ms() - start});
     if (options.check_graph || options.verify) {
       const std::vector<Diagnostic> problems = verify(context.model);
       if (!problems.empty()) {
@@ -214,8 +227,10 @@ Result<PipelineResult> run_passes(PassContext& context, const PipelineOptions& o
         return Error(std::move(first), ErrorKind::Internal);
       }
     }
-    if (options.verify && context.model.context->changes() != before) ZP_CHECK(verifier.after(*card, first_rewrite));
-    if (options.print && (options.print_after == "all" || options.print_after == card->name)) options.print(card->name, context.model);
+    if (options.verify && context.model.context->changes() != before)
+      ZP_CHECK(verifier.after(*card, first_rewrite));
+    if (options.print && (options.print_after == "all" || options.print_after == card->name))
+      options.print(card->name, context.model);
     if (options.stop_after == card->name) break;
   }
   if (options.verify) verifier.finish();

@@ -26,17 +26,17 @@ struct FirstDifference {
 };
 
 struct VerifyReport {
-  int runs = 0;  // samples each pass was checked with
-  double max_abs_error = 0;            // of the user outputs, whole pipeline against the input model
-  std::optional<double> sqnr_db;       // the same; nothing if equal
+  int runs = 0;                   // samples each pass was checked with
+  double max_abs_error = 0;       // of the user outputs, whole pipeline against the input model
+  std::optional<double> sqnr_db;  // the same; nothing if equal
   std::optional<FirstDifference> first_difference;  // the first value that moved more than its pass promised
 };
 
 struct PipelineOptions {
-  std::vector<std::string> passes;   // names; empty: the default pipeline
-  bool check_graph = false;          // verify structure and types after each pass
-  bool verify = false;               // run before and after each pass on the samples
-  std::string print_after;           // name of a pass, or "all"
+  std::vector<std::string> passes;  // names; empty: the default pipeline
+  bool check_graph = false;         // verify structure and types after each pass
+  bool verify = false;              // run before and after each pass on the samples
+  std::string print_after;          // name of a pass, or "all"
   std::string stop_after;
   std::function<void(std::string_view pass, const Model& model)> print;
 };

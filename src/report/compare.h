@@ -16,8 +16,8 @@ struct Difference {
   double cosine = 1;
 };
 
-// Elements that are finite in `reference` count; non-finite ones must stand at the same places, else the largest
-// error is infinite. The real values of quantized tensors must be given.
+// Elements that are finite in `reference` count; non-finite ones must stand at the same places, else the
+// largest error is infinite. The real values of quantized tensors must be given.
 Difference compare_tensors(std::string name, const Tensor& reference, const Tensor& value);
 
 }  // namespace zp

@@ -18,7 +18,11 @@ void write_ops(JsonWriter& json, const std::map<std::string, int64_t>& ops) {
 }
 
 void write_file(JsonWriter& json, std::string_view key, const FileFacts& file) {
-  json.key(key).begin_object().field("path", file.path).field("format", file.format).field("bytes", file.bytes);
+  json.key(key)
+      .begin_object()
+      .field("path", file.path)
+      .field("format", file.format)
+      .field("bytes", file.bytes);
   json.field("nodes", file.nodes);
   write_ops(json, file.ops);
   json.end_object();
@@ -33,8 +37,16 @@ void write_strings(JsonWriter& json, std::string_view key, const std::vector<std
 void write_kept(JsonWriter& json, const std::vector<KeptRecord>& kept) {
   json.begin_array();
   for (const KeptRecord& k : kept) {
-    json.begin_object().field("node", k.node).field("op", k.op).field("pass", k.pass).field("pattern", k.pattern);
-    json.field("clause", k.clause).field("wanted", k.wanted).field("found", k.found).field("text", k.text).end_object();
+    json.begin_object()
+        .field("node", k.node)
+        .field("op", k.op)
+        .field("pass", k.pass)
+        .field("pattern", k.pattern);
+    json.field("clause", k.clause)
+        .field("wanted", k.wanted)
+        .field("found", k.found)
+        .field("text", k.text)
+        .end_object();
   }
   json.end_array();
 }
@@ -67,7 +79,8 @@ std::string report_json(const CompileReport& r) {
   write_file(json, "input", r.input);
   write_file(json, "output", r.output);
   json.key("passes").begin_array();
-  for (const auto& p : r.passes) json.begin_object().field("name", p.name).field("changes", p.changes).field("ms", p.ms).end_object();
+  for (const auto& p : r.passes)
+    json.begin_object().field("name", p.name).field("changes", p.changes).field("ms", p.ms).end_object();
   json.end_array().key("rewrites").begin_array();
   for (const RewriteRecord& w : r.records.rewrites) {
     json.begin_object().field("pass", w.pass).field("pattern", w.pattern);
@@ -80,10 +93,15 @@ std::string report_json(const CompileReport& r) {
   write_strings(json, "needs_import", r.needs_import);
   json.key("verify");
   if (r.verify) {
-    json.begin_object().field("runs", r.verify->runs).field("max_abs_error", r.verify->max_abs_error).key("sqnr_db");
-    if (r.verify->sqnr_db) json.value(*r.verify->sqnr_db); else json.null();
+    json.begin_object()
+        .field("runs", r.verify->runs)
+        .field("max_abs_error", r.verify->max_abs_error)
+        .key("sqnr_db");
+    if (r.verify->sqnr_db) json.value(*r.verify->sqnr_db);
+    else json.null();
     json.key("first_difference");
-    if (r.verify->first_difference.empty()) json.null(); else json.value(r.verify->first_difference);
+    if (r.verify->first_difference.empty()) json.null();
+    else json.value(r.verify->first_difference);
     json.end_object();
   } else {
     json.null();
@@ -106,7 +124,8 @@ std::string kept_table(const std::vector<KeptRecord>& kept, size_t max_width) {
   return table.str(2, max_width);
 }
 
-std::string ops_table(const std::map<std::string, int64_t>& before, const std::map<std::string, int64_t>& after) {
+std::string ops_table(const std::map<std::string, int64_t>& before,
+                      const std::map<std::string, int64_t>& after) {
   std::set<std::string> names;
   for (const auto& [name, count] : before) names.insert(name);
   for (const auto& [name, count] : after) names.insert(name);
@@ -128,7 +147,8 @@ std::string ops_table(const std::map<std::string, int64_t>& before, const std::m
 
 std::string rewrites_table(const std::vector<RewriteRecord>& rewrites, size_t max_width) {
   TextTable table({"pass", "pattern", "into", "from", "note"});
-  for (const RewriteRecord& w : rewrites) table.add({w.pass, w.pattern, w.into, joined(w.nodes, max_width ? 2 : 4), w.note});
+  for (const RewriteRecord& w : rewrites)
+    table.add({w.pass, w.pattern, w.into, joined(w.nodes, max_width ? 2 : 4), w.note});
   return table.str(2, max_width);
 }
 
@@ -138,13 +158,15 @@ std::string report_text(const CompileReport& r) {
   if (!r.records.kept.empty()) out += "\nkept as it was, and why\n" + kept_table(r.records.kept);
   for (const std::string& w : r.records.warnings) out += "\nwarning: " + w + "\n";
   if (r.verify) {
-    out += fmt::format("\nverified on {} input set{}: largest difference of the outputs {:.4g}{}\n", r.verify->runs, r.verify->runs == 1 ? "" : "s",
-                       r.verify->max_abs_error, r.verify->sqnr_db ? fmt::format(", {:.1f} dB", *r.verify->sqnr_db) : ", bit for bit");
+    out += fmt::format("\nverified on {} input set{}: largest difference of the outputs {:.4g}{}\n",
+                       r.verify->runs, r.verify->runs == 1 ? "" : "s", r.verify->max_abs_error,
+                       r.verify->sqnr_db ? fmt::format(", {:.1f} dB", *r.verify->sqnr_db) : ", bit for bit");
   }
-  out += fmt::format("\n{} -> {}, {} -> {} nodes\n", human_bytes(static_cast<double>(r.input.bytes)), human_bytes(static_cast<double>(r.output.bytes)),
-                     r.input.nodes, r.output.nodes);
-  out += fmt::format("import {:.1f} ms, passes {:.1f} ms, export {:.1f} ms, peak memory {}\n", r.time_ms.import, r.time_ms.passes, r.time_ms.export_,
-                     human_bytes(static_cast<double>(r.peak_rss_bytes)));
+  out += fmt::format("\n{} -> {}, {} -> {} nodes\n", human_bytes(static_cast<double>(r.input.bytes)),
+                     human_bytes(static_cast<double>(r.output.bytes)), r.input.nodes, r.output.nodes);
+  out +=
+      fmt::format("import {:.1f} ms, passes {:.1f} ms, export {:.1f} ms, peak memory {}\n", r.time_ms.import,
+                  r.time_ms.passes, r.time_ms.export_, human_bytes(static_cast<double>(r.peak_rss_bytes)));
   return out;
 }
 
@@ -152,17 +174,22 @@ std::string report_html(const CompileReport& r) {
   std::string out =
       "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Zeropoint report</title><style>"
       "body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#1a1d21}"
-      "table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem}th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #dde1e6;vertical-align:top}"
-      "th{background:#f4f6f8}td.n{text-align:right;font-variant-numeric:tabular-nums}code{font:13px ui-monospace,monospace}"
+      "table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem}th,td{text-align:left;padding:.3rem "
+      ".6rem;border-bottom:1px solid #dde1e6;vertical-align:top}"
+      "th{background:#f4f6f8}td.n{text-align:right;font-variant-numeric:tabular-nums}code{font:13px "
+      "ui-monospace,monospace}"
       "h2{margin-top:2rem}.ok{color:#0a7d33}.warn{color:#a15c00}</style>";
-  out += fmt::format("<h1>{} &rarr; {}</h1><p>backend <b>{}</b>, {} &rarr; {}, {} &rarr; {} nodes, {:.1f} ms, peak memory {}</p>",
-                     escape_html(r.input.path), escape_html(r.output.path), escape_html(r.backend), human_bytes(static_cast<double>(r.input.bytes)),
-                     human_bytes(static_cast<double>(r.output.bytes)), r.input.nodes, r.output.nodes, r.time_ms.total,
-                     human_bytes(static_cast<double>(r.peak_rss_bytes)));
+  out += fmt::format(
+      "<h1>{} &rarr; {}</h1><p>backend <b>{}</b>, {} &rarr; {}, {} &rarr; {} nodes, {:.1f} ms, peak memory "
+      "{}</p>",
+      escape_html(r.input.path), escape_html(r.output.path), escape_html(r.backend),
+      human_bytes(static_cast<double>(r.input.bytes)), human_bytes(static_cast<double>(r.output.bytes)),
+      r.input.nodes, r.output.nodes, r.time_ms.total, human_bytes(static_cast<double>(r.peak_rss_bytes)));
   if (r.verify) {
-    out += fmt::format("<p class=\"{}\">verified on {} input sets: largest difference of the outputs {:.4g}{}</p>",
-                       r.verify->first_difference.empty() ? "ok" : "warn", r.verify->runs, r.verify->max_abs_error,
-                       r.verify->sqnr_db ? fmt::format(", {:.1f} dB", *r.verify->sqnr_db) : ", bit for bit");
+    out += fmt::format(
+        "<p class=\"{}\">verified on {} input sets: largest difference of the outputs {:.4g}{}</p>",
+        r.verify->first_difference.empty() ? "ok" : "warn", r.verify->runs, r.verify->max_abs_error,
+        r.verify->sqnr_db ? fmt::format(", {:.1f} dB", *r.verify->sqnr_db) : ", bit for bit");
   }
   for (const std::string& w : r.records.warnings) out += "<p class=\"warn\">" + escape_html(w) + "</p>";
   auto cells = [&](std::initializer_list<std::string> row, std::string_view tag) {
@@ -176,18 +203,23 @@ std::string report_html(const CompileReport& r) {
   for (const auto& [name, count] : r.input.ops) names.insert(name);
   for (const auto& [name, count] : r.output.ops) names.insert(name);
   for (const std::string& name : names) {
-    auto count = [&](const std::map<std::string, int64_t>& ops) { return ops.contains(name) ? std::to_string(ops.at(name)) : std::string("-"); };
+    auto count = [&](const std::map<std::string, int64_t>& ops) {
+      return ops.contains(name) ? std::to_string(ops.at(name)) : std::string("-");
+    };
     cells({name, count(r.input.ops), count(r.output.ops)}, "td");
   }
   out += "</table><h2>Folded and fused</h2><table>";
   cells({"pass", "pattern", "into", "from", "note"}, "th");
-  for (const RewriteRecord& w : r.records.rewrites) cells({w.pass, w.pattern, w.into, joined(w.nodes, 12), w.note}, "td");
+  for (const RewriteRecord& w : r.records.rewrites)
+    cells({w.pass, w.pattern, w.into, joined(w.nodes, 12), w.note}, "td");
   out += "</table><h2>Kept, and why</h2><table>";
   cells({"node", "op", "pass", "tried", "clause", "wanted", "found", "why"}, "th");
-  for (const KeptRecord& k : r.records.kept) cells({k.node, k.op, k.pass, k.pattern, k.clause, k.wanted, k.found, k.text}, "td");
+  for (const KeptRecord& k : r.records.kept)
+    cells({k.node, k.op, k.pass, k.pattern, k.clause, k.wanted, k.found, k.text}, "td");
   out += "</table><h2>Passes</h2><table>";
   cells({"pass", "changes", "ms"}, "th");
-  for (const auto& p : r.passes) cells({p.name, std::to_string(p.changes), fmt::format("{:.3f}", p.ms)}, "td");
+  for (const auto& p : r.passes)
+    cells({p.name, std::to_string(p.changes), fmt::format("{:.3f}", p.ms)}, "td");
   return out + "</table></html>\n";
 }
 

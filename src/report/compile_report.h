@@ -20,7 +20,11 @@ struct FileFacts {
 struct CompileReport {
   std::string version, backend, form;
   FileFacts input, output;
-  struct Pass { std::string name; uint64_t changes; double ms; };
+  struct Pass {
+    std::string name;
+    uint64_t changes;
+    double ms;
+  };
   std::vector<Pass> passes;
   Records records;
   std::vector<std::string> needs_import;
@@ -31,7 +35,9 @@ struct CompileReport {
     std::string first_difference;  // empty: none
   };
   std::optional<Verify> verify;
-  struct Times { double import = 0, passes = 0, export_ = 0, total = 0; } time_ms;
+  struct Times {
+    double import = 0, passes = 0, export_ = 0, total = 0;
+  } time_ms;
   uint64_t peak_rss_bytes = 0;
 };
 
@@ -40,7 +46,8 @@ std::string kept_json(const std::vector<KeptRecord>& kept);
 // Tables for people; lines are cut at `max_width`, if that is not 0.
 std::string kept_table(const std::vector<KeptRecord>& kept, size_t max_width = 0);
 // Operators before and after, side by side.
-std::string ops_table(const std::map<std::string, int64_t>& before, const std::map<std::string, int64_t>& after);
+std::string ops_table(const std::map<std::string, int64_t>& before,
+                      const std::map<std::string, int64_t>& after);
 std::string rewrites_table(const std::vector<RewriteRecord>& rewrites, size_t max_width = 0);
 std::string report_text(const CompileReport& report);
 // One self-contained page.

@@ -30,7 +30,8 @@ bool is_literal(const Value& v) {
 std::string literal_text(Context& context, const Value& v) {
   auto tensor = constant_tensor(context, *v.def()->constant());
   if (!tensor.ok() || tensor->elements() != 1) return std::string(v.name());
-  return is_float(tensor->dtype()) ? fmt::format("{}", tensor->get_double(0)) : fmt::format("{}", tensor->get_int(0));
+  return is_float(tensor->dtype()) ? fmt::format("{}", tensor->get_double(0))
+                                   : fmt::format("{}", tensor->get_int(0));
 }
 
 // Names of the nodes that read a value, dequantizes and casts looked through.
@@ -51,7 +52,8 @@ const QuantType* constant_quant(const Value& v) {
   if (v.type().quant != nullptr) return v.type().quant;
   for (const Use& use : v.uses()) {
     const Node& user = *use.user();
-    if (user.op().name == "storage_cast" && user.result()->type().quant != nullptr) return user.result()->type().quant;
+    if (user.op().name == "storage_cast" && user.result()->type().quant != nullptr)
+      return user.result()->type().quant;
   }
   return nullptr;
 }
@@ -61,7 +63,8 @@ Status write_quant(JsonWriter& json, Context& context, const QuantType& q, std::
   json.begin_object();
   json.field("scheme", q.per_tensor() ? "per_tensor" : q.per_axis() ? "per_axis" : "per_block");
   json.key("axis");
-  if (q.per_axis()) json.value(q.axis); else json.null();
+  if (q.per_axis()) json.value(q.axis);
+  else json.null();
   json.key("block");
   if (q.per_block()) {
     json.begin_array();
@@ -94,7 +97,8 @@ Result<std::string> digest(Context& context, const Constant& c) {
 void write_shape(JsonWriter& json, const Type& type) {
   json.key("shape").begin_array();
   for (const Dim& d : type.shape) {
-    if (d.is_known()) json.value(d.value()); else json.value(d.str());
+    if (d.is_known()) json.value(d.value());
+    else json.value(d.str());
   }
   json.end_array();
 }
@@ -130,7 +134,8 @@ Status write_constants(JsonWriter& json, const Model& model) {
     }
     json.key("quantization");
     if (q != nullptr && !q->dynamic) {
-      if (Status s = write_quant(json, context, *q, c.shape); !s.ok()) return std::move(std::move(s).error()).at_node(v.name());
+      if (Status s = write_quant(json, context, *q, c.shape); !s.ok())
+        return std::move(std::move(s).error()).at_node(v.name());
     } else {
       json.null();
     }
@@ -160,7 +165,10 @@ void write_nodes(JsonWriter& json, const Model& model) {
     }
     json.end_array().key("outputs").begin_array();
     for (size_t i = 0; i < n.result_count(); ++i) {
-      json.begin_object().field("name", n.result(i)->name()).field("type", n.result(i)->type().str()).end_object();
+      json.begin_object()
+          .field("name", n.result(i)->name())
+          .field("type", n.result(i)->type().str())
+          .end_object();
     }
     json.end_array();
     json.field("source", n.origin() ? n.origin()->target : std::string_view());
@@ -176,7 +184,8 @@ void write_nodes(JsonWriter& json, const Model& model) {
 }
 
 std::string user_name(const Model& model, size_t i) {
-  return model.inputs[i].user_name.empty() ? std::string(model.graph->inputs()[i]->name()) : model.inputs[i].user_name;
+  return model.inputs[i].user_name.empty() ? std::string(model.graph->inputs()[i]->name())
+                                           : model.inputs[i].user_name;
 }
 
 struct ConstantSummary {
@@ -232,14 +241,18 @@ uint64_t count_nodes(const Model& model) {
 
 Result<std::string> inspect_json(const Model& model, const InspectOptions& options) {
   JsonWriter json(1);
-  json.begin_object().field("format", model.format).field("producer", model.producer).field("path", model.path);
+  json.begin_object()
+      .field("format", model.format)
+      .field("producer", model.producer)
+      .field("path", model.path);
   json.field("bytes", model.file_bytes);
   json.key("inputs").begin_array();
   for (size_t i : model.user_inputs()) write_value(json, *model.graph->inputs()[i], user_name(model, i));
   json.end_array().key("outputs").begin_array();
   for (size_t i : model.user_outputs()) {
     const Value* v = model.graph->output(i);
-    if (v == nullptr) json.null(); else write_value(json, *v, std::string(v->name()));
+    if (v == nullptr) json.null();
+    else write_value(json, *v, std::string(v->name()));
   }
   json.end_array();
   json.field("node_count", count_nodes(model));
@@ -249,7 +262,11 @@ Result<std::string> inspect_json(const Model& model, const InspectOptions& optio
   for (const auto& [name, count] : count_unknown(model)) json.field(name, count);
   json.end_object();
   const ConstantSummary constants = summarize_constants(model);
-  json.key("constant_bytes").begin_object().field("total", constants.bytes).field("quantized", constants.quantized_bytes).end_object();
+  json.key("constant_bytes")
+      .begin_object()
+      .field("total", constants.bytes)
+      .field("quantized", constants.quantized_bytes)
+      .end_object();
   if (options.nodes) write_nodes(json, model);
   if (options.constants) ZP_CHECK(write_constants(json, model));
   json.end_object();
@@ -257,22 +274,27 @@ Result<std::string> inspect_json(const Model& model, const InspectOptions& optio
 }
 
 Result<std::string> inspect_text(const Model& model, const InspectOptions& options) {
-  std::string out = fmt::format("{}  {}{}  {}\n", model.path, model.format, model.producer.empty() ? "" : " by " + model.producer,
+  std::string out = fmt::format("{}  {}{}  {}\n", model.path, model.format,
+                                model.producer.empty() ? "" : " by " + model.producer,
                                 human_bytes(static_cast<double>(model.file_bytes)));
-  for (size_t i : model.user_inputs()) out += fmt::format("  input   {}: {}\n", user_name(model, i), model.graph->inputs()[i]->type().str());
+  for (size_t i : model.user_inputs())
+    out += fmt::format("  input   {}: {}\n", user_name(model, i), model.graph->inputs()[i]->type().str());
   for (size_t i : model.user_outputs()) {
     const Value* v = model.graph->output(i);
-    out += v ? fmt::format("  output  {}: {}\n", v->name(), v->type().str()) : std::string("  output  none\n");
+    out +=
+        v ? fmt::format("  output  {}: {}\n", v->name(), v->type().str()) : std::string("  output  none\n");
   }
   const ConstantSummary constants = summarize_constants(model);
-  out += fmt::format("\n{} nodes, {} constants of {}, {} of it quantized\n\n", count_nodes(model), constants.count,
-                     human_bytes(static_cast<double>(constants.bytes)), human_bytes(static_cast<double>(constants.quantized_bytes)));
+  out += fmt::format("\n{} nodes, {} constants of {}, {} of it quantized\n\n", count_nodes(model),
+                     constants.count, human_bytes(static_cast<double>(constants.bytes)),
+                     human_bytes(static_cast<double>(constants.quantized_bytes)));
   TextTable ops({"operator", "count"});
   for (const auto& [name, count] : count_ops(model)) ops.add({name, std::to_string(count)});
   out += ops.str(2);
   if (!constants.by_type.empty()) {
     TextTable types({"constants", "count", "size"});
-    for (const auto& [kind, entry] : constants.by_type) types.add({kind, std::to_string(entry.first), human_bytes(static_cast<double>(entry.second))});
+    for (const auto& [kind, entry] : constants.by_type)
+      types.add({kind, std::to_string(entry.first), human_bytes(static_cast<double>(entry.second))});
     out += "\n" + types.str(2);
   }
   if (const auto unknown = count_unknown(model); !unknown.empty()) {
@@ -284,7 +306,8 @@ Result<std::string> inspect_text(const Model& model, const InspectOptions& optio
     TextTable table({"node", "op", "result", "module"});
     each_node(*model.graph, [&](const Node& n) {
       if (n.is(kConstOp)) return;
-      table.add({std::string(n.name()), std::string(op_label(n)), n.result_count() ? n.result()->type().str() : "-",
+      table.add({std::string(n.name()), std::string(op_label(n)),
+                 n.result_count() ? n.result()->type().str() : "-",
                  n.origin() ? std::string(n.origin()->module) : ""});
     });
     out += "\n" + table.str(2);
@@ -293,8 +316,8 @@ Result<std::string> inspect_text(const Model& model, const InspectOptions& optio
     TextTable table({"constant", "type", "source", "bytes"});
     for (Node* n : model.graph->nodes()) {
       if (!n->is(kConstOp) || n->constant()->kind == ConstantKind::Literal) continue;
-      table.add({std::string(n->result()->name()), n->result()->type().str(), std::string(n->constant()->name),
-                 std::to_string(n->constant()->bytes())});
+      table.add({std::string(n->result()->name()), n->result()->type().str(),
+                 std::string(n->constant()->name), std::to_string(n->constant()->bytes())});
     }
     out += "\n" + table.str(2);
   }
@@ -305,7 +328,8 @@ std::string inspect_dot(const Model& model) {
   std::string out = "digraph model {\n  rankdir=TB; node [shape=box, fontname=\"monospace\", fontsize=10];\n";
   auto quoted = [](std::string_view text) { return json_quote(text); };
   for (Value* v : model.graph->inputs()) {
-    out += fmt::format("  {} [label={}, style=filled, fillcolor=lightblue];\n", quoted(v->name()), quoted(std::string(v->name()) + "\\n" + v->type().str()));
+    out += fmt::format("  {} [label={}, style=filled, fillcolor=lightblue];\n", quoted(v->name()),
+                       quoted(std::string(v->name()) + "\\n" + v->type().str()));
   }
   for (Node* n : model.graph->nodes()) {
     if (n->is(kConstOp)) continue;
@@ -314,7 +338,8 @@ std::string inspect_dot(const Model& model) {
       const Value* v = n->operand(i);
       if (v == nullptr || (v->def() != nullptr && v->def()->is(kConstOp))) continue;
       const std::string_view from = v->def() ? v->def()->name() : v->name();
-      out += fmt::format("  {} -> {} [label={}, fontsize=8];\n", quoted(from), quoted(n->name()), quoted(v->type().str()));
+      out += fmt::format("  {} -> {} [label={}, fontsize=8];\n", quoted(from), quoted(n->name()),
+                         quoted(v->type().str()));
     }
   }
   return out + "}\n";

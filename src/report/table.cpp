@@ -15,7 +15,8 @@ bool numeric(const std::string& cell) {
 
 // Width on the screen: continuation bytes of UTF-8 take no place.
 size_t width_of(const std::string& cell) {
-  return static_cast<size_t>(std::count_if(cell.begin(), cell.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+  return static_cast<size_t>(
+      std::count_if(cell.begin(), cell.end(), [](char c) { return (c & 0xC0) != 0x80; }));
 }
 
 }  // namespace

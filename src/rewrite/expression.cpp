@@ -11,10 +11,11 @@
 namespace zp::rewrite {
 namespace {
 
-constexpr int kMaxDepth = 64;     // nesting of one expression
+constexpr int kMaxDepth = 64;       // nesting of one expression
 constexpr size_t kMaxNodes = 4096;  // parts of one expression
 
-// --- reading ---------------------------------------------------------------------------------------------------------
+// --- reading
+// ---------------------------------------------------------------------------------------------------------
 
 class Reader {
  public:
@@ -33,8 +34,10 @@ class Reader {
 
  private:
   Status enter(int depth) {
-    if (depth > kMaxDepth) return cursor_.error(fmt::format("the expression is nested deeper than {}", kMaxDepth));
-    if (++nodes_ > kMaxNodes) return cursor_.error(fmt::format("the expression has more than {} parts", kMaxNodes));
+    if (depth > kMaxDepth)
+      return cursor_.error(fmt::format("the expression is nested deeper than {}", kMaxDepth));
+    if (++nodes_ > kMaxNodes)
+      return cursor_.error(fmt::format("the expression has more than {} parts", kMaxNodes));
     return {};
   }
 
@@ -102,8 +105,11 @@ class Reader {
     ZP_TRY(ExprPtr left, signed_power(depth + 1));
     while (true) {
       const Place at = place_of(cursor_.place());
-      const std::string_view op = cursor_.accept("*") ? "*" : cursor_.accept("//") ? "//" : cursor_.accept("/") ? "/"
-                                : cursor_.accept("%") ? "%" : "";
+      const std::string_view op = cursor_.accept("*")    ? "*"
+                                  : cursor_.accept("//") ? "//"
+                                  : cursor_.accept("/")  ? "/"
+                                  : cursor_.accept("%")  ? "%"
+                                                         : "";
       if (op.empty()) return left;
       ZP_CHECK(enter(depth));
       ZP_TRY(ExprPtr right, signed_power(depth + 1));
@@ -175,7 +181,8 @@ class Reader {
     if (c >= '0' && c <= '9') {
       ZP_TRY(const TextCursor::NumberText number, cursor_.number("a number"));
       e->kind = Expr::Number;
-      if (!read_number(number.text, &e->number)) return cursor_.error(fmt::format("'{}' is no number", number.text));
+      if (!read_number(number.text, &e->number))
+        return cursor_.error(fmt::format("'{}' is no number", number.text));
       e->text = number.text;
       return ExprPtr(e);
     }
@@ -217,7 +224,8 @@ class Reader {
   size_t nodes_ = 0;
 };
 
-// --- writing ---------------------------------------------------------------------------------------------------------
+// --- writing
+// ---------------------------------------------------------------------------------------------------------
 
 int precedence(const Expr& e) {
   if (e.kind == Expr::Not) return 3;
@@ -265,7 +273,8 @@ std::string join_expr(std::span<const ExprPtr> items) {
   return text;
 }
 
-// --- computing -------------------------------------------------------------------------------------------------------
+// --- computing
+// -------------------------------------------------------------------------------------------------------
 
 ExprValue mismatch(std::string_view op, const ExprValue& a, const ExprValue& b) {
   if (a.kind == ExprValue::Unknown) return a;
@@ -293,14 +302,18 @@ bool compare(std::string_view op, double a, double b) {
   return a >= b;
 }
 
-bool is_comparison(std::string_view op) { return op == "==" || op == "!=" || op == "<" || op == "<=" || op == ">" || op == ">="; }
+bool is_comparison(std::string_view op) {
+  return op == "==" || op == "!=" || op == "<" || op == "<=" || op == ">" || op == ">=";
+}
 
 bool is_numeric(const ExprValue& v) { return v.kind == ExprValue::Number || v.kind == ExprValue::List; }
 
 // Numbers and lists, entry by entry; nan is a dim that is not known. `!=` of lists is "not all equal".
 ExprValue elementwise(std::string_view op, const ExprValue& a, const ExprValue& b) {
   const bool lists = a.kind == ExprValue::List || b.kind == ExprValue::List;
-  const size_t count = a.kind == ExprValue::List ? a.list.size() : b.kind == ExprValue::List ? b.list.size() : 1;
+  const size_t count = a.kind == ExprValue::List   ? a.list.size()
+                       : b.kind == ExprValue::List ? b.list.size()
+                                                   : 1;
   if (a.kind == ExprValue::List && b.kind == ExprValue::List && a.list.size() != b.list.size()) {
     if (op == "==" || op == "!=") return ExprValue::of(op == "!=");
     return ExprValue::unknown(fmt::format("lists of {} and {} entries", a.list.size(), b.list.size()));
@@ -313,7 +326,8 @@ ExprValue elementwise(std::string_view op, const ExprValue& a, const ExprValue& 
       if (std::isnan(at(a, i)) || std::isnan(at(b, i))) sure = false;
       else all = all && compare(each, at(a, i), at(b, i));
     }
-    if (all && !sure) return ExprValue::unknown(fmt::format("{} {} {} has entries that are not known", a.str(), op, b.str()));
+    if (all && !sure)
+      return ExprValue::unknown(fmt::format("{} {} {} has entries that are not known", a.str(), op, b.str()));
     return ExprValue::of(op == "!=" ? !all : all);
   }
   std::vector<double> out;
@@ -356,7 +370,8 @@ ExprValue index_value(const Expr& e, const ExprScope& scope) {
   const ExprValue index = evaluate(*e.args[1], scope);
   if (list.kind == ExprValue::Unknown) return list;
   if (index.kind == ExprValue::Unknown) return index;
-  if (list.kind != ExprValue::List || index.kind != ExprValue::Number || index.number != std::floor(index.number)) {
+  if (list.kind != ExprValue::List || index.kind != ExprValue::Number ||
+      index.number != std::floor(index.number)) {
     return ExprValue::unknown(fmt::format("{} cannot be indexed by {}", list.str(), index.str()));
   }
   const auto size = static_cast<double>(list.list.size());
@@ -432,7 +447,8 @@ std::string ExprValue::str() const {
   }
   std::string out = "[";
   const size_t shown = std::min<size_t>(list.size(), 8);
-  for (size_t i = 0; i < shown; ++i) out += (i == 0 ? "" : ", ") + (std::isnan(list[i]) ? "?" : shortest(list[i]));
+  for (size_t i = 0; i < shown; ++i)
+    out += (i == 0 ? "" : ", ") + (std::isnan(list[i]) ? "?" : shortest(list[i]));
   if (shown < list.size()) out += fmt::format(", ... {} more", list.size() - shown);
   return out + "]";
 }
@@ -501,7 +517,8 @@ void visit_parts(const Expr& expr, const std::function<void(const Expr&)>& visit
 }
 
 std::span<const ExprFunction> expr_functions() {
-  static constexpr ExprFunction kFunctions[] = {{"min", -1}, {"max", -1}, {"sum", -1}, {"prod", -1}, {"abs", 1}, {"len", 1},
+  static constexpr ExprFunction kFunctions[] = {{"min", -1},  {"max", -1},       {"sum", -1},
+                                                {"prod", -1}, {"abs", 1},        {"len", 1},
                                                 {"known", 1}, {"same_shape", 2}, {"same_quantization", 2}};
   return kFunctions;
 }

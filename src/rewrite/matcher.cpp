@@ -39,7 +39,8 @@ bool attr_is(const Node& node, const AttrTest& test) {
   const void* attrs = node.attrs_data();
   const double wanted = test.number.as_double();
   switch (field->kind) {
-    case AttrKind::Int: return !test.is_text && static_cast<double>(attr_ref<int64_t>(attrs, *field)) == wanted;
+    case AttrKind::Int:
+      return !test.is_text && static_cast<double>(attr_ref<int64_t>(attrs, *field)) == wanted;
     case AttrKind::Float: return !test.is_text && attr_ref<double>(attrs, *field) == wanted;
     case AttrKind::Bool: return !test.is_text && static_cast<double>(attr_ref<bool>(attrs, *field)) == wanted;
     case AttrKind::String: return test.is_text && attr_ref<std::string_view>(attrs, *field) == test.text;
@@ -141,7 +142,9 @@ class Attempt {
     int chained = -1;
     if (step.chained >= 0) {
       chained = chained_operand(node->op());
-      if (chained < 0 || !bind_inner(static_cast<size_t>(step.chained), node->operand(at(static_cast<size_t>(chained))))) return false;
+      if (chained < 0 ||
+          !bind_inner(static_cast<size_t>(step.chained), node->operand(at(static_cast<size_t>(chained)))))
+        return false;
     }
     for (size_t k = 0; k < step.args.size(); ++k) {
       if (static_cast<int>(k) == chained) continue;
@@ -201,7 +204,8 @@ std::vector<std::vector<bool>> reachability(const std::vector<PatternSet::Entry>
 
 }  // namespace
 
-// --- slots -----------------------------------------------------------------------------------------------------------
+// --- slots
+// -----------------------------------------------------------------------------------------------------------
 
 std::vector<SlotName> slot_names(const Variant& variant, const OpDef& root) {
   std::vector<SlotName> slots;
@@ -243,7 +247,8 @@ std::vector<SlotName> slot_names(const Variant& variant, const OpDef& root) {
       if (arg.kind != Variant::Arg::Free) continue;
       SlotName slot;
       slot.name = variant.free_values[static_cast<size_t>(arg.index)];
-      const bool known = std::any_of(slots.begin(), slots.end(), [&](const SlotName& other) { return other.name == slot.name; });
+      const bool known = std::any_of(slots.begin(), slots.end(),
+                                     [&](const SlotName& other) { return other.name == slot.name; });
       if (known) continue;
       const OpDef* op = variant.steps[s].ops.empty() ? nullptr : variant.steps[s].ops.front();
       if (op != nullptr && k < op->operands.size()) {
@@ -279,10 +284,12 @@ int find_slot_name(std::span<const SlotName> slots, std::string_view name) {
   if (name == "x" || name == "a") return first(data);
   if (name == "w") return first([](const SlotName& s) { return s.of_root && s.role == Role::Weight; });
   if (name == "b") {
-    if (const int i = first([](const SlotName& s) { return s.of_root && s.role == Role::Bias; }); i >= 0) return i;
+    if (const int i = first([](const SlotName& s) { return s.of_root && s.role == Role::Bias; }); i >= 0)
+      return i;
     const int leading = first(data);
     return first([&](const SlotName& s) {
-      return s.of_root && (s.role == Role::Data || s.role == Role::Weight) && &s != &slots[static_cast<size_t>(std::max(leading, 0))];
+      return s.of_root && (s.role == Role::Data || s.role == Role::Weight) &&
+             &s != &slots[static_cast<size_t>(std::max(leading, 0))];
     });
   }
   return -1;
@@ -322,7 +329,8 @@ const BoundSlot* find_slot(std::span<const BoundSlot> slots, std::string_view na
   return i < 0 ? nullptr : &slots[static_cast<size_t>(i)];
 }
 
-// --- the set ---------------------------------------------------------------------------------------------------------
+// --- the set
+// ---------------------------------------------------------------------------------------------------------
 
 Result<PatternSet> PatternSet::make(std::vector<Entry> entries) {
   PatternSet set;
@@ -330,8 +338,10 @@ Result<PatternSet> PatternSet::make(std::vector<Entry> entries) {
   const auto reach = reachability(set.entries_);
   for (size_t i = 0; i < set.entries_.size(); ++i) {
     if (!reach[i][i]) continue;
-    const Pattern* pattern = set.entries_[i].variants.empty() ? nullptr : set.entries_[i].variants.front().pattern;
-    return Error("zpb02", fmt::format("\"before\" of pattern \"{}\" leads back to it", pattern != nullptr ? pattern->name : ""));
+    const Pattern* pattern =
+        set.entries_[i].variants.empty() ? nullptr : set.entries_[i].variants.front().pattern;
+    return Error("zpb02", fmt::format("\"before\" of pattern \"{}\" leads back to it",
+                                      pattern != nullptr ? pattern->name : ""));
   }
   // Patterns in an order that keeps `before` and, where that says nothing, the file.
   std::vector<size_t> position(set.entries_.size(), 0);
@@ -339,7 +349,8 @@ Result<PatternSet> PatternSet::make(std::vector<Entry> entries) {
   for (size_t next = 0; next < set.entries_.size(); ++next) {
     for (size_t i = 0; i < set.entries_.size(); ++i) {
       bool free = !placed[i];
-      for (size_t other = 0; free && other < set.entries_.size(); ++other) free = placed[other] || !reach[other][i];
+      for (size_t other = 0; free && other < set.entries_.size(); ++other)
+        free = placed[other] || !reach[other][i];
       if (!free) continue;
       placed[i] = true;
       position[i] = next;
@@ -363,7 +374,8 @@ Result<PatternSet> PatternSet::make(std::vector<Entry> entries) {
 
 std::span<const Variant* const> PatternSet::ending_in(const OpDef& op) const {
   const auto found = by_last_.find(&op);
-  return found == by_last_.end() ? std::span<const Variant* const>() : std::span<const Variant* const>(found->second);
+  return found == by_last_.end() ? std::span<const Variant* const>()
+                                 : std::span<const Variant* const>(found->second);
 }
 
 size_t PatternSet::rank(const Variant& variant) const { return rank_.at(&variant); }
@@ -372,11 +384,15 @@ bool PatternSet::tied(const Variant& a, const Variant& b) const {
   if (a.pattern_index == b.pattern_index) return false;
   const Entry& ea = entries_[a.pattern_index];
   const Entry& eb = entries_[b.pattern_index];
-  auto names = [](const Entry& e, size_t i) { return std::find(e.before.begin(), e.before.end(), i) != e.before.end(); };
-  return ea.cost == eb.cost && a.length() == b.length() && !names(ea, b.pattern_index) && !names(eb, a.pattern_index);
+  auto names = [](const Entry& e, size_t i) {
+    return std::find(e.before.begin(), e.before.end(), i) != e.before.end();
+  };
+  return ea.cost == eb.cost && a.length() == b.length() && !names(ea, b.pattern_index) &&
+         !names(eb, a.pattern_index);
 }
 
-// --- matching --------------------------------------------------------------------------------------------------------
+// --- matching
+// --------------------------------------------------------------------------------------------------------
 
 void match_at(const PatternSet& set, Node* node, const std::function<void(Match)>& found,
               const std::function<void(const Miss&)>& missed) {
@@ -405,15 +421,18 @@ std::vector<size_t> choose(const PatternSet& set, std::span<const Candidate> can
     for (size_t at = bucket.size(); at-- > 0;) {
       // Of the orders of one match, the first comes first.
       size_t first = at;
-      while (first > 0 && candidates[bucket[first - 1]].match.last() == candidates[bucket[at]].match.last()) --first;
+      while (first > 0 && candidates[bucket[first - 1]].match.last() == candidates[bucket[at]].match.last())
+        --first;
       for (size_t k = first; k <= at; ++k) {
         const size_t index = bucket[k];
         const Match& match = candidates[index].match;
-        const auto taken = std::find_if(match.nodes.begin(), match.nodes.end(), [&](const Node* n) { return claimed.contains(n); });
+        const auto taken = std::find_if(match.nodes.begin(), match.nodes.end(),
+                                        [&](const Node* n) { return claimed.contains(n); });
         if (taken != match.nodes.end()) {
           const size_t winner = claimed.at(*taken);
           const Match& other = candidates[winner].match;
-          if (ties != nullptr && other.last() == match.last() && set.tied(*other.variant, *match.variant)) ties->push_back({winner, index});
+          if (ties != nullptr && other.last() == match.last() && set.tied(*other.variant, *match.variant))
+            ties->push_back({winner, index});
           continue;
         }
         for (const Node* n : match.nodes) claimed.emplace(n, index);

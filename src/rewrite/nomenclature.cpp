@@ -9,9 +9,10 @@
 namespace zp::rewrite {
 namespace {
 
-// c for one scale an output channel, and so on; a weight's groups that span the summed axis are its channels, except
-// below 8 bits, where the field's kernels are group-wise.
-char granularity_letter(const QuantType& quant, const Grid& grid, char role, int out_axis, int in_axis, int bits) {
+// c for one scale an output channel, and so on; a weight's groups that span the summed axis are its channels,
+// except below 8 bits, where the field's kernels are group-wise.
+char granularity_letter(const QuantType& quant, const Grid& grid, char role, int out_axis, int in_axis,
+                        int bits) {
   if (grid.per_tensor) return 't';
   if (role != 'w') {
     if (grid.per_token || quant.per_axis()) return 'c';
@@ -19,7 +20,8 @@ char granularity_letter(const QuantType& quant, const Grid& grid, char role, int
   }
   if (quant.per_axis()) {
     // One group a row, declared as a column of scales, is still group-wise.
-    const bool column = quant.scales != nullptr && quant.scales->shape.size() > 1 && grid.group_axis == in_axis;
+    const bool column =
+        quant.scales != nullptr && quant.scales->shape.size() > 1 && grid.group_axis == in_axis;
     if (column && bits < 8) return 'g';
     return grid.axis == out_axis ? 'c' : 'k';
   }
@@ -43,7 +45,8 @@ struct Token {
   }
 };
 
-Token token_of(Context& context, const QuantType& quant, std::span<const Dim> shape, char role, int out_axis, int in_axis) {
+Token token_of(Context& context, const QuantType& quant, std::span<const Dim> shape, char role, int out_axis,
+               int in_axis) {
   Token t;
   const int bits = declared_bits(quant);
   t.front = quant.dynamic ? "dq" : "q";
@@ -57,8 +60,9 @@ Token token_of(Context& context, const QuantType& quant, std::span<const Dim> sh
     t.scheme = "f";
   } else {
     const std::vector<double> zeros = zero_points_of(context, quant, 1);
-    const bool none = quant.domain == ZeroPointDomain::None ||
-                      (!zeros.empty() && std::all_of(zeros.begin(), zeros.end(), [](double z) { return z == 0; }));
+    const bool none =
+        quant.domain == ZeroPointDomain::None ||
+        (!zeros.empty() && std::all_of(zeros.begin(), zeros.end(), [](double z) { return z == 0; }));
     t.scheme = none ? "s" : "a";
   }
   return t;
@@ -76,8 +80,8 @@ bool is_linear(const Node& node) {
 
 }  // namespace
 
-std::string quant_token(Context& context, const QuantType& quant, std::span<const Dim> shape, char role, int out_axis,
-                        int in_axis) {
+std::string quant_token(Context& context, const QuantType& quant, std::span<const Dim> shape, char role,
+                        int out_axis, int in_axis) {
   return token_of(context, quant, shape, role, out_axis, in_axis).text();
 }
 
@@ -95,20 +99,25 @@ std::string derived_name(const Node& node) {
     if (!type.is_tensor()) continue;
     if (!type.is_quantized()) {
       const bool number = is_constant(value) && type.rank() == 0;
-      if (role == Role::Data && !number && node.op().trait != Trait::Affine) texts.emplace_back(dtype_name(type.dtype));
+      if (role == Role::Data && !number && node.op().trait != Trait::Affine)
+        texts.emplace_back(dtype_name(type.dtype));
       continue;
     }
     const WeightAxes axes = weight_axes(node.op(), i, type.rank());
-    const bool weight = role == Role::Weight && (is_constant(value) || !(node.is(ops::matmul) || node.is(ops::addmm) || node.is(ops::baddbmm)));
+    const bool weight =
+        role == Role::Weight &&
+        (is_constant(value) || !(node.is(ops::matmul) || node.is(ops::addmm) || node.is(ops::baddbmm)));
     tokens.push_back(token_of(context, *type.quant, type.shape, weight ? 'w' : 'a', axes.out, axes.in));
     // The inputs of cat and its kin share one token where they share one type.
-    const bool repeats = node.op().variadic() && i + 1 >= defs.size() && !texts.empty() && texts.back() == tokens.back().text();
+    const bool repeats = node.op().variadic() && i + 1 >= defs.size() && !texts.empty() &&
+                         texts.back() == tokens.back().text();
     if (!repeats) texts.push_back(tokens.back().text());
   }
   const Type* result = node.result_count() > 0 ? &node.result()->type() : nullptr;
   const bool quantized_result = result != nullptr && result->is_tensor() && result->is_quantized();
   if (tokens.empty() && !quantized_result) return name;
-  if (tokens.size() == 1 && tokens[0].role == 'w' && !quantized_result) return name + "_" + tokens[0].weight_only();
+  if (tokens.size() == 1 && tokens[0].role == 'w' && !quantized_result)
+    return name + "_" + tokens[0].weight_only();
   for (const std::string& text : texts) name += "_" + text;
   if (quantized_result) name += "_" + quant_token(context, *result->quant, result->shape, 'o');
   return name;

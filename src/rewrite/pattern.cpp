@@ -24,7 +24,8 @@ std::string did_you_mean(std::string_view word, std::span<const std::string_view
   return near.empty() ? std::string() : fmt::format(", did you mean \"{}\"", near);
 }
 
-void resolve_ops(PatternStep& step, const OpTable& table, const ClassMap& classes, std::vector<Diagnostic>* problems) {
+void resolve_ops(PatternStep& step, const OpTable& table, const ClassMap& classes,
+                 std::vector<Diagnostic>* problems) {
   step.ops.clear();
   for (const std::string& name : step.alternatives) {
     if (const auto found = classes.find(name); found != classes.end()) {
@@ -35,10 +36,12 @@ void resolve_ops(PatternStep& step, const OpTable& table, const ClassMap& classe
       std::vector<std::string_view> known;
       for (const OpDef* op : table.all()) known.push_back(op->name);
       for (const auto& [other, members] : classes) known.push_back(other);
-      problems->push_back(problem("zpb01", step.at, fmt::format("unknown op \"{}\"{}", name, did_you_mean(name, known))));
+      problems->push_back(
+          problem("zpb01", step.at, fmt::format("unknown op \"{}\"{}", name, did_you_mean(name, known))));
     }
   }
-  std::sort(step.ops.begin(), step.ops.end(), [](const OpDef* a, const OpDef* b) { return a->name < b->name; });
+  std::sort(step.ops.begin(), step.ops.end(),
+            [](const OpDef* a, const OpDef* b) { return a->name < b->name; });
   step.ops.erase(std::unique(step.ops.begin(), step.ops.end()), step.ops.end());
 }
 
@@ -49,15 +52,17 @@ void check_attrs(const PatternStep& step, std::vector<Diagnostic>* problems) {
       std::vector<std::string_view> known;
       if (op->attrs != nullptr)
         for (const AttrField& field : op->attrs->fields) known.push_back(field.name);
-      problems->push_back(problem("zpb01", test.at, fmt::format("{} has no attribute \"{}\"{}", op->name, test.name,
-                                                                did_you_mean(test.name, known))));
+      problems->push_back(problem(
+          "zpb01", test.at,
+          fmt::format("{} has no attribute \"{}\"{}", op->name, test.name, did_you_mean(test.name, known))));
     }
   }
 }
 
 size_t required_data(const OpDef& op) {
   size_t n = 0;
-  for (const OperandDef& operand : op.operands) n += operand.role == Role::Data && !operand.optional && !operand.variadic;
+  for (const OperandDef& operand : op.operands)
+    n += operand.role == Role::Data && !operand.optional && !operand.variadic;
   return n;
 }
 
@@ -66,10 +71,14 @@ void check_chain_step(const Pattern& pattern, size_t i, std::vector<Diagnostic>*
   if (i == 0) return;
   for (const OpDef* op : step.ops) {
     if (chained_operand(*op) < 0) {
-      problems->push_back(problem("zpb08", step.at, fmt::format("{} takes no data operand, it cannot follow another step", op->name)));
+      problems->push_back(
+          problem("zpb08", step.at,
+                  fmt::format("{} takes no data operand, it cannot follow another step", op->name)));
     } else if (required_data(*op) > 1 && !step.has_args) {
-      problems->push_back(problem("zpb08", step.at, fmt::format("{} has {} operands, write it as a graph", op->name,
-                                                                required_data(*op) == 2 ? "two" : std::to_string(required_data(*op)))));
+      problems->push_back(
+          problem("zpb08", step.at,
+                  fmt::format("{} has {} operands, write it as a graph", op->name,
+                              required_data(*op) == 2 ? "two" : std::to_string(required_data(*op)))));
     }
   }
 }
@@ -79,8 +88,9 @@ void check_arg_count(const Pattern& pattern, size_t i, std::vector<Diagnostic>* 
   const size_t given = step.args.size() + (pattern.form == Pattern::Chain && i > 0 ? 1 : 0);
   for (const OpDef* op : step.ops) {
     if (op->variadic() || given <= op->operands.size() || op->operands.empty()) continue;
-    problems->push_back(problem("zpb04", step.at, fmt::format("{} has {} operands, the pattern gives {}", op->name,
-                                                              op->operands.size(), given)));
+    problems->push_back(problem(
+        "zpb04", step.at,
+        fmt::format("{} has {} operands, the pattern gives {}", op->name, op->operands.size(), given)));
   }
 }
 
@@ -93,21 +103,25 @@ void check_graph_names(const Pattern& pattern, std::vector<Diagnostic>* problems
       if (arg.kind == PatternArg::Value) used.emplace(arg.value, i);
     }
     if (const auto before = used.find(step.value); before != used.end() && before->second <= i) {
-      problems->push_back(problem("zpb04", step.at, fmt::format("%{} is used before it is defined", step.value)));
+      problems->push_back(
+          problem("zpb04", step.at, fmt::format("%{} is used before it is defined", step.value)));
     }
     if (!defined.emplace(step.value, i).second) {
-      problems->push_back(problem("zpb02", step.at, fmt::format("%{} is defined twice in one pattern", step.value)));
+      problems->push_back(
+          problem("zpb02", step.at, fmt::format("%{} is defined twice in one pattern", step.value)));
     }
   }
   for (size_t i = 0; i + 1 < pattern.steps.size(); ++i) {
     if (used.find(pattern.steps[i].value) == used.end()) {
-      problems->push_back(problem("zpb04", pattern.steps[i].at,
-                                  fmt::format("%{} is never used, only the last value is the result", pattern.steps[i].value)));
+      problems->push_back(problem(
+          "zpb04", pattern.steps[i].at,
+          fmt::format("%{} is never used, only the last value is the result", pattern.steps[i].value)));
     }
   }
 }
 
-// --- compiling -------------------------------------------------------------------------------------------------------
+// --- compiling
+// -------------------------------------------------------------------------------------------------------
 
 class Compiler {
  public:
@@ -189,15 +203,18 @@ class Compiler {
   std::map<std::string, int, std::less<>> defined_;
 };
 
-bool affine(const Variant::Step& step) { return !step.ops.empty() && step.ops.front()->trait == Trait::Affine; }
+bool affine(const Variant::Step& step) {
+  return !step.ops.empty() && step.ops.front()->trait == Trait::Affine;
+}
 
 size_t root_of(const Variant& variant, std::string_view wish) {
   for (size_t i = 0; i < variant.steps.size(); ++i) {
     const PatternStep& step = variant.pattern->steps[variant.steps[i].source];
     if (wish.empty()) break;
-    if (variant.pattern->form == Pattern::Graph ? step.value == wish
-                                                : std::find(step.alternatives.begin(), step.alternatives.end(), wish) !=
-                                                      step.alternatives.end()) {
+    if (variant.pattern->form == Pattern::Graph
+            ? step.value == wish
+            : std::find(step.alternatives.begin(), step.alternatives.end(), wish) !=
+                  step.alternatives.end()) {
       return i;
     }
   }
@@ -216,7 +233,8 @@ int chained_operand(const OpDef& op) {
   return -1;
 }
 
-void resolve(Pattern& pattern, const OpTable& table, const ClassMap& classes, std::vector<Diagnostic>* problems) {
+void resolve(Pattern& pattern, const OpTable& table, const ClassMap& classes,
+             std::vector<Diagnostic>* problems) {
   for (size_t i = 0; i < pattern.steps.size(); ++i) {
     resolve_ops(pattern.steps[i], table, classes, problems);
     check_attrs(pattern.steps[i], problems);
@@ -224,8 +242,11 @@ void resolve(Pattern& pattern, const OpTable& table, const ClassMap& classes, st
     if (pattern.form == Pattern::Chain) check_chain_step(pattern, i, problems);
   }
   if (pattern.form == Pattern::Graph) check_graph_names(pattern, problems);
-  const bool all_optional = std::all_of(pattern.steps.begin(), pattern.steps.end(), [](const PatternStep& s) { return s.optional; });
-  if (all_optional) problems->push_back(problem("zpb08", pattern.at, fmt::format("every step of \"{}\" is optional", pattern.name)));
+  const bool all_optional = std::all_of(pattern.steps.begin(), pattern.steps.end(),
+                                        [](const PatternStep& s) { return s.optional; });
+  if (all_optional)
+    problems->push_back(
+        problem("zpb08", pattern.at, fmt::format("every step of \"{}\" is optional", pattern.name)));
 }
 
 Result<std::vector<Variant>> compile(const Pattern& pattern, size_t index, std::string_view root) {
@@ -235,8 +256,9 @@ Result<std::vector<Variant>> compile(const Pattern& pattern, size_t index, std::
     if (pattern.steps[i].optional) optional.push_back(i);
   }
   if (optional.size() > kMaxOptional) {
-    return Error(problem("zpb08", pattern.at, fmt::format("\"{}\" has {} optional steps, at most {} are possible", pattern.name,
-                                                          optional.size(), kMaxOptional)));
+    return Error(problem("zpb08", pattern.at,
+                         fmt::format("\"{}\" has {} optional steps, at most {} are possible", pattern.name,
+                                     optional.size(), kMaxOptional)));
   }
   for (size_t dropped = 0; dropped < (size_t{1} << optional.size()); ++dropped) {
     if (pattern.form == Pattern::Graph) {
@@ -252,7 +274,8 @@ Result<std::vector<Variant>> compile(const Pattern& pattern, size_t index, std::
     if (!kept.empty()) variants.push_back(Compiler(pattern, index).chain(kept));
   }
   for (Variant& variant : variants) variant.root = root_of(variant, root);
-  std::stable_sort(variants.begin(), variants.end(), [](const Variant& a, const Variant& b) { return a.length() > b.length(); });
+  std::stable_sort(variants.begin(), variants.end(),
+                   [](const Variant& a, const Variant& b) { return a.length() > b.length(); });
   return variants;
 }
 

@@ -1,7 +1,9 @@
-// Patterns of operators, in forward order. A pattern is written as a chain (`conv2d, batch_norm, [relu]`), as a graph
+// Patterns of operators, in forward order. A pattern is written as a chain (`conv2d, batch_norm, [relu]`), as
+// a graph
 //     { %c = conv2d(%x, %w, %b?)   %s = add(%c, %r)   %y = relu(%s) }
-// or in the reversed nested form of old tools (`legacy (relu, (batch_norm, linear))`), which becomes one of the first
-// two when it is read. `compile` turns a pattern into variants without optional steps, which the matcher walks.
+// or in the reversed nested form of old tools (`legacy (relu, (batch_norm, linear))`), which becomes one of
+// the first two when it is read. `compile` turns a pattern into variants without optional steps, which the
+// matcher walks.
 #pragma once
 
 #include <map>
@@ -17,10 +19,11 @@
 
 namespace zp::rewrite {
 
-// What stands in an operand's place: anything (`_`, never claimed), a named value, or a number of the program.
+// What stands in an operand's place: anything (`_`, never claimed), a named value, or a number of the
+// program.
 struct PatternArg {
   enum Kind : uint8_t { Any, Value, Literal } kind = Any;
-  std::string value;      // name without its sigil
+  std::string value;  // name without its sigil
   Number literal;
   bool optional = false;  // the operand may be absent
   Place at;
@@ -41,9 +44,9 @@ struct PatternStep {
   bool optional = false;                  // chains only
   bool shared = false;                    // the value may have uses outside the match
   bool has_args = false;
-  std::vector<PatternArg> args;           // in a chain: what follows the chained operand (first step: all)
+  std::vector<PatternArg> args;  // in a chain: what follows the chained operand (first step: all)
   std::vector<AttrTest> attrs;
-  std::string value;                      // name of the result; empty in chains
+  std::string value;  // name of the result; empty in chains
   Place at;
 };
 
@@ -55,8 +58,8 @@ struct Pattern {
   Place at;
 };
 
-// Reads what follows the name: `: chain`, `{ graph }` or `: legacy nested`. Ops are resolved later, by `resolve`.
-// A legacy form that cannot be printed as a chain gives a note.
+// Reads what follows the name: `: chain`, `{ graph }` or `: legacy nested`. Ops are resolved later, by
+// `resolve`. A legacy form that cannot be printed as a chain gives a note.
 Result<Pattern> parse_pattern(TextCursor& cursor, std::string name, std::vector<Diagnostic>* notes);
 std::string print_pattern(const Pattern& pattern, std::string_view indent);
 
@@ -70,29 +73,31 @@ struct Variant {
   };
   struct Step {
     std::vector<const OpDef*> ops;
-    std::vector<Arg> args;           // by operand number; operands beyond are free of conditions
+    std::vector<Arg> args;  // by operand number; operands beyond are free of conditions
     std::vector<AttrTest> attrs;
-    int chained = -1;                // chains: the step whose result is the first data operand; -1: args say it
+    int chained = -1;  // chains: the step whose result is the first data operand; -1: args say it
     bool shared = false;
-    int inner_uses = 0;              // uses of the result by other steps of the variant
-    size_t source = 0;               // index of the step in the pattern
+    int inner_uses = 0;  // uses of the result by other steps of the variant
+    size_t source = 0;   // index of the step in the pattern
   };
   const Pattern* pattern = nullptr;
   size_t pattern_index = 0;
-  std::vector<Step> steps;                // forward order
-  std::vector<std::string> free_values;   // names of the values that come from outside
-  size_t root = 0;                        // index of the step that gives the match its operands
+  std::vector<Step> steps;               // forward order
+  std::vector<std::string> free_values;  // names of the values that come from outside
+  size_t root = 0;                       // index of the step that gives the match its operands
   size_t length() const { return steps.size(); }
 };
 
 // Ops may be given by class: `classes` maps names to ops.
 using ClassMap = std::map<std::string, std::vector<const OpDef*>, std::less<>>;
 
-// Fills `ops` of every step and checks the pattern; all problems are appended with their rule ids (zpb01, zpb08).
-void resolve(Pattern& pattern, const OpTable& ops, const ClassMap& classes, std::vector<Diagnostic>* problems);
+// Fills `ops` of every step and checks the pattern; all problems are appended with their rule ids (zpb01,
+// zpb08).
+void resolve(Pattern& pattern, const OpTable& ops, const ClassMap& classes,
+             std::vector<Diagnostic>* problems);
 
-// All variants, the longest first. `root` names a value (graph) or op (chain); empty: the first step with the Affine
-// trait, else the first step. An error if the optional steps make more than 64 variants.
+// All variants, the longest first. `root` names a value (graph) or op (chain); empty: the first step with the
+// Affine trait, else the first step. An error if the optional steps make more than 64 variants.
 Result<std::vector<Variant>> compile(const Pattern& pattern, size_t index, std::string_view root);
 
 // The operand that a chain hands its value to: the first with Role::Data; -1 if there is none.

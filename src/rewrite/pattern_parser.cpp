@@ -21,11 +21,13 @@ Result<Number> read_literal(TextCursor& cursor) {
   ZP_TRY(const TextCursor::NumberText text, cursor.number("a number"));
   if (text.is_float) {
     double value = 0;
-    if (!read_number(text.text, &value)) return cursor.error_at(at, fmt::format("'{}' is no number", text.text));
+    if (!read_number(text.text, &value))
+      return cursor.error_at(at, fmt::format("'{}' is no number", text.text));
     return Number::of_float(value);
   }
   int64_t value = 0;
-  if (!read_number(text.text, &value)) return cursor.error_at(at, fmt::format("'{}' does not fit in 64 bits", text.text));
+  if (!read_number(text.text, &value))
+    return cursor.error_at(at, fmt::format("'{}' does not fit in 64 bits", text.text));
   return Number::of_int(value);
 }
 
@@ -97,9 +99,7 @@ Status read_step_tail(TextCursor& cursor, PatternStep* step) {
     step->has_args = true;
     ZP_TRY(step->args, read_args(cursor));
   }
-  if (cursor.looking_at("{")) {
-    ZP_TRY(step->attrs, read_attr_tests(cursor));
-  }
+  if (cursor.looking_at("{")) { ZP_TRY(step->attrs, read_attr_tests(cursor)); }
   return {};
 }
 
@@ -116,7 +116,8 @@ Status read_chain(TextCursor& cursor, Pattern* pattern) {
     }
     ZP_CHECK(read_step_tail(cursor, &step));
     pattern->steps.push_back(std::move(step));
-    if (pattern->steps.size() > kMaxSteps) return cursor.error(fmt::format("a pattern has at most {} steps", kMaxSteps));
+    if (pattern->steps.size() > kMaxSteps)
+      return cursor.error(fmt::format("a pattern has at most {} steps", kMaxSteps));
   } while (cursor.accept(","));
   return {};
 }
@@ -133,13 +134,15 @@ Status read_graph(TextCursor& cursor, Pattern* pattern) {
     ZP_TRY(step.alternatives, read_alternatives(cursor));
     ZP_CHECK(read_step_tail(cursor, &step));
     pattern->steps.push_back(std::move(step));
-    if (pattern->steps.size() > kMaxSteps) return cursor.error(fmt::format("a pattern has at most {} steps", kMaxSteps));
+    if (pattern->steps.size() > kMaxSteps)
+      return cursor.error(fmt::format("a pattern has at most {} steps", kMaxSteps));
   }
   if (pattern->steps.empty()) return cursor.error("the pattern has no steps");
   return {};
 }
 
-// --- the reversed nested form ----------------------------------------------------------------------------------------
+// --- the reversed nested form
+// ----------------------------------------------------------------------------------------
 
 struct Nested {
   enum Kind : uint8_t { Op, Any, Literal } kind = Op;
@@ -174,7 +177,8 @@ Result<Nested> read_nested(TextCursor& cursor, int depth, size_t* count) {
     node.args.push_back(std::move(arg));
   }
   ZP_CHECK(cursor.expect(")"));
-  if (node.args.empty()) return cursor.error_at({0, node.at.line, node.at.column}, "a nested pattern has at least one operand");
+  if (node.args.empty())
+    return cursor.error_at({0, node.at.line, node.at.column}, "a nested pattern has at least one operand");
   return node;
 }
 
@@ -229,8 +233,8 @@ class LegacyForm {
   std::string fresh(const std::string& stem) {
     static constexpr std::string_view kReserved = "xwbay";
     std::string name = stem;
-    for (int n = kReserved.find(stem) == std::string_view::npos ? 2 : 1; name == "y" || kReserved.find(name) != std::string_view::npos ||
-                                                                          !used_.insert(name).second; ++n) {
+    for (int n = kReserved.find(stem) == std::string_view::npos ? 2 : 1;
+         name == "y" || kReserved.find(name) != std::string_view::npos || !used_.insert(name).second; ++n) {
       name = stem + std::to_string(n);
     }
     return name;
@@ -254,9 +258,10 @@ Status read_legacy(TextCursor& cursor, Pattern* pattern, std::vector<Diagnostic>
   form.as_graph(root, true);
   if (notes != nullptr) {
     Location where{std::string(cursor.file()), root.at.line, root.at.column, {}, {}};
-    notes->push_back({Severity::Note, "zpb09", where,
-                      fmt::format("pattern \"{}\": nested operand {} is more than the step before, printed as a graph",
-                                  pattern->name, beyond)});
+    notes->push_back(
+        {Severity::Note, "zpb09", where,
+         fmt::format("pattern \"{}\": nested operand {} is more than the step before, printed as a graph",
+                     pattern->name, beyond)});
   }
   return {};
 }
@@ -270,7 +275,9 @@ std::string print_step(const PatternStep& step) {
     for (size_t i = 0; i < step.args.size(); ++i) {
       const PatternArg& arg = step.args[i];
       if (i > 0) text += ", ";
-      text += arg.kind == PatternArg::Any ? "_" : arg.kind == PatternArg::Value ? "%" + arg.value : print_literal(arg.literal);
+      text += arg.kind == PatternArg::Any     ? "_"
+              : arg.kind == PatternArg::Value ? "%" + arg.value
+                                              : print_literal(arg.literal);
       if (arg.optional) text += "?";
     }
     text += ")";
@@ -279,7 +286,8 @@ std::string print_step(const PatternStep& step) {
     text += " {";
     for (size_t i = 0; i < step.attrs.size(); ++i) {
       const AttrTest& test = step.attrs[i];
-      text += fmt::format("{}{}: {}", i > 0 ? ", " : "", test.name, test.is_text ? quote(test.text) : print_literal(test.number));
+      text += fmt::format("{}{}: {}", i > 0 ? ", " : "", test.name,
+                          test.is_text ? quote(test.text) : print_literal(test.number));
     }
     text += "}";
   }
@@ -313,7 +321,8 @@ std::string print_pattern(const Pattern& pattern, std::string_view indent) {
   }
   text = "{\n";
   for (const PatternStep& step : pattern.steps) {
-    text += fmt::format("{}    {}%{} = {}\n", indent, step.shared ? "shared " : "", step.value, print_step(step));
+    text +=
+        fmt::format("{}    {}%{} = {}\n", indent, step.shared ? "shared " : "", step.value, print_step(step));
   }
   return text + std::string(indent) + "  }";
 }

@@ -15,7 +15,8 @@ namespace {
 
 bool is_constant(const Value* value) { return value->def() != nullptr && value->def()->is(kConstOp); }
 
-// The parameters of a dynamic value are those its quantize was given; a dequantize with others means something else.
+// The parameters of a dynamic value are those its quantize was given; a dequantize with others means
+// something else.
 bool same_dynamic_source(const Node& dequantize) {
   const Value* quantized = dequantize.operand(0);
   const Node* source = quantized->def();
@@ -76,7 +77,8 @@ SlotReading read_result(Value* value) {
     if (!type.is_quantized()) why = "the quantize after it has no type";
     else if (type.quant->dynamic) why = "the quantize after it is dynamic";
     else if (attrs.zero_point_first) why = "the quantize after it rounds after adding the zero point";
-    else if (first != nullptr && first->result()->type().quant != type.quant) why = "the quantize nodes after it have different parameters";
+    else if (first != nullptr && first->result()->type().quant != type.quant)
+      why = "the quantize nodes after it have different parameters";
     // The first in program order stands for all, whatever the order of the use list.
     if (first == nullptr || user->before(*first)) {
       if (first != nullptr) r.more.push_back(first);
@@ -88,7 +90,8 @@ SlotReading read_result(Value* value) {
   if (quantizers == 0) {
     r.why_plain = readers == 0 ? "nothing reads it" : "no quantize follows it directly";
   } else if (quantizers < readers) {
-    r.why_plain = fmt::format("it has {} readers of which {} quantize{}", readers, quantizers, quantizers == 1 ? "s" : "");
+    r.why_plain = fmt::format("it has {} readers of which {} quantize{}", readers, quantizers,
+                              quantizers == 1 ? "s" : "");
   } else if (!why.empty()) {
     r.why_plain = why;
   }
@@ -188,7 +191,8 @@ std::vector<double> scales_of(Context& context, const QuantType& quant) {
 
 std::vector<double> zero_points_of(Context& context, const QuantType& quant, size_t count) {
   if (quant.dynamic) return {};
-  if (quant.zero_points == nullptr) return std::vector<double>(count, quant.per_tensor() ? quant.zero_point : 0.0);
+  if (quant.zero_points == nullptr)
+    return std::vector<double>(count, quant.per_tensor() ? quant.zero_point : 0.0);
   std::vector<double> out;
   const auto tensor = constant_tensor(context, *quant.zero_points);
   if (!tensor.ok()) return out;
@@ -200,25 +204,29 @@ std::vector<double> zero_points_of(Context& context, const QuantType& quant, siz
 bool is_symmetric(Context& context, const QuantType& quant) {
   if (quant.dynamic || quant.domain == ZeroPointDomain::Float) return false;
   if (quant.domain == ZeroPointDomain::None) return true;
-  const double middle = is_signed(quant.storage) || !is_integer(quant.storage)
-                            ? 0.0
-                            : std::floor((static_cast<double>(quant.qmin) + static_cast<double>(quant.qmax) + 1) / 2);
+  const double middle =
+      is_signed(quant.storage) || !is_integer(quant.storage)
+          ? 0.0
+          : std::floor((static_cast<double>(quant.qmin) + static_cast<double>(quant.qmax) + 1) / 2);
   const std::vector<double> zeros = zero_points_of(context, quant, 1);
   return !zeros.empty() && std::all_of(zeros.begin(), zeros.end(), [&](double z) { return z == middle; });
 }
 
 std::string describe(Context& context, const QuantType& quant, std::span<const Dim> shape) {
   std::string text(dtype_name(quant.storage));
-  if (is_integer(quant.storage) && (quant.qmin != int_min(quant.storage) || quant.qmax != int_max(quant.storage))) {
+  if (is_integer(quant.storage) &&
+      (quant.qmin != int_min(quant.storage) || quant.qmax != int_max(quant.storage))) {
     text += fmt::format("[{}:{}]", quant.qmin, quant.qmax);
   }
   if (quant.domain == ZeroPointDomain::Float) text += " float-zero";
   else if (!quant.dynamic) text += is_symmetric(context, quant) ? " symmetric" : " affine";
   const Grid grid = grid_of(quant, shape);
   if (grid.per_tensor) text += " per-tensor";
-  else if (quant.per_axis() || (grid.axis >= 0 && grid.group_axis < 0)) text += fmt::format(" per-axis {}", grid.axis);
+  else if (quant.per_axis() || (grid.axis >= 0 && grid.group_axis < 0))
+    text += fmt::format(" per-axis {}", grid.axis);
   else if (quant.dynamic && grid.per_token) text += " per-token";
-  else if (grid.group_axis >= 0) text += fmt::format(" per-group {} along axis {}", grid.group, grid.group_axis);
+  else if (grid.group_axis >= 0)
+    text += fmt::format(" per-group {} along axis {}", grid.group, grid.group_axis);
   else {
     text += " block [";
     for (size_t d = 0; d < quant.block.size(); ++d) {

@@ -1,7 +1,7 @@
-// What stands at an operand or result: the quantization a fused operator would see there. In a graph with quantize and
-// dequantize the type of a slot is read from the dequantize that feeds the operand *directly* and from the quantize that
-// consumes the result *directly*; nothing in between is ever looked through. Already fused operators carry the
-// quantization in the types of their operands and results.
+// What stands at an operand or result: the quantization a fused operator would see there. In a graph with
+// quantize and dequantize the type of a slot is read from the dequantize that feeds the operand *directly*
+// and from the quantize that consumes the result *directly*; nothing in between is ever looked through.
+// Already fused operators carry the quantization in the types of their operands and results.
 #pragma once
 
 #include <span>
@@ -13,15 +13,15 @@
 namespace zp::rewrite {
 
 struct SlotReading {
-  bool present = false;             // false: the operand is absent
+  bool present = false;  // false: the operand is absent
   bool result = false;
-  Value* value = nullptr;           // the operand or result itself
-  Value* quantized = nullptr;       // the quantized value it stands for; null: plain
-  const QuantType* quant = nullptr; // of `quantized`
-  Node* converter = nullptr;        // the dequantize or quantize that was read; null: the value itself is quantized
-  std::vector<Node*> more;          // results: further quantize nodes with the same parameters
-  bool constant = false;            // the (quantized) value is a constant
-  std::string why_plain;            // results: why the quantize that follows cannot be used (several readers)
+  Value* value = nullptr;            // the operand or result itself
+  Value* quantized = nullptr;        // the quantized value it stands for; null: plain
+  const QuantType* quant = nullptr;  // of `quantized`
+  Node* converter = nullptr;  // the dequantize or quantize that was read; null: the value itself is quantized
+  std::vector<Node*> more;    // results: further quantize nodes with the same parameters
+  bool constant = false;      // the (quantized) value is a constant
+  std::string why_plain;      // results: why the quantize that follows cannot be used (several readers)
   const Type& type() const { return value->type(); }
 };
 
@@ -38,16 +38,16 @@ WeightAxes weight_axes(const OpDef& op, size_t operand, int rank);
 // The grid of a quantization in words that do not depend on how it was declared.
 struct Grid {
   bool per_tensor = false;
-  int axis = -1;            // one scale an index of this axis, else none
-  int group_axis = -1;      // groups along this axis, single indices along all others
-  int64_t group = 0;        // extent of a group; the whole extent where `whole`
-  bool whole = false;       // one group takes the whole axis
-  bool per_token = false;   // one scale a vector along the last axis
+  int axis = -1;           // one scale an index of this axis, else none
+  int group_axis = -1;     // groups along this axis, single indices along all others
+  int64_t group = 0;       // extent of a group; the whole extent where `whole`
+  bool whole = false;      // one group takes the whole axis
+  bool per_token = false;  // one scale a vector along the last axis
 };
 Grid grid_of(const QuantType& quant, std::span<const Dim> shape);
 
-// Declared width: the smallest of 1, 2, 4, 8, 16, 32, 64 bits whose integers (of the storage's signedness) hold the
-// declared range.
+// Declared width: the smallest of 1, 2, 4, 8, 16, 32, 64 bits whose integers (of the storage's signedness)
+// hold the declared range.
 int declared_bits(const QuantType& quant);
 // All zero points are 0 (or the middle of the range, for unsigned storage); static integer domains only.
 bool is_symmetric(Context& context, const QuantType& quant);

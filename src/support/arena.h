@@ -54,7 +54,9 @@ class Arena {
     return {data, items.size()};
   }
   template <typename T>
-  List<T> copy(const std::vector<T>& items) { return copy(std::span<const T>(items)); }
+  List<T> copy(const std::vector<T>& items) {
+    return copy(std::span<const T>(items));
+  }
   template <typename T>
   List<T> copy(std::initializer_list<T> items) {
     return copy(std::span<const T>(items.begin(), items.size()));

@@ -83,7 +83,9 @@ Status AtomicFile::write(std::span<const std::byte> bytes) {
   return {};
 }
 
-Status AtomicFile::write(std::string_view text) { return write(std::as_bytes(std::span(text.data(), text.size()))); }
+Status AtomicFile::write(std::string_view text) {
+  return write(std::as_bytes(std::span(text.data(), text.size())));
+}
 
 Status AtomicFile::write(const Blob& blob) {
   State& s = *state_;
@@ -134,8 +136,9 @@ Status write_file(const std::string& path, std::string_view text) {
 Result<std::string> read_file(const std::string& path, uint64_t limit) {
   ZP_TRY(std::shared_ptr<const MappedFile> file, MappedFile::open(path));
   if (file->size() > limit) {
-    return Error("file.size", "has " + std::to_string(file->size()) + " bytes, at most " + std::to_string(limit) +
-                                  " are accepted here").in_file(path);
+    return Error("file.size", "has " + std::to_string(file->size()) + " bytes, at most " +
+                                  std::to_string(limit) + " are accepted here")
+        .in_file(path);
   }
   return std::string(reinterpret_cast<const char*>(file->data()), static_cast<size_t>(file->size()));
 }

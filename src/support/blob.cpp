@@ -19,7 +19,8 @@ Blob Blob::allocate(size_t size, std::byte** writable) {
   void* memory = std::aligned_alloc(64, rounded);
   if (memory == nullptr) throw std::bad_alloc();
   *writable = static_cast<std::byte*>(memory);
-  return Blob(*writable, size, std::shared_ptr<const void>(memory, [](const void* p) { std::free(const_cast<void*>(p)); }));
+  return Blob(*writable, size,
+              std::shared_ptr<const void>(memory, [](const void* p) { std::free(const_cast<void*>(p)); }));
 }
 
 Blob Blob::copy_of(std::span<const std::byte> bytes) {

@@ -36,9 +36,7 @@ class Blob {
   uint64_t offset() const { return offset_; }
 
   Blob slice(size_t begin, size_t size) const;
-  friend bool operator==(const Blob& a, const Blob& b) {
-    return a.data_ == b.data_ && a.size_ == b.size_;
-  }
+  friend bool operator==(const Blob& a, const Blob& b) { return a.data_ == b.data_ && a.size_ == b.size_; }
 
  private:
   const std::byte* data_ = nullptr;

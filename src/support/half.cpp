@@ -19,7 +19,8 @@ float decode(uint32_t bits, int exponent_bits, int mantissa_bits) {
   if (exponent == 0) {
     value = std::ldexp(static_cast<float>(mantissa), 1 - bias - mantissa_bits);
   } else {
-    value = std::ldexp(static_cast<float>(mantissa | (1u << mantissa_bits)), static_cast<int>(exponent) - bias - mantissa_bits);
+    value = std::ldexp(static_cast<float>(mantissa | (1u << mantissa_bits)),
+                       static_cast<int>(exponent) - bias - mantissa_bits);
   }
   return negative ? -value : value;
 }
@@ -43,12 +44,14 @@ uint32_t encode_magnitude(float magnitude, int exponent_bits, int mantissa_bits)
 
 float half_to_float(uint16_t bits) {
   if (((bits >> 10) & 31) == 31) {
-    const uint32_t wide = (static_cast<uint32_t>(bits & 0x8000u) << 16) | 0x7f800000u | (static_cast<uint32_t>(bits & 0x3ffu) << 13);
+    const uint32_t wide = (static_cast<uint32_t>(bits & 0x8000u) << 16) | 0x7f800000u |
+                          (static_cast<uint32_t>(bits & 0x3ffu) << 13);
     return std::bit_cast<float>(wide);
   }
   const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16, magnitude = bits & 0x7fffu;
   // Subnormal: a multiple of 2^-24. Otherwise the exponent moves from bias 15 to bias 127.
-  if (magnitude < 0x400) return std::copysign(static_cast<float>(magnitude) * 0x1p-24f, sign != 0 ? -1.0f : 1.0f);
+  if (magnitude < 0x400)
+    return std::copysign(static_cast<float>(magnitude) * 0x1p-24f, sign != 0 ? -1.0f : 1.0f);
   return std::bit_cast<float>(sign | ((magnitude << 13) + (112u << 23)));
 }
 
@@ -58,7 +61,8 @@ uint16_t float_to_half(float value) {
   const float magnitude = std::fabs(value);
   if (magnitude >= 65520.0f) return sign | 0x7c00;  // half way to the first number that does not fit
   // Subnormal: one unit in the last place of 0.5 is 2^-24, the spacing wanted, so the addition rounds.
-  if (magnitude < 0x1p-14f) return sign | static_cast<uint16_t>(std::bit_cast<uint32_t>(magnitude + 0.5f) - 0x3f000000u);
+  if (magnitude < 0x1p-14f)
+    return sign | static_cast<uint16_t>(std::bit_cast<uint32_t>(magnitude + 0.5f) - 0x3f000000u);
   const auto bits = std::bit_cast<uint32_t>(magnitude);
   return sign | static_cast<uint16_t>((bits + 0xfff + ((bits >> 13) & 1) - (112u << 23)) >> 13);
 }

@@ -26,13 +26,14 @@ class JsonWriter {
   JsonWriter& value(bool b) { return raw(b ? "true" : "false"); }
   JsonWriter& value(double number);
   template <std::integral T>
-    requires(!std::same_as<T, bool>)
-  JsonWriter& value(T number) { return raw(std::to_string(number)); }
+  requires(!std::same_as<T, bool>) JsonWriter& value(T number) { return raw(std::to_string(number)); }
   JsonWriter& null() { return raw("null"); }
   JsonWriter& raw(std::string_view json);  // already valid JSON
 
   template <typename T>
-  JsonWriter& field(std::string_view name, const T& v) { return key(name).value(v); }
+  JsonWriter& field(std::string_view name, const T& v) {
+    return key(name).value(v);
+  }
 
   const std::string& str() const { return out_; }
   std::string take() { return std::move(out_); }

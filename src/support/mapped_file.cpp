@@ -47,7 +47,8 @@ void on_bus_error(int signal_number, siginfo_t* info, void*) {
   for (const Mapping& m : g_mappings) {
     const std::byte* begin = m.begin.load();
     if (begin != nullptr && at >= begin && at < begin + m.size.load()) {
-      static const char message[] = "error: file.truncated: an input file became shorter while it was being read\n";
+      static const char message[] =
+          "error: file.truncated: an input file became shorter while it was being read\n";
       [[maybe_unused]] const auto written = ::write(2, message, sizeof(message) - 1);
       ::_exit(1);
     }

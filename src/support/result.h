@@ -47,23 +47,38 @@ class [[nodiscard]] Result {
   Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
   template <typename U>
-    requires(std::is_convertible_v<U&&, T> && !std::is_same_v<std::remove_cvref_t<U>, T> &&
-             !std::is_same_v<std::remove_cvref_t<U>, Error> &&
-             !std::is_same_v<std::remove_cvref_t<U>, Result>)
-  Result(U&& value) : state_(std::in_place_index<0>, std::forward<U>(value)) {}
+  requires(std::is_convertible_v<U&&, T> && !std::is_same_v<std::remove_cvref_t<U>, T> &&
+           !std::is_same_v<std::remove_cvref_t<U>, Error> && !std::is_same_v<std::remove_cvref_t<U>, Result>)
+      Result(U&& value)
+      : state_(std::in_place_index<0>, std::forward<U>(value)) {}
 
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
-  T& value() & { assert(ok()); return *std::get_if<0>(&state_); }
-  const T& value() const& { assert(ok()); return *std::get_if<0>(&state_); }
-  T&& value() && { assert(ok()); return std::move(*std::get_if<0>(&state_)); }
+  T& value() & {
+    assert(ok());
+    return *std::get_if<0>(&state_);
+  }
+  const T& value() const& {
+    assert(ok());
+    return *std::get_if<0>(&state_);
+  }
+  T&& value() && {
+    assert(ok());
+    return std::move(*std::get_if<0>(&state_));
+  }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T&& operator*() && { return std::move(*this).value(); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
-  const Error& error() const& { assert(!ok()); return *std::get_if<1>(&state_); }
-  Error&& error() && { assert(!ok()); return std::move(*std::get_if<1>(&state_)); }
+  const Error& error() const& {
+    assert(!ok());
+    return *std::get_if<1>(&state_);
+  }
+  Error&& error() && {
+    assert(!ok());
+    return std::move(*std::get_if<1>(&state_));
+  }
 
  private:
   std::variant<T, Error> state_;
@@ -76,8 +91,14 @@ class [[nodiscard]] Result<void> {
   Result(Error error) : error_(std::make_unique<Error>(std::move(error))) {}
   bool ok() const { return !error_; }
   explicit operator bool() const { return ok(); }
-  const Error& error() const& { assert(!ok()); return *error_; }
-  Error&& error() && { assert(!ok()); return std::move(*error_); }
+  const Error& error() const& {
+    assert(!ok());
+    return *error_;
+  }
+  Error&& error() && {
+    assert(!ok());
+    return std::move(*error_);
+  }
 
  private:
   std::unique_ptr<Error> error_;
@@ -88,16 +109,14 @@ using Status = Result<void>;
 #define ZP_CONCAT_(a, b) a##b
 #define ZP_CONCAT(a, b) ZP_CONCAT_(a, b)
 // ZP_TRY(auto x, f()); declares x with the value of f() or returns its error.
-#define ZP_TRY(declaration, ...)                                        \
-  auto ZP_CONCAT(zp_try_, __LINE__) = (__VA_ARGS__);                    \
-  if (!ZP_CONCAT(zp_try_, __LINE__).ok())                               \
-    return std::move(ZP_CONCAT(zp_try_, __LINE__)).error();             \
+#define ZP_TRY(declaration, ...)                                                                  \
+  auto ZP_CONCAT(zp_try_, __LINE__) = (__VA_ARGS__);                                              \
+  if (!ZP_CONCAT(zp_try_, __LINE__).ok()) return std::move(ZP_CONCAT(zp_try_, __LINE__)).error(); \
   declaration = std::move(ZP_CONCAT(zp_try_, __LINE__)).value()
 // ZP_CHECK(f()); returns the error of f(), if any.
-#define ZP_CHECK(...)                                          \
-  do {                                                         \
-    if (auto zp_status_ = (__VA_ARGS__); !zp_status_.ok())     \
-      return std::move(zp_status_).error();                    \
+#define ZP_CHECK(...)                                                                            \
+  do {                                                                                           \
+    if (auto zp_status_ = (__VA_ARGS__); !zp_status_.ok()) return std::move(zp_status_).error(); \
   } while (false)
 
 }  // namespace zp

@@ -43,7 +43,8 @@ void TextCursor::skip_inline() {
 bool TextCursor::at_line_end() {
   skip_inline();
   const int c = raw();
-  return c == -1 || c == '\n' || c == '\r' || (c == '#' && !(options_.hash_names && starts_hash_name(raw(1))));
+  return c == -1 || c == '\n' || c == '\r' ||
+         (c == '#' && !(options_.hash_names && starts_hash_name(raw(1))));
 }
 
 bool TextCursor::accept_raw(std::string_view symbol) {
@@ -87,7 +88,8 @@ Result<std::string> TextCursor::quoted(std::string_view what) {
   std::string out;
   for (;;) {
     const int c = raw();
-    if (c == -1 || c == '\n') return error_at(start, "the text that starts here has no closing quote on its line");
+    if (c == -1 || c == '\n')
+      return error_at(start, "the text that starts here has no closing quote on its line");
     ++at_;
     if (c == '"') return out;
     if (c != '\\') {
@@ -154,7 +156,8 @@ Result<TextCursor::NumberText> TextCursor::number(std::string_view what) {
   n.text = text_.substr(start.offset, at_ - start.offset);
   if (is_word(raw())) {
     while (is_word(raw())) ++at_;
-    return error_at(start, "'" + std::string(text_.substr(start.offset, at_ - start.offset)) + "' is not a number");
+    return error_at(start,
+                    "'" + std::string(text_.substr(start.offset, at_ - start.offset)) + "' is not a number");
   }
   return n;
 }
@@ -162,9 +165,11 @@ Result<TextCursor::NumberText> TextCursor::number(std::string_view what) {
 Result<int64_t> TextCursor::integer(std::string_view what) {
   const Place start = place();
   ZP_TRY(const NumberText n, number(what));
-  if (n.is_float) return error_at(start, "wanted " + std::string(what) + ", found '" + std::string(n.text) + "'");
+  if (n.is_float)
+    return error_at(start, "wanted " + std::string(what) + ", found '" + std::string(n.text) + "'");
   int64_t value = 0;
-  if (!read_number(n.text, &value)) return error_at(start, "'" + std::string(n.text) + "' does not fit in 64 bits");
+  if (!read_number(n.text, &value))
+    return error_at(start, "'" + std::string(n.text) + "' does not fit in 64 bits");
   return value;
 }
 
@@ -172,7 +177,8 @@ Result<double> TextCursor::real(std::string_view what) {
   const Place start = place();
   ZP_TRY(const NumberText n, number(what));
   double value = 0;
-  if (!read_number(n.text, &value)) return error_at(start, "'" + std::string(n.text) + "' does not fit in a double");
+  if (!read_number(n.text, &value))
+    return error_at(start, "'" + std::string(n.text) + "' does not fit in a double");
   return value;
 }
 
@@ -247,7 +253,9 @@ size_t edit_distance(std::string_view a, std::string_view b, size_t limit) {
       const bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
       if (swapped) row[i] = std::min(row[i], before[i - 2] + 1);
     }
-    if (*std::min_element(row.begin(), row.end()) > limit && *std::min_element(last.begin(), last.end()) > limit) return limit + 1;
+    if (*std::min_element(row.begin(), row.end()) > limit &&
+        *std::min_element(last.begin(), last.end()) > limit)
+      return limit + 1;
   }
   return std::min(row.back(), limit + 1);
 }

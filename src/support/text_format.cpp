@@ -32,7 +32,8 @@ template <typename T>
 bool read_real(std::string_view text, T* value) {
   const bool negative = !text.empty() && text[0] == '-';
   const std::string_view magnitude = negative || (!text.empty() && text[0] == '+') ? text.substr(1) : text;
-  if (magnitude == "inf") return *value = negative ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::infinity(), true;
+  if (magnitude == "inf")
+    return *value = negative ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::infinity(), true;
   if (magnitude == "nan") return *value = std::numeric_limits<T>::quiet_NaN(), true;
   if (magnitude.empty() || magnitude[0] < '0' || magnitude[0] > '9') return false;
   return read_whole(text, value);
@@ -55,7 +56,8 @@ void append_escape(std::string* out, unsigned char c) {
   *out += digits[c & 15];
 }
 
-// Length of the valid UTF-8 sequence that starts at text[i], or 0 (overlong forms and surrogates are not valid).
+// Length of the valid UTF-8 sequence that starts at text[i], or 0 (overlong forms and surrogates are not
+// valid).
 size_t utf8_length(std::string_view text, size_t i) {
   const auto at = [&](size_t k) { return k < text.size() ? static_cast<unsigned char>(text[k]) : 0u; };
   const unsigned c = at(i);
@@ -111,7 +113,8 @@ std::string printable(std::string_view text) { return escape(text, false); }
 std::string name_text(std::string_view name) {
   bool plain = !name.empty();
   for (char c : name) {
-    plain = plain && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '$');
+    plain = plain && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                      c == '_' || c == '.' || c == '$');
   }
   return plain ? std::string(name) : quote(name);
 }

@@ -10,8 +10,8 @@
 
 namespace zp {
 
-// Shortest form that reads back to the same value: 0.0235, 1e-05, inf, -inf, nan. With `point`, a whole number keeps
-// a fraction (1.0), so that its text still says it is not an integer.
+// Shortest form that reads back to the same value: 0.0235, 1e-05, inf, -inf, nan. With `point`, a whole
+// number keeps a fraction (1.0), so that its text still says it is not an integer.
 std::string shortest(double value, bool point = false);
 std::string shortest(float value, bool point = false);
 

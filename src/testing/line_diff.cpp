@@ -22,13 +22,15 @@ struct Edit {
   std::string_view line;
 };
 
-// The longest common subsequence of the part that differs, by the usual table; texts too long for it are shown as replaced.
+// The longest common subsequence of the part that differs, by the usual table; texts too long for it are
+// shown as replaced.
 constexpr size_t kMaxCells = size_t{1} << 24;
 
 std::vector<Edit> edits(const std::vector<std::string_view>& a, const std::vector<std::string_view>& b) {
   size_t head = 0, tail = 0;
   while (head < a.size() && head < b.size() && a[head] == b[head]) ++head;
-  while (tail < a.size() - head && tail < b.size() - head && a[a.size() - 1 - tail] == b[b.size() - 1 - tail]) ++tail;
+  while (tail < a.size() - head && tail < b.size() - head && a[a.size() - 1 - tail] == b[b.size() - 1 - tail])
+    ++tail;
   const size_t m = a.size() - head - tail, n = b.size() - head - tail;
   std::vector<Edit> out;
   for (size_t i = 0; i < head; ++i) out.push_back({' ', a[i]});
@@ -66,7 +68,8 @@ std::string line_diff(std::string_view expected, std::string_view actual, size_t
   std::vector<bool> shown(all.size(), false);
   for (size_t i = 0; i < all.size(); ++i) {
     if (all[i].kind == ' ') continue;
-    for (size_t k = i < kContext ? 0 : i - kContext; k < std::min(all.size(), i + kContext + 1); ++k) shown[k] = true;
+    for (size_t k = i < kContext ? 0 : i - kContext; k < std::min(all.size(), i + kContext + 1); ++k)
+      shown[k] = true;
   }
   std::string out;
   size_t count = 0;

@@ -1,4 +1,5 @@
-// Difference of two texts, line by line, for people: unchanged lines near a change are shown, the rest is left out.
+// Difference of two texts, line by line, for people: unchanged lines near a change are shown, the rest is
+// left out.
 #pragma once
 
 #include <string>

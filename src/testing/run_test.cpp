@@ -1,5 +1,5 @@
-// What each kind of text test does. A failure is a line for a person; the first error ends a test, as what follows it would
-// only repeat it.
+// What each kind of text test does. A failure is a line for a person; the first error ends a test, as what
+// follows it would only repeat it.
 #include "testing/run_test.h"
 
 #include <fmt/format.h>
@@ -81,7 +81,8 @@ std::string record_text(const RewriteRecord& r) {
 }
 
 std::string record_text(const KeptRecord& r) {
-  return fmt::format("{} ({}) {} {} {}: wanted {}, found {}; {}", r.node, r.op, r.pass, r.pattern, r.clause, r.wanted, r.found, r.text);
+  return fmt::format("{} ({}) {} {} {}: wanted {}, found {}; {}", r.node, r.op, r.pass, r.pattern, r.clause,
+                     r.wanted, r.found, r.text);
 }
 
 class TestRun {
@@ -110,7 +111,9 @@ class TestRun {
         seen = seen || (here && d.str().find(e.text) != std::string::npos);
       }
       const std::string place = e.line == 0 ? "" : fmt::format(" at {}:{}", e.line, e.column);
-      if (!seen) fail(fmt::format("the expected error{} \"{}\" did not come{}", place, e.text, list.empty() ? "; there was none" : "; there was:" + list));
+      if (!seen)
+        fail(fmt::format("the expected error{} \"{}\" did not come{}", place, e.text,
+                         list.empty() ? "; there was none" : "; there was:" + list));
     }
   }
 
@@ -127,7 +130,8 @@ class TestRun {
 
   Status one_argument(std::string_view what) const {
     if (test_.arguments.size() == 1) return {};
-    return Error("", fmt::format("test: {} takes {}, found {} arguments", test_.mode, what, test_.arguments.size()));
+    return Error(
+        "", fmt::format("test: {} takes {}, found {} arguments", test_.mode, what, test_.arguments.size()));
   }
   std::string setting(const char* key, std::string fallback) const {
     const auto found = test_.settings.find(key);
@@ -135,7 +139,8 @@ class TestRun {
   }
   Status check_settings(std::initializer_list<std::string_view> known) const {
     for (const auto& [key, value] : test_.settings) {
-      if (std::find(known.begin(), known.end(), key) == known.end()) return Error("", fmt::format("test: {} has no setting '{}'", test_.mode, key));
+      if (std::find(known.begin(), known.end(), key) == known.end())
+        return Error("", fmt::format("test: {} has no setting '{}'", test_.mode, key));
     }
     return {};
   }
@@ -214,11 +219,10 @@ class TestRun {
     ZP_TRY(const std::unique_ptr<Model> model, parse_valid());
     // A file is looked for beside the test.
     const std::string target = setting("backend", "none");
-    ZP_TRY(const std::unique_ptr<Backend> backend, load_backend(target.ends_with(".zpb") ? relative_to(test_.path, target) : target));
+    ZP_TRY(const std::unique_ptr<Backend> backend,
+           load_backend(target.ends_with(".zpb") ? relative_to(test_.path, target) : target));
     std::vector<Sample> inputs;
-    if (!test_.norun) {
-      ZP_TRY(inputs, samples(*model));
-    }
+    if (!test_.norun) { ZP_TRY(inputs, samples(*model)); }
     Records records;
     PassContext context{*model, backend.get(), records, inputs};
     PipelineOptions options;
@@ -231,7 +235,8 @@ class TestRun {
     options.verify = !test_.norun;
     ZP_TRY(const PipelineResult result, run_passes(context, options));
     if (const auto& d = result.verify.first_difference) {
-      fail(fmt::format("pass {}: value '{}' moved by {:.6g}, promised at most {:.6g}", d->pass, d->value, d->difference, d->allowed));
+      fail(fmt::format("pass {}: value '{}' moved by {:.6g}, promised at most {:.6g}", d->pass, d->value,
+                       d->difference, d->allowed));
     }
     check_records(records);
     show(*model);
@@ -245,10 +250,13 @@ class TestRun {
     for (const TestFile::Refusal& refusal : test_.refusals) {
       bool seen = false;
       for (const KeptRecord& r : records.kept) {
-        const bool named = refusal.name == r.node || refusal.name == r.pattern || refusal.name == r.op || refusal.name == r.pass;
+        const bool named = refusal.name == r.node || refusal.name == r.pattern || refusal.name == r.op ||
+                           refusal.name == r.pass;
         seen = seen || (named && record_text(r).find(refusal.text) != std::string::npos);
       }
-      if (!seen) fail(fmt::format("no refusal of '{}' because of \"{}\"; kept:{}", refusal.name, refusal.text, kept.empty() ? " nothing" : kept));
+      if (!seen)
+        fail(fmt::format("no refusal of '{}' because of \"{}\"; kept:{}", refusal.name, refusal.text,
+                         kept.empty() ? " nothing" : kept));
     }
     const auto recorded = [&](const std::string& text) {
       for (const RewriteRecord& r : records.rewrites)
@@ -256,7 +264,8 @@ class TestRun {
       return false;
     };
     for (const std::string& text : test_.records)
-      if (!recorded(text)) fail(fmt::format("no record holds \"{}\"; recorded:{}", text, done.empty() ? " nothing" : done));
+      if (!recorded(text))
+        fail(fmt::format("no record holds \"{}\"; recorded:{}", text, done.empty() ? " nothing" : done));
     for (const std::string& text : test_.absent_records)
       if (recorded(text)) fail(fmt::format("a record holds \"{}\"; recorded:{}", text, done));
   }
@@ -270,7 +279,8 @@ class TestRun {
     options.state_after = &state;
     ZP_TRY(const std::vector<Tensor> outputs, zp::run(*model, inputs[0], options));
     std::string text;
-    for (size_t i = 0; i < outputs.size(); ++i) text += fmt::format("out {}: {}\n", i, tensor_text(outputs[i]));
+    for (size_t i = 0; i < outputs.size(); ++i)
+      text += fmt::format("out {}: {}\n", i, tensor_text(outputs[i]));
     for (size_t i = 0; i < state.size(); ++i) text += fmt::format("state {}: {}\n", i, tensor_text(state[i]));
     outcome_.actual = text;
     return {};
@@ -290,7 +300,8 @@ class TestRun {
     ZP_CHECK(check_settings({}));
     ZP_TRY(const std::unique_ptr<Model> model, parse_valid());
     const char* folder = std::getenv("TMPDIR");
-    const std::string path = fmt::format("{}/zp_test_{}{}", folder != nullptr ? folder : "/tmp", ::getpid(), test_.arguments[0]);
+    const std::string path =
+        fmt::format("{}/zp_test_{}{}", folder != nullptr ? folder : "/tmp", ::getpid(), test_.arguments[0]);
     ZP_CHECK(save_model(*model, path));
     auto loaded = load_model(path);
     std::remove(path.c_str());
@@ -331,7 +342,8 @@ class TestRun {
         if (same_bits(x[i], y[i])) continue;
         const double gap = largest_gap(x[i], y[i]);
         if (within > 0 && gap <= within) continue;
-        fail(fmt::format("output {} differs by {:.6g}{}", i, gap, within > 0 ? fmt::format(", {:.6g} is allowed", within) : ""));
+        fail(fmt::format("output {} differs by {:.6g}{}", i, gap,
+                         within > 0 ? fmt::format(", {:.6g} is allowed", within) : ""));
       }
     }
     return {};

@@ -11,7 +11,8 @@ namespace zp::testing {
 
 struct Outcome {
   std::vector<std::string> failures;  // empty: passed
-  std::optional<std::string> actual;  // what is compared with the expected text; nothing if the test ended before
+  std::optional<std::string>
+      actual;  // what is compared with the expected text; nothing if the test ended before
 };
 
 Outcome run_test(const TestFile& test, uint64_t seed);

@@ -1,5 +1,5 @@
-// Reads the directives of a text test. A comment that looks like a misspelled directive is an error: a check that silently
-// does not happen is worse than none.
+// Reads the directives of a text test. A comment that looks like a misspelled directive is an error: a check
+// that silently does not happen is worse than none.
 #include "testing/test_file.h"
 
 #include <fmt/format.h>
@@ -14,8 +14,10 @@ namespace zp::testing {
 namespace {
 
 constexpr std::string_view kSeparator = "# ---- expected\n";
-constexpr std::string_view kModes[] = {"roundtrip", "verify", "opt", "run", "import", "export", "same", "none"};
-constexpr std::string_view kKeys[] = {"test", "error", "refuses", "expect-record", "no-record", "input", "samples", "norun"};
+constexpr std::string_view kModes[] = {"roundtrip", "verify", "opt",  "run",
+                                       "import",    "export", "same", "none"};
+constexpr std::string_view kKeys[] = {"test",      "error", "refuses", "expect-record",
+                                      "no-record", "input", "samples", "norun"};
 
 std::string_view trimmed(std::string_view s) {
   while (!s.empty() && (s.front() == ' ' || s.front() == '\t')) s.remove_prefix(1);
@@ -40,8 +42,11 @@ class DirectiveReader {
     if (key == "test") return mode(value);
     if (key == "error") return error(value);
     if (key == "refuses") return refusal(value);
-    if (key == "norun") return take(value, "why the graph cannot run", [&](std::string v) { test_->norun = std::move(v); });
-    if (key == "input") return take(value, "a type and its data", [&](std::string v) { test_->inputs.push_back(std::move(v)); });
+    if (key == "norun")
+      return take(value, "why the graph cannot run", [&](std::string v) { test_->norun = std::move(v); });
+    if (key == "input")
+      return take(value, "a type and its data",
+                  [&](std::string v) { test_->inputs.push_back(std::move(v)); });
     if (key == "expect-record") return record(value, &test_->records);
     if (key == "no-record") return record(value, &test_->absent_records);
     TextCursor cursor(value);
@@ -71,7 +76,8 @@ class DirectiveReader {
       if (end > i) words.emplace_back(value.substr(i, end - i));
       i = end + 1;
     }
-    if (words.empty()) return Error("", "wanted what to do: roundtrip, verify, opt, run, import, export, same or none");
+    if (words.empty())
+      return Error("", "wanted what to do: roundtrip, verify, opt, run, import, export, same or none");
     if (std::find(std::begin(kModes), std::end(kModes), words[0]) == std::end(kModes)) {
       return Error("", fmt::format("unknown test '{}'{}", words[0], suggestion(words[0], kModes)));
     }

@@ -21,8 +21,8 @@ struct TestFile {
   };
 
   std::string path;
-  std::string text;  // the whole file
-  std::string mode;  // roundtrip, verify, opt, ...; empty: the file is no test
+  std::string text;                             // the whole file
+  std::string mode;                             // roundtrip, verify, opt, ...; empty: the file is no test
   std::vector<std::string> arguments;           // of the mode, without KEY=VALUE
   std::map<std::string, std::string> settings;  // KEY=VALUE of the mode
   std::vector<ExpectedError> errors;

@@ -30,7 +30,8 @@ bool collect(const std::vector<std::string>& paths, std::vector<Found>* files) {
     if (fs::is_directory(path, error)) {
       std::vector<Found> inside;
       for (fs::recursive_directory_iterator at(path, error), end; !error && at != end; at.increment(error)) {
-        if (at->path().extension() == ".zp" && at->is_regular_file(error)) inside.push_back({at->path().string(), false});
+        if (at->path().extension() == ".zp" && at->is_regular_file(error))
+          inside.push_back({at->path().string(), false});
       }
       std::sort(inside.begin(), inside.end(), [](const Found& a, const Found& b) { return a.path < b.path; });
       files->insert(files->end(), inside.begin(), inside.end());
@@ -53,18 +54,22 @@ class Runner {
     if (!test) return failed(file.path, {test.error().str()});
     if (test->mode == "none" && !file.named) return;
     if (test->mode.empty() || test->mode == "none") {
-      return failed(file.path, {"no `# test:` line says what to do (`# test: none` marks a file that is no test)"});
+      return failed(file.path,
+                    {"no `# test:` line says what to do (`# test: none` marks a file that is no test)"});
     }
     testing::Outcome outcome = testing::run_test(*test, options_.seed);
     bool blessed = false;
     if (outcome.actual && test->expected != outcome.actual) {
       if (options_.bless) {
-        if (const Status written = write_file(file.path, test->blessed(*outcome.actual)); !written) outcome.failures.push_back(written.error().str());
+        if (const Status written = write_file(file.path, test->blessed(*outcome.actual)); !written)
+          outcome.failures.push_back(written.error().str());
         blessed = true;
       } else if (!test->expected) {
-        outcome.failures.push_back("nothing is expected yet (no `# ---- expected`); --bless would write:\n" + *outcome.actual);
+        outcome.failures.push_back("nothing is expected yet (no `# ---- expected`); --bless would write:\n" +
+                                   *outcome.actual);
       } else {
-        outcome.failures.push_back("what came out (+) is not what is expected (-):\n" + testing::line_diff(*test->expected, *outcome.actual));
+        outcome.failures.push_back("what came out (+) is not what is expected (-):\n" +
+                                   testing::line_diff(*test->expected, *outcome.actual));
       }
     }
     if (!outcome.actual && test->expected && !options_.bless && outcome.failures.empty()) {

@@ -1,16 +1,19 @@
-// Text tests: a `.zp` file whose first comment lines say what to do with the graph that follows, and whose end, below a
-// line `# ---- expected`, holds what must come out. They need neither a compiler nor Python, and people review their diffs.
+// Text tests: a `.zp` file whose first comment lines say what to do with the graph that follows, and whose
+// end, below a line `# ---- expected`, holds what must come out. They need neither a compiler nor Python, and
+// people review their diffs.
 //
 //   # test: roundtrip                      print it
 //   # test: verify                         list what the verifier finds (nothing: the graph is right)
-//   # test: opt PASS,PASS [backend=B]      run passes, print the result; the graph runs before and after each pass on
-//                                          seeded inputs, and must give the same bits, or stay within the stated bounds.
-//                                          Files (FILE, B.zpb) are named from the folder of the test
+//   # test: opt PASS,PASS [backend=B]      run passes, print the result; the graph runs before and after each
+//   pass on
+//                                          seeded inputs, and must give the same bits, or stay within the
+//                                          stated bounds. Files (FILE, B.zpb) are named from the folder of
+//                                          the test
 //   # test: run                            run it, print the outputs
 //   # test: import FILE                    read a model file, print it
-//   # test: export .pt2                    write the graph in that format, read it back, print it; both must compute the same
-//   # test: same FILE [within X]           the other graph gives the same outputs
-//   # test: none                           no test: a file that others name
+//   # test: export .pt2                    write the graph in that format, read it back, print it; both must
+//   compute the same # test: same FILE [within X]           the other graph gives the same outputs # test:
+//   none                           no test: a file that others name
 //
 //   # error: LINE:COL "text"    reading, verifying or running must fail there, so
 //   # refuses: NAME "text"      a node (or pattern) must be kept, for a reason that holds this text
@@ -33,8 +36,9 @@ struct TestOptions {
   uint64_t seed = 0;
 };
 
-// Runs the tests in files and folders (folders are searched for *.zp, in order of names). Prints failures with their
-// differences, last "N passed, N failed". 0 if all passed, 1 if not, 2 if a path does not exist or holds no test.
+// Runs the tests in files and folders (folders are searched for *.zp, in order of names). Prints failures
+// with their differences, last "N passed, N failed". 0 if all passed, 1 if not, 2 if a path does not exist or
+// holds no test.
 int run_text_tests(const std::vector<std::string>& paths, const TestOptions& options);
 
 }  // namespace zp

@@ -1,4 +1,5 @@
-// The grammar and the checks of backend files: every rule with a file that breaks it, printing as a fixed point.
+// The grammar and the checks of backend files: every rule with a file that breaks it, printing as a fixed
+// point.
 #include <gtest/gtest.h>
 
 #include "backend/backend.h"
@@ -145,51 +146,66 @@ TEST(BackendReader, PrintingIsAFixedPoint) {
 }
 
 TEST(BackendReader, ForwardAndLegacyGiveOneTree) {
-  const auto a = read("backend a version 1\n pattern p : conv2d, batch_norm, relu\n pattern q : conv2d, relu");
-  const auto b = read("backend a version 1\n pattern p : legacy (relu, (batch_norm, conv2d))\n pattern q : legacy (relu, conv2d)");
+  const auto a =
+      read("backend a version 1\n pattern p : conv2d, batch_norm, relu\n pattern q : conv2d, relu");
+  const auto b = read(
+      "backend a version 1\n pattern p : legacy (relu, (batch_norm, conv2d))\n pattern q : legacy (relu, "
+      "conv2d)");
   ASSERT_TRUE(a && b);
   EXPECT_EQ(a->print(), b->print());
   EXPECT_EQ(a->json(), b->json());
 }
 
 struct Broken {
-  const char* text;      // after the header line
-  const char* wanted;    // part of the message
+  const char* text;    // after the header line
+  const char* wanted;  // part of the message
 };
 
 TEST(BackendReader, EveryRuleHasAMessageWithItsPlace) {
   const Broken cases[] = {
-      {"pattern p : conv2d, batchnorm", ":2:21: error: zpb01: unknown op \"batchnorm\", did you mean \"batch_norm\""},
+      {"pattern p : conv2d, batchnorm",
+       ":2:21: error: zpb01: unknown op \"batchnorm\", did you mean \"batch_norm\""},
       {"patern p : conv2d", ":2:1: error: zpb01: unknown key \"patern\", did you mean \"pattern\""},
       {"pattern p : conv2d\n typs t", ":3:2: error: zpb01: unknown key \"typs\", did you mean \"types\""},
-      {"types t { x: akt w: f32 y: f32 }\n type act = u8", "zpb01: unknown type \"akt\", did you mean \"act\""},
-      {"pattern p : conv2d\n types weihgted\n types weighted { x: f32 w: f32 y: f32 }", "zpb01: unknown types \"weihgted\", did you mean \"weighted\""},
-      {"pattern p : conv2d\n where gruops == 1", ":3:2: error: zpb01: \"gruops\" is no slot, attribute or predicate of pattern \"p\", did you mean \"groups\""},
-      {"pattern p : conv2d\n where w.shap[0] == 1", "zpb01: unknown field \"shap\" of slot w, did you mean \"shape\""},
+      {"types t { x: akt w: f32 y: f32 }\n type act = u8",
+       "zpb01: unknown type \"akt\", did you mean \"act\""},
+      {"pattern p : conv2d\n types weihgted\n types weighted { x: f32 w: f32 y: f32 }",
+       "zpb01: unknown types \"weihgted\", did you mean \"weighted\""},
+      {"pattern p : conv2d\n where gruops == 1",
+       ":3:2: error: zpb01: \"gruops\" is no slot, attribute or predicate of pattern \"p\", did you mean "
+       "\"groups\""},
+      {"pattern p : conv2d\n where w.shap[0] == 1",
+       "zpb01: unknown field \"shap\" of slot w, did you mean \"shape\""},
       {"pattern p : conv2d\n where mx(stride) == 1", "zpb01: unknown function \"mx\""},
       {"pattern p : conv2d\n becomes conv2 {clamp: relu}", "zpb01: unknown op \"conv2\""},
       {"pattern p : conv2d\n becomes conv2d {clmp: relu}", "zpb01: conv2d has no attribute \"clmp\""},
       {"pattern p : conv2d\n becomes conv2d with fold-bn", "zpb01: unknown action \"fold-bn\""},
       {"pattern p : conv2d\n before q", "zpb01: unknown pattern \"q\""},
-      {"numerics { acumulate: i32 }", "zpb01: unknown key \"acumulate\" of numerics, did you mean \"accumulate\""},
+      {"numerics { acumulate: i32 }",
+       "zpb01: unknown key \"acumulate\" of numerics, did you mean \"accumulate\""},
       {"numerics { accumulate: i31 }", "zpb01: unknown word \"i31\" for accumulate"},
       {"config c { typs: t }", "zpb01: unknown key \"typs\" of config \"c\", did you mean \"types\""},
       {"pattern p : clamp {mn: 0}", "zpb01: clamp has no attribute \"mn\""},
       {"pattern p : conv2d\npattern p : linear", ":3:1: error: zpb02: pattern \"p\" repeats that of line 2"},
-      {"pattern p : conv2d, relu\npattern q : conv2d, relu", ":3:1: error: zpb02: pattern \"q\" repeats \"p\" of line 2"},
+      {"pattern p : conv2d, relu\npattern q : conv2d, relu",
+       ":3:1: error: zpb02: pattern \"q\" repeats \"p\" of line 2"},
       {"type t = u8[1:127]", ":2:10: error: zpb03: range 1:127 of u8 excludes 0"},
       {"type t = i8[7:-8]", "zpb03: range 7:-8 of i8 is empty"},
       {"type t = i8[-129:127]", "zpb03: range -129:127 of i8 is outside the type"},
       {"type t = f32 per-tensor", "zpb03: f32 is not a storage of quantized values"},
-      {"pattern p : conv2d, relu\n types t\n types t { x: f32 w: f32 y: f32 z: f32 }", "zpb04: \"conv2d, relu\" has no operand \"z\""},
-      {"pattern p : conv2d\n types t\n types t { x: f32 y: f32 }", "zpb04: types \"t\" say nothing of operand weight of conv2d"},
+      {"pattern p : conv2d, relu\n types t\n types t { x: f32 w: f32 y: f32 z: f32 }",
+       "zpb04: \"conv2d, relu\" has no operand \"z\""},
+      {"pattern p : conv2d\n types t\n types t { x: f32 y: f32 }",
+       "zpb04: types \"t\" say nothing of operand weight of conv2d"},
       {"pattern p : cat\n observe y like x\n observe x like y", "zpb05: y like x like y"},
       {"pattern p : cat\n observe y like z", "zpb05: y like z, which is no slot of \"cat\""},
-      {"types t { x: f32 w: i8 b: i32 derived(x.scale * w.scale, 0) y: f32 }", "zpb06: x in slot \"b\" of types \"t\" is float and has no scale"},
+      {"types t { x: f32 w: i8 b: i32 derived(x.scale * w.scale, 0) y: f32 }",
+       "zpb06: x in slot \"b\" of types \"t\" is float and has no scale"},
       {"type t = u8 fixed(1/256, 0) scale >= 2^-7", "zpb07: fixed scale 1/256 is below 2^-7"},
       {"type t = u8 fixed(1/256, 300)", "zpb07: fixed zero point 300 is outside 0:255"},
       {"pattern p : conv2d, add", ":2:21: error: zpb08: add has two operands, write it as a graph"},
-      {"kernel k { x: i8 }\n types t { x: i8 | u8 w: i8 y: i8 }\n pattern p : conv2d\n types t\n kernel k", "zpb10: k takes i8 x, types \"t\" allow u8"},
+      {"kernel k { x: i8 }\n types t { x: i8 | u8 w: i8 y: i8 }\n pattern p : conv2d\n types t\n kernel k",
+       "zpb10: k takes i8 x, types \"t\" allow u8"},
       {"kernel k { x: i8 }\n pattern p : conv2d\n kernel l", "zpb10: kernel \"l\" is missing"},
       {"predicate a = b\n predicate b = true", "predicate \"a\" uses \"b\", which is defined later"},
       {"pattern p { %c = conv2d(%x, %w) %y = relu(%d) %d = relu(%c) }", "zpb04"},
@@ -201,12 +217,14 @@ TEST(BackendReader, EveryRuleHasAMessageWithItsPlace) {
   };
   for (const Broken& c : cases) {
     const std::string text = problems(std::string("backend t version 1\n") + c.text + "\n");
-    EXPECT_NE(text.find(c.wanted), std::string::npos) << c.text << "\n  wanted: " << c.wanted << "\n  found: " << text;
+    EXPECT_NE(text.find(c.wanted), std::string::npos)
+        << c.text << "\n  wanted: " << c.wanted << "\n  found: " << text;
   }
 }
 
 TEST(BackendReader, ReportsAllProblemsOfAFile) {
-  const std::string text = problems("backend t version 1\n type a = u8[1:2]\n nonsense\n type b = u8[2:1]\n pattern p : conv9d\n");
+  const std::string text =
+      problems("backend t version 1\n type a = u8[1:2]\n nonsense\n type b = u8[2:1]\n pattern p : conv9d\n");
   EXPECT_NE(text.find(":2:11"), std::string::npos) << text;
   EXPECT_NE(text.find(":3:2"), std::string::npos) << text;
   EXPECT_NE(text.find(":4:11"), std::string::npos) << text;
@@ -215,12 +233,15 @@ TEST(BackendReader, ReportsAllProblemsOfAFile) {
 
 TEST(BackendReader, PredicatesStaySmallWhenWrittenOut) {
   std::string text = "backend t version 1\n predicate p0 = groups == 1 and groups == 1\n";
-  for (int i = 1; i < 40; ++i) text += " predicate p" + std::to_string(i) + " = p" + std::to_string(i - 1) + " and p" + std::to_string(i - 1) + "\n";
+  for (int i = 1; i < 40; ++i)
+    text += " predicate p" + std::to_string(i) + " = p" + std::to_string(i - 1) + " and p" +
+            std::to_string(i - 1) + "\n";
   EXPECT_NE(problems(text).find("parts written out"), std::string::npos);
 }
 
 TEST(BackendReader, ExtendsCopiesReplacesAndLeavesOut) {
-  const auto b = read("backend mine version 2\n extends cpu except embedding, softmax\n type act = i8 affine per-tensor\n");
+  const auto b = read(
+      "backend mine version 2\n extends cpu except embedding, softmax\n type act = i8 affine per-tensor\n");
   ASSERT_NE(b, nullptr);
   for (const auto& def : b->patterns()) {
     EXPECT_NE(def.pattern.name, "embedding");

@@ -104,11 +104,14 @@ TEST_F(ExportPt2, EveryRecordThatTorchAsksFor) {
   EXPECT_EQ(record(file, "model/data/constants/model_constants_config.json"), "{\"config\": {}}");
   EXPECT_EQ(record(file, "model/data/weights/weight_0").size(), 24u);
   const std::string config = record(file, "model/data/weights/model_weights_config.json");
-  EXPECT_NE(config.find(R"("w": {"path_name": "weight_0", "is_param": true, "use_pickle": false, "tensor_meta": {"dtype": 7, "sizes": [{"as_int": 2}, {"as_int": 3}])"),
-            std::string::npos)
+  EXPECT_NE(
+      config.find(
+          R"("w": {"path_name": "weight_0", "is_param": true, "use_pickle": false, "tensor_meta": {"dtype": 7, "sizes": [{"as_int": 2}, {"as_int": 3}])"),
+      std::string::npos)
       << config;
   const std::string json = program(file);
-  EXPECT_NE(json.find(R"({"parameter": {"arg": {"name": "p_w"}, "parameter_name": "w"}})"), std::string::npos) << json;
+  EXPECT_NE(json.find(R"({"parameter": {"arg": {"name": "p_w"}, "parameter_name": "w"}})"), std::string::npos)
+      << json;
   EXPECT_NE(json.find(R"({"user_input": {"arg": {"as_tensor": {"name": "x"}}}})"), std::string::npos);
   EXPECT_NE(json.find(R"({"user_output": {"arg": {"as_tensor": {"name": "y"}}}})"), std::string::npos);
   EXPECT_NE(json.find(R"("forward_arg_names": ["x"])"), std::string::npos);
@@ -144,7 +147,8 @@ graph main(%x: f32[4,3]) -> (%y) {
 TEST_F(ExportPt2, FloatModelIsStable) { expect_stable(*model_of(kSmall)); }
 
 TEST_F(ExportPt2, QuantizersPerTensorAndPerChannel) {
-  expect_targets(R"(zp 1
+  expect_targets(
+      R"(zp 1
 @w.scale = buffer f32[2] [0.5,0.25]
 @w.zero = buffer i64[2] [1,0]
 @w = buffer i8[2,3] [1,2,3,-127,0,127]
@@ -160,11 +164,11 @@ graph main(%x: f32[4,3]) -> (%y, %z) {
   %y = relu(%l)
 }
 )",
-                 {R"("torch.ops.quantized_decomposed.dequantize_per_channel.default", "inputs": [{"name": "input", "arg": {"as_tensor": {"name": "b_w"}})",
-                  R"({"name": "zero_points", "arg": {"as_tensor": {"name": "b_w_zero"}}, "kind": 1}, {"name": "axis", "arg": {"as_int": 0})",
-                  R"({"name": "quant_min", "arg": {"as_int": -127}, "kind": 1}, {"name": "quant_max", "arg": {"as_int": 127}, "kind": 1}, {"name": "dtype", "arg": {"as_scalar_type": 2})",
-                  R"("torch.ops.quantized_decomposed.quantize_per_tensor.default", "inputs": [{"name": "input", "arg": {"as_tensor": {"name": "x"}}, "kind": 1}, {"name": "scale", "arg": {"as_float": 0.05}, "kind": 1}, {"name": "zero_point", "arg": {"as_int": 128})",
-                  "quantize_per_channel.default", "b__zeros_i64_3"});
+      {R"("torch.ops.quantized_decomposed.dequantize_per_channel.default", "inputs": [{"name": "input", "arg": {"as_tensor": {"name": "b_w"}})",
+       R"({"name": "zero_points", "arg": {"as_tensor": {"name": "b_w_zero"}}, "kind": 1}, {"name": "axis", "arg": {"as_int": 0})",
+       R"({"name": "quant_min", "arg": {"as_int": -127}, "kind": 1}, {"name": "quant_max", "arg": {"as_int": 127}, "kind": 1}, {"name": "dtype", "arg": {"as_scalar_type": 2})",
+       R"("torch.ops.quantized_decomposed.quantize_per_tensor.default", "inputs": [{"name": "input", "arg": {"as_tensor": {"name": "x"}}, "kind": 1}, {"name": "scale", "arg": {"as_float": 0.05}, "kind": 1}, {"name": "zero_point", "arg": {"as_int": 128})",
+       "quantize_per_channel.default", "b__zeros_i64_3"});
 }
 
 TEST_F(ExportPt2, NarrowZeroPointsAreWidenedWhereTorchWouldWrap) {
@@ -179,7 +183,9 @@ graph main() -> (%y) {
 )");
   ASSERT_NE(model, nullptr);
   const std::string json = program(write(*model, "a.pt2"));
-  EXPECT_NE(json.find(R"({"name": "zero_points", "arg": {"as_tensor": {"name": "b_z_i64"}})"), std::string::npos) << json;
+  EXPECT_NE(json.find(R"({"name": "zero_points", "arg": {"as_tensor": {"name": "b_z_i64"}})"),
+            std::string::npos)
+      << json;
   EXPECT_EQ(json.find("\"b_z\""), std::string::npos);
 }
 
@@ -195,7 +201,8 @@ graph main(%x: f32[1,4]) -> (%y) {
 )";
   const auto model = model_of(kGroups);
   const std::string file = write(*model, "a.pt2");
-  EXPECT_NE(program(file).find("torch.ops.quantized_decomposed.dequantize_per_channel_group.default"), std::string::npos);
+  EXPECT_NE(program(file).find("torch.ops.quantized_decomposed.dequantize_per_channel_group.default"),
+            std::string::npos);
   // Four bits become eight: archives have no narrower type.
   EXPECT_EQ(record(file, "model/data/weights/weight_0"), std::string("\x01\xf8\x07\xff\x00\x02\x03\x04", 8));
   expect_stable(*model);
@@ -208,7 +215,8 @@ graph main(%x: f32[1,4]) -> (%y) {
   %y = linear(%x, %f)
 }
 )",
-                 {R"("torch.ops.torchao.dequantize_affine.default")", R"({"name": "block_size", "arg": {"as_ints": [2, 2]})"});
+                 {R"("torch.ops.torchao.dequantize_affine.default")",
+                  R"({"name": "block_size", "arg": {"as_ints": [2, 2]})"});
 }
 
 TEST_F(ExportPt2, LibrariesThatMustBeImported) {
@@ -221,11 +229,13 @@ graph main(%x: f32[4]) -> (%y) {
 }
 )");
   ASSERT_NE(model, nullptr);
-  EXPECT_EQ(needs_import(*model), (std::vector<std::string>{"mylib", "torch.ao.quantization.fx._decomposed"}));
+  EXPECT_EQ(needs_import(*model),
+            (std::vector<std::string>{"mylib", "torch.ao.quantization.fx._decomposed"}));
 }
 
 TEST_F(ExportPt2, AttributesChooseTheOverload) {
-  expect_targets(R"(zp 1
+  expect_targets(
+      R"(zp 1
 @w = param f32[2,2,3,3] zeros
 graph main(%x: f32[1,2,8,8]) -> (%a, %b, %c, %d) {
   %w = const @w
@@ -236,9 +246,9 @@ graph main(%x: f32[1,2,8,8]) -> (%a, %b, %c, %d) {
   %d = div(%x, %x) {rounding_mode: "floor"}
 }
 )",
-                 {"aten.conv2d.default", R"({"name": "padding", "arg": {"as_ints": [1, 0]}, "kind": 1}])", "aten.conv2d.padding",
-                  R"({"name": "padding", "arg": {"as_string": "same"}, "kind": 1}])", "aten.mean.dim",
-                  R"({"name": "alpha", "arg": {"as_int": 2}, "kind": 2})", "aten.div.Tensor_mode"});
+      {"aten.conv2d.default", R"({"name": "padding", "arg": {"as_ints": [1, 0]}, "kind": 1}])",
+       "aten.conv2d.padding", R"({"name": "padding", "arg": {"as_string": "same"}, "kind": 1}])",
+       "aten.mean.dim", R"({"name": "alpha", "arg": {"as_int": 2}, "kind": 2})", "aten.div.Tensor_mode"});
 }
 
 TEST_F(ExportPt2, ReshapeNeedsNoStrides) {
@@ -255,15 +265,17 @@ graph main(%x: f32[2,3]) -> (%y) {
 }
 
 TEST_F(ExportPt2, SymbolicSizesAreComputed) {
-  expect_targets(R"(zp 1
+  expect_targets(
+      R"(zp 1
 sym n in 2..64
 graph main(%x: f32[2*n,4]) -> (%y, %z) {
   %y = reshape(%x) {shape: [n,8]}
   %z = zeros() {size: [n+1,2]}
 }
 )",
-                 {R"j("expr_str": "Mul(Integer(2), Symbol('s0', positive=True, integer=True))")j", R"("target": "torch.ops.aten.sym_size.int")",
-                  R"("target": "_operator.floordiv")", R"("target": "_operator.add")", R"("range_constraints": {"s0": {"min_val": 2, "max_val": 64}})"});
+      {R"j("expr_str": "Mul(Integer(2), Symbol('s0', positive=True, integer=True))")j",
+       R"("target": "torch.ops.aten.sym_size.int")", R"("target": "_operator.floordiv")",
+       R"("target": "_operator.add")", R"("range_constraints": {"s0": {"min_val": 2, "max_val": 64}})"});
 }
 
 TEST_F(ExportPt2, StatesAreWrittenBack) {
@@ -277,9 +289,15 @@ graph main(%x: f32[2], state %count = @count: f32[2]) -> (%old, %y, update %coun
 )");
   ASSERT_NE(model, nullptr);
   const std::string json = program(write(*model, "a.pt2"));
-  EXPECT_NE(json.find(R"({"buffer_mutation": {"arg": {"name": "next"}, "buffer_name": "count"}})"), std::string::npos) << json;
+  EXPECT_NE(json.find(R"({"buffer_mutation": {"arg": {"name": "next"}, "buffer_name": "count"}})"),
+            std::string::npos)
+      << json;
   // The old value leaves as a copy: a view of the buffer would show the new one.
-  EXPECT_NE(json.find(R"("outputs": [{"as_tensor": {"name": "next"}}, {"as_tensor": {"name": "clone"}}, {"as_tensor": {"name": "y"}}])"), std::string::npos) << json;
+  EXPECT_NE(
+      json.find(
+          R"("outputs": [{"as_tensor": {"name": "next"}}, {"as_tensor": {"name": "clone"}}, {"as_tensor": {"name": "y"}}])"),
+      std::string::npos)
+      << json;
   expect_stable(*model);
 }
 
@@ -294,8 +312,11 @@ graph main(%x: f32[2], state %a = @a: f32[2], state %b = @b: f32[2]) -> (%x2, up
 )");
   ASSERT_NE(model, nullptr);
   const std::string json = program(write(*model, "a.pt2"));
-  EXPECT_NE(json.find(R"({"buffer_mutation": {"arg": {"name": "s"}, "buffer_name": "a"}})"), std::string::npos);
-  EXPECT_NE(json.find(R"({"buffer_mutation": {"arg": {"name": "clone"}, "buffer_name": "b"}})"), std::string::npos) << json;
+  EXPECT_NE(json.find(R"({"buffer_mutation": {"arg": {"name": "s"}, "buffer_name": "a"}})"),
+            std::string::npos);
+  EXPECT_NE(json.find(R"({"buffer_mutation": {"arg": {"name": "clone"}, "buffer_name": "b"}})"),
+            std::string::npos)
+      << json;
 }
 
 TEST_F(ExportPt2, NumbersStayNumbersWhereTorchTakesThem) {
@@ -312,7 +333,8 @@ graph main(%x: f32[2]) -> (%y, %z) {
                                 "a.pt2"));
   ASSERT_NE(model, nullptr);
   const std::string json = program(path("a.pt2"));
-  EXPECT_NE(json.find(R"({"name": "other", "arg": {"as_float": 2.0}, "kind": 1})"), std::string::npos) << json;
+  EXPECT_NE(json.find(R"({"name": "other", "arg": {"as_float": 2.0}, "kind": 1})"), std::string::npos)
+      << json;
   // aten.remainder.Tensor takes none: the number becomes a buffer.
   EXPECT_NE(json.find("torch.ops.aten.remainder.Tensor"), std::string::npos) << json;
 }
@@ -345,7 +367,9 @@ TEST_F(ExportPt2, StoragesAreWrittenOnce) {
   EXPECT_EQ(record(file, "model/data/weights/weight_1"), "(no record model/data/weights/weight_1)");
   const std::string config = record(file, "model/data/weights/model_weights_config.json");
   EXPECT_NE(config.find(R"("head": {"path_name": "weight_0")"), std::string::npos);
-  EXPECT_NE(config.find(R"("strides": [{"as_int": 1}, {"as_int": 2}], "storage_offset": {"as_int": 4})"), std::string::npos) << config;
+  EXPECT_NE(config.find(R"("strides": [{"as_int": 1}, {"as_int": 2}], "storage_offset": {"as_int": 4})"),
+            std::string::npos)
+      << config;
   expect_stable(*model);
 }
 
@@ -354,7 +378,8 @@ TEST_F(ExportPt2, CarriedPayloadsAreNotRead) {
   auto model = std::make_unique<Model>();
   const std::vector<float> numbers(50000, 1.0f);
   const int64_t shape[] = {50000};
-  Value* w = model->graph->add_const(*model->context->make_constant("w", DType::F32, shape, numbers, ConstantKind::Parameter));
+  Value* w = model->graph->add_const(
+      *model->context->make_constant("w", DType::F32, shape, numbers, ConstantKind::Parameter));
   model->graph->set_outputs(std::span<Value* const>(&w, 1));
   model->outputs.resize(1);
   write(*model, "a.pt2");
@@ -370,11 +395,13 @@ TEST_F(ExportPt2, CarriedPayloadsAreNotRead) {
   ASSERT_TRUE(zip.ok());
   const pt2::ZipEntry* entry = zip->find("model/data/weights/weight_0");
   ASSERT_NE(entry, nullptr);
-  EXPECT_FALSE(zip->verify(*entry).ok());  // the CRC is the one of the source: the spoiled byte can still be found out
+  EXPECT_FALSE(
+      zip->verify(*entry).ok());  // the CRC is the one of the source: the spoiled byte can still be found out
 }
 
 TEST_F(ExportPt2, ControlFlowKeepsItsRegions) {
-  expect_targets(R"(zp 1
+  expect_targets(
+      R"(zp 1
 @k = buffer f32[2] [1,2]
 graph main(%p: bool[], %x: f32[2]) -> (%y) {
   %y = cond(%p, %x) : f32[2]
@@ -387,18 +414,21 @@ graph main(%p: bool[], %x: f32[2]) -> (%y) {
   }
 }
 )",
-                 {R"("target": "torch.ops.higher_order.cond")", R"({"name": "", "arg": {"as_graph": {"name": "true_graph_0", "graph": {"inputs": [{"as_tensor": {"name": "a"}}, {"as_tensor": {"name": "c_k"}}])",
-                  R"({"name": "", "arg": {"as_tensors": [{"name": "x"}, {"name": "b_k"}]}, "kind": 1})", R"("is_hop_single_tensor_return": false)"});
+      {R"("target": "torch.ops.higher_order.cond")",
+       R"({"name": "", "arg": {"as_graph": {"name": "true_graph_0", "graph": {"inputs": [{"as_tensor": {"name": "a"}}, {"as_tensor": {"name": "c_k"}}])",
+       R"({"name": "", "arg": {"as_tensors": [{"name": "x"}, {"name": "b_k"}]}, "kind": 1})",
+       R"("is_hop_single_tensor_return": false)"});
 }
 
 TEST_F(ExportPt2, OpaqueNodesKeepTheirArguments) {
-  expect_targets(R"(zp 1
+  expect_targets(
+      R"(zp 1
 graph main(%x: f32[4], %i: i64[2]) -> (%y) {
   %r = relu(%x)
   %y = opaque "aten.some_op.default"(%r, %i) {payload: "[{\"name\": \"self\", \"arg\": {\"as_tensor\": {\"name\": \"old\"}}, \"kind\": 1}, {\"name\": \"indices\", \"arg\": {\"as_optional_tensors\": [{\"as_none\": true}, {\"as_tensor\": {\"name\": \"index\"}}]}, \"kind\": 1}, {\"name\": \"weight\", \"arg\": {\"as_float\": 0.5}, \"kind\": 2}]"} : f32[2]
 }
 )",
-                 {R"({"target": "torch.ops.aten.some_op.default", "inputs": [{"name": "self", "arg": {"as_tensor": {"name": "r"}}, "kind": 1}, {"name": "indices", "arg": {"as_optional_tensors": [{"as_none": true}, {"as_tensor": {"name": "i"}}]}, "kind": 1}, {"name": "weight", "arg": {"as_float": 0.5}, "kind": 2}])"});
+      {R"({"target": "torch.ops.aten.some_op.default", "inputs": [{"name": "self", "arg": {"as_tensor": {"name": "r"}}, "kind": 1}, {"name": "indices", "arg": {"as_optional_tensors": [{"as_none": true}, {"as_tensor": {"name": "i"}}]}, "kind": 1}, {"name": "weight", "arg": {"as_float": 0.5}, "kind": 2}])"});
 }
 
 TEST_F(ExportPt2, RealArchivesAreStable) {

@@ -17,7 +17,9 @@ std::string file_bytes(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-Blob blob(const std::string& text) { return Blob::copy_of(std::as_bytes(std::span(text.data(), text.size()))); }
+Blob blob(const std::string& text) {
+  return Blob::copy_of(std::as_bytes(std::span(text.data(), text.size())));
+}
 
 // A file with that header text, padded as NumPy does, and that data.
 std::string npy(const std::string& dictionary, const std::string& data, int major = 1) {
@@ -50,12 +52,13 @@ TEST(Npy, HeaderIsAlignedAndNamesTheType) {
   const int64_t one[] = {3};
   EXPECT_NE(npy_header(DType::U8, one).find("'|u1'"), std::string::npos);
   EXPECT_NE(npy_header(DType::U8, one).find("(3,)"), std::string::npos);
-  EXPECT_NE(npy_header(DType::BF16, {}).find("'|V2', 'fortran_order': False, 'shape': (), "), std::string::npos);
+  EXPECT_NE(npy_header(DType::BF16, {}).find("'|V2', 'fortran_order': False, 'shape': (), "),
+            std::string::npos);
 }
 
 TEST_F(NpyFile, EveryTypeSurvives) {
-  for (DType dtype : {DType::Bool, DType::I8, DType::U8, DType::I16, DType::U16, DType::I32, DType::U32, DType::I64,
-                      DType::U64, DType::F16, DType::F32, DType::F64}) {
+  for (DType dtype : {DType::Bool, DType::I8, DType::U8, DType::I16, DType::U16, DType::I32, DType::U32,
+                      DType::I64, DType::U64, DType::F16, DType::F32, DType::F64}) {
     Tensor tensor = std::move(*Tensor::make(dtype, {2, 3}));
     for (int i = 0; i < 6; ++i) tensor.set_int(i, dtype == DType::Bool ? i % 2 : i * 7);
     ASSERT_TRUE(write_npy(path("t.npy"), tensor).ok());
@@ -90,23 +93,27 @@ TEST(Npy, FortranOrderOfThreeDims) {
   for (int k = 0; k < 4; ++k)
     for (int j = 0; j < 3; ++j)
       for (int i = 0; i < 2; ++i) data += static_cast<char>(i * 12 + j * 4 + k);
-  Result<Tensor> t = parse_npy(blob(npy("{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3, 4)}", data)));
+  Result<Tensor> t =
+      parse_npy(blob(npy("{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3, 4)}", data)));
   ASSERT_TRUE(t.ok());
   for (int i = 0; i < 24; ++i) EXPECT_EQ(t->get_int(i), i);
 }
 
 TEST(Npy, OtherVersionsAndSpellings) {
   for (int major : {1, 2, 3}) {
-    Result<Tensor> t = parse_npy(blob(npy("{\"descr\":\"|i1\",'shape':(2L,),'fortran_order':False}", "\x05\xfb", major)));
+    Result<Tensor> t =
+        parse_npy(blob(npy("{\"descr\":\"|i1\",'shape':(2L,),'fortran_order':False}", "\x05\xfb", major)));
     ASSERT_TRUE(t.ok()) << t.error().str();
     EXPECT_EQ(t->get_int(0), 5);
     EXPECT_EQ(t->get_int(1), -5);
   }
-  Result<Tensor> scalar = parse_npy(blob(npy("{'descr': '|i1', 'fortran_order': False, 'shape': (), }", "\x07")));
+  Result<Tensor> scalar =
+      parse_npy(blob(npy("{'descr': '|i1', 'fortran_order': False, 'shape': (), }", "\x07")));
   ASSERT_TRUE(scalar.ok());
   EXPECT_EQ(scalar->rank(), 0);
   EXPECT_EQ(scalar->get_int(0), 7);
-  Result<Tensor> none = parse_npy(blob(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 5), }", "")));
+  Result<Tensor> none =
+      parse_npy(blob(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 5), }", "")));
   ASSERT_TRUE(none.ok()) << none.error().str();
   EXPECT_EQ(none->elements(), 0);
 }
@@ -119,7 +126,8 @@ TEST(Npy, RawElementsNeedAMeaning) {
   ASSERT_TRUE(t.ok());
   EXPECT_EQ(t->dtype(), DType::BF16);
   EXPECT_EQ(t->get_double(0), 1.0);
-  const std::string unsigned_form = npy("{'descr': '<u2', 'fortran_order': False, 'shape': (1,), }", one_bf16);
+  const std::string unsigned_form =
+      npy("{'descr': '<u2', 'fortran_order': False, 'shape': (1,), }", one_bf16);
   Result<Tensor> u = parse_npy(blob(unsigned_form), DType::BF16);
   ASSERT_TRUE(u.ok());
   EXPECT_EQ(u->get_double(0), 1.0);
@@ -164,7 +172,8 @@ TEST(Npy, RefusesWhatIsBroken) {
       {npy("{'descr': '<f4', 'fortran_order': False}", "1234"), "npy.header"},
       {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1,)", "1234"), "npy.header"},
       {npy(good + " + 1", "12345678"), "npy.header"},
-      {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296, 16), }", ""), "npy.size"},
+      {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296, 16), }", ""),
+       "npy.size"},
       {npy("{'descr': '<f8', 'fortran_order': False, 'shape': (9223372036854775807,), }", ""), "npy.size"},
       {npy("{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999999999999,), }", ""), "npy.header"},
   };
@@ -177,7 +186,8 @@ TEST(Npy, RefusesWhatIsBroken) {
 
 TEST(Npy, EveryTruncationIsAnErrorNotACrash) {
   const std::string whole = npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }", "12345678");
-  for (size_t size = 0; size < whole.size(); ++size) EXPECT_FALSE(parse_npy(blob(whole.substr(0, size))).ok()) << size;
+  for (size_t size = 0; size < whole.size(); ++size)
+    EXPECT_FALSE(parse_npy(blob(whole.substr(0, size))).ok()) << size;
   EXPECT_TRUE(parse_npy(blob(whole)).ok());
 }
 

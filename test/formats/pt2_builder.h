@@ -1,4 +1,5 @@
-// Builds small programs and archives for tests: the JSON as torch writes it, with every part open to be made wrong.
+// Builds small programs and archives for tests: the JSON as torch writes it, with every part open to be made
+// wrong.
 #pragma once
 
 #include <unistd.h>
@@ -23,15 +24,19 @@ inline std::string number(double value) {
 }
 inline std::string integer(int64_t value) { return R"({"as_int": )" + std::to_string(value) + "}"; }
 inline std::string dtype(int value) { return R"({"as_scalar_type": )" + std::to_string(value) + "}"; }
-inline std::string raw(const std::string& variant, const std::string& value) { return R"({")" + variant + R"(": )" + value + "}"; }
+inline std::string raw(const std::string& variant, const std::string& value) {
+  return R"({")" + variant + R"(": )" + value + "}";
+}
 
 using Args = std::vector<std::pair<std::string, std::string>>;
 
-inline std::string meta(int type, const std::vector<std::string>& sizes, const std::vector<int64_t>& strides = {}, int64_t offset = 0) {
+inline std::string meta(int type, const std::vector<std::string>& sizes,
+                        const std::vector<int64_t>& strides = {}, int64_t offset = 0) {
   std::string text = R"({"dtype": )" + std::to_string(type) + R"(, "sizes": [)";
   for (size_t i = 0; i < sizes.size(); ++i) text += (i ? ", " : "") + sizes[i];
   text += R"(], "requires_grad": false, "device": {"type": "cpu", "index": null}, "strides": [)";
-  for (size_t i = 0; i < sizes.size(); ++i) text += (i ? ", " : "") + integer(i < strides.size() ? strides[i] : 1);
+  for (size_t i = 0; i < sizes.size(); ++i)
+    text += (i ? ", " : "") + integer(i < strides.size() ? strides[i] : 1);
   return text + R"(], "storage_offset": )" + integer(offset) + R"(, "layout": 7})";
 }
 inline std::vector<std::string> sizes(const std::vector<int64_t>& values) {
@@ -60,30 +65,37 @@ struct Program {
     return *this;
   }
   // A persistent buffer with these bytes.
-  Program& buffer(const std::string& name, int type, const std::vector<int64_t>& shape, const std::string& bytes, const std::vector<int64_t>& strides,
-                  int64_t offset = 0, std::string path = {}) {
+  Program& buffer(const std::string& name, int type, const std::vector<int64_t>& shape,
+                  const std::string& bytes, const std::vector<int64_t>& strides, int64_t offset = 0,
+                  std::string path = {}) {
     value(name, type, shape);
     add(inputs, tensor(name));
-    add(input_specs, R"({"buffer": {"arg": {"name": ")" + name + R"("}, "buffer_name": ")" + name + R"(", "persistent": true}})");
+    add(input_specs, R"({"buffer": {"arg": {"name": ")" + name + R"("}, "buffer_name": ")" + name +
+                         R"(", "persistent": true}})");
     if (path.empty()) {
       path = "weight_" + std::to_string(stored++);
       records.push_back({"m/data/weights/" + path, bytes});
     }
-    add(weights, "\"" + name + R"(": {"path_name": ")" + path + R"(", "is_param": false, "use_pickle": false, "tensor_meta": )" +
+    add(weights, "\"" + name + R"(": {"path_name": ")" + path +
+                     R"(", "is_param": false, "use_pickle": false, "tensor_meta": )" +
                      meta(type, sizes(shape), strides, offset) + "}");
     return *this;
   }
   template <typename T>
   Program& vector(const std::string& name, int type, const std::vector<T>& data) {
-    return buffer(name, type, {static_cast<int64_t>(data.size())}, std::string(reinterpret_cast<const char*>(data.data()), data.size() * sizeof(T)), {1});
+    return buffer(name, type, {static_cast<int64_t>(data.size())},
+                  std::string(reinterpret_cast<const char*>(data.data()), data.size() * sizeof(T)), {1});
   }
   Program& node(const std::string& target, const Args& args, const std::vector<std::string>& results) {
     std::string in, out;
-    for (const auto& [name, arg] : args) add(in, R"({"name": ")" + name + R"(", "arg": )" + arg + R"(, "kind": 1})");
+    for (const auto& [name, arg] : args)
+      add(in, R"({"name": ")" + name + R"(", "arg": )" + arg + R"(, "kind": 1})");
     for (const std::string& r : results) add(out, tensor(r));
     const std::string name = results.empty() ? "n" : results[0];
-    add(nodes, R"({"target": ")" + target + R"(", "inputs": [)" + in + R"(], "outputs": [)" + out +
-                   R"(], "metadata": {"nn_module_stack": "L__self__,,Net;L__self___a,a.b,torch.nn.ReLU"}, "name": ")" + name + R"("})");
+    add(nodes,
+        R"({"target": ")" + target + R"(", "inputs": [)" + in + R"(], "outputs": [)" + out +
+            R"(], "metadata": {"nn_module_stack": "L__self__,,Net;L__self___a,a.b,torch.nn.ReLU"}, "name": ")" +
+            name + R"("})");
     return *this;
   }
   Program& output(const std::string& name) {
@@ -92,10 +104,12 @@ struct Program {
     return *this;
   }
   std::string json() const {
-    return R"({"graph_module": {"graph": {"inputs": [)" + inputs + R"(], "outputs": [)" + outputs + R"(], "nodes": [)" + nodes +
-           R"(], "tensor_values": {)" + values + R"(}, "sym_int_values": {)" + syms +
-           R"(}, "sym_bool_values": {}}, "signature": {"input_specs": [)" + input_specs + R"(], "output_specs": [)" + output_specs +
-           R"(]}, "module_call_graph": []}, "opset_version": {"aten": 10}, "range_constraints": )" + ranges + R"(, "schema_version": )" + schema +
+    return R"({"graph_module": {"graph": {"inputs": [)" + inputs + R"(], "outputs": [)" + outputs +
+           R"(], "nodes": [)" + nodes + R"(], "tensor_values": {)" + values + R"(}, "sym_int_values": {)" +
+           syms + R"(}, "sym_bool_values": {}}, "signature": {"input_specs": [)" + input_specs +
+           R"(], "output_specs": [)" + output_specs +
+           R"(]}, "module_call_graph": []}, "opset_version": {"aten": 10}, "range_constraints": )" + ranges +
+           R"(, "schema_version": )" + schema +
            R"(, "torch_version": "2.13.0+cpu", "verifiers": ["TRAINING"]})";
   }
   std::vector<ZipItem> items() const {

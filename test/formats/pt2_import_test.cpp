@@ -31,13 +31,16 @@ Result<std::unique_ptr<Model>> import_items(const std::vector<ZipItem>& items) {
   const TemporaryFile file(build_zip(items));
   return import_pt2(file.path());
 }
-Result<std::unique_ptr<Model>> import_program(const Program& program) { return import_items(program.items()); }
+Result<std::unique_ptr<Model>> import_program(const Program& program) {
+  return import_items(program.items());
+}
 Result<std::unique_ptr<Model>> import_data(const std::string& name) {
   return import_pt2(std::string(ZP_SOURCE_DIR) + "/test/formats/data/" + name + ".pt2");
 }
 
 Args q_args(const std::string& in, double scale, int zero, int lo = -128, int hi = 127, int type = 2) {
-  return {{"input", tensor(in)}, {"scale", number(scale)}, {"zero_point", integer(zero)}, {"quant_min", integer(lo)}, {"quant_max", integer(hi)}, {"dtype", dtype(type)}};
+  return {{"input", tensor(in)},      {"scale", number(scale)},   {"zero_point", integer(zero)},
+          {"quant_min", integer(lo)}, {"quant_max", integer(hi)}, {"dtype", dtype(type)}};
 }
 
 const Node* find_op(const Model& model, std::string_view op) {
@@ -51,17 +54,20 @@ size_t count_op(const Model& model, std::string_view op) {
   return count;
 }
 
-// --- real archives ------------------------------------------------------------------------------------------------
+// --- real archives
+// ------------------------------------------------------------------------------------------------
 
 TEST(Pt2Import, EveryArchiveOfTheFolder) {
-  for (const auto& entry : std::filesystem::directory_iterator(std::string(ZP_SOURCE_DIR) + "/test/formats/data")) {
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::string(ZP_SOURCE_DIR) + "/test/formats/data")) {
     if (entry.path().extension() != ".pt2") continue;
     auto model = import_pt2(entry.path().string());
     ASSERT_TRUE(model.ok()) << model.error().str();
     EXPECT_TRUE((*model)->warnings.empty()) << entry.path() << ": " << (*model)->warnings.front().str();
     EXPECT_EQ((*model)->format, "pt2");
     EXPECT_NE((*model)->source, nullptr);
-    for (const Node* node : (*model)->graph->nodes()) EXPECT_FALSE(node->is(kOpaqueOp)) << entry.path() << ": " << op_label(*node);
+    for (const Node* node : (*model)->graph->nodes())
+      EXPECT_FALSE(node->is(kOpaqueOp)) << entry.path() << ": " << op_label(*node);
   }
 }
 
@@ -89,7 +95,8 @@ TEST(Pt2Import, WrittenBuffersAreState) {
     auto model = import_data(name);
     ASSERT_TRUE(model.ok());
     size_t states = 0, updates = 0;
-    for (const InputInfo& info : (*model)->inputs) states += info.kind == InputInfo::State && info.initial != nullptr;
+    for (const InputInfo& info : (*model)->inputs)
+      states += info.kind == InputInfo::State && info.initial != nullptr;
     for (const OutputInfo& info : (*model)->outputs) {
       if (info.kind != OutputInfo::StateUpdate) continue;
       ++updates;
@@ -99,7 +106,8 @@ TEST(Pt2Import, WrittenBuffersAreState) {
     EXPECT_EQ(states, 2u) << name;
     EXPECT_EQ(updates, 2u) << name;
     EXPECT_EQ((*model)->user_outputs().size(), 1u) << name;
-    EXPECT_EQ(static_cast<const Pt2Source&>(*(*model)->source).in_place_dialect, std::string(name) == "buffers");
+    EXPECT_EQ(static_cast<const Pt2Source&>(*(*model)->source).in_place_dialect,
+              std::string(name) == "buffers");
   }
 }
 
@@ -138,7 +146,8 @@ TEST(Pt2Import, ParametersOfQuantizersBecomeTypes) {
     if (op_label(*node) != "quantize") continue;
     const QuantType& type = *node->result()->type().quant;
     (type.dynamic ? dynamics : statics)++;
-    EXPECT_TRUE(type.dynamic || type.storage != DType::U8 || type.scale == 0.5);  // a constant tensor of one element
+    EXPECT_TRUE(type.dynamic || type.storage != DType::U8 ||
+                type.scale == 0.5);  // a constant tensor of one element
     EXPECT_EQ(node->operand_count(), type.dynamic ? 3u : 1u);
   }
   EXPECT_EQ(statics, 2u);
@@ -182,11 +191,15 @@ TEST(Pt2Import, ControlFlowHasRegions) {
   EXPECT_EQ(op_label(*cond->regions()[0]->first_node()), "sin");
 }
 
-// --- built programs -----------------------------------------------------------------------------------------------
+// --- built programs
+// -----------------------------------------------------------------------------------------------
 
 TEST(Pt2Import, PlacesAndNames) {
   Program p;
-  p.input("x", 7, {2, 3}).node("torch.ops.aten.relu.default", {{"self", tensor("x")}}, {"r"}).value("r", 7, {2, 3}).output("r");
+  p.input("x", 7, {2, 3})
+      .node("torch.ops.aten.relu.default", {{"self", tensor("x")}}, {"r"})
+      .value("r", 7, {2, 3})
+      .output("r");
   auto model = import_program(p);
   ASSERT_TRUE(model.ok()) << model.error().str();
   const Node* relu = find_op(**model, "relu");
@@ -199,7 +212,10 @@ TEST(Pt2Import, PlacesAndNames) {
 
 TEST(Pt2Import, UnknownOperatorsKeepTheirForm) {
   Program p;
-  p.input("x", 7, {2}).node("torch.ops.mylib.twist.default", {{"x", tensor("x")}, {"n", integer(3)}}, {"t"}).value("t", 7, {5}).output("t");
+  p.input("x", 7, {2})
+      .node("torch.ops.mylib.twist.default", {{"x", tensor("x")}, {"n", integer(3)}}, {"t"})
+      .value("t", 7, {5})
+      .output("t");
   auto model = import_program(p);
   ASSERT_TRUE(model.ok()) << model.error().str();
   const Node* node = find_op(**model, "mylib.twist.default");
@@ -212,7 +228,9 @@ TEST(Pt2Import, UnknownOperatorsKeepTheirForm) {
 TEST(Pt2Import, QuantizeFeedsDequantizeOfEqualParameters) {
   for (double scale : {0.5, 0.25}) {
     Program p;
-    p.input("x", 7, {2}).node(kQuantize, q_args("x", 0.5, 3), {"q"}).node(kDequantize, q_args("q", scale, 3), {"d"});
+    p.input("x", 7, {2})
+        .node(kQuantize, q_args("x", 0.5, 3), {"q"})
+        .node(kDequantize, q_args("q", scale, 3), {"d"});
     p.value("q", 2, {2}).value("d", 7, {2}).output("d");
     auto model = import_program(p);
     ASSERT_TRUE(model.ok()) << model.error().str();
@@ -225,11 +243,13 @@ TEST(Pt2Import, InPlaceOnAViewThatCannotBeUndoneStaysInOrder) {
   Program p;
   p.input("x", 7, {4}).node("torch.ops.aten.clone.default", {{"self", tensor("x")}}, {"c"});
   p.node("torch.ops.aten.expand.default", {{"self", tensor("c")}, {"size", raw("as_ints", "[3, 4]")}}, {"e"});
-  p.node("torch.ops.aten.relu_.default", {{"self", tensor("e")}}, {"w"}).node("torch.ops.aten.neg.default", {{"self", tensor("c")}}, {"n"});
+  p.node("torch.ops.aten.relu_.default", {{"self", tensor("e")}}, {"w"})
+      .node("torch.ops.aten.neg.default", {{"self", tensor("c")}}, {"n"});
   p.value("c", 7, {4}).value("e", 7, {3, 4}).value("w", 7, {3, 4}).value("n", 7, {4}).output("n");
   auto model = import_program(p);
   ASSERT_TRUE(model.ok()) << model.error().str();
-  for (const char* op : {"aten.clone.default", "aten.expand.default", "aten.relu_.default", "aten.neg.default"}) {
+  for (const char* op :
+       {"aten.clone.default", "aten.expand.default", "aten.relu_.default", "aten.neg.default"}) {
     const Node* node = find_op(**model, op);
     ASSERT_NE(node, nullptr) << op;
     EXPECT_TRUE(node->attrs<OpaqueAttrs>().effect) << op;
@@ -238,7 +258,10 @@ TEST(Pt2Import, InPlaceOnAViewThatCannotBeUndoneStaysInOrder) {
 
 TEST(Pt2Import, WrongShapesAreReportedAndRead) {
   Program p;
-  p.input("x", 7, {2, 3}).node("torch.ops.aten.relu.default", {{"self", tensor("x")}}, {"r"}).value("r", 7, {3, 2}).output("r");
+  p.input("x", 7, {2, 3})
+      .node("torch.ops.aten.relu.default", {{"self", tensor("x")}}, {"r"})
+      .value("r", 7, {3, 2})
+      .output("r");
   auto model = import_program(p);
   ASSERT_TRUE(model.ok());
   ASSERT_EQ((*model)->warnings.size(), 1u);
@@ -248,14 +271,17 @@ TEST(Pt2Import, WrongShapesAreReportedAndRead) {
 
 TEST(Pt2Import, StrippedWeightsCanBeInspected) {
   Program p;
-  p.input("x", 7, {3}).buffer("b", 7, {3}, "", {1}).node("torch.ops.aten.add.Tensor", {{"self", tensor("x")}, {"other", tensor("b")}}, {"s"});
+  p.input("x", 7, {3})
+      .buffer("b", 7, {3}, "", {1})
+      .node("torch.ops.aten.add.Tensor", {{"self", tensor("x")}, {"other", tensor("b")}}, {"s"});
   p.value("s", 7, {3}).output("s");
   auto model = import_program(p);
   ASSERT_TRUE(model.ok()) << model.error().str();
   EXPECT_TRUE((*model)->context->find_constant("b")->stripped);
 }
 
-// --- refusals -----------------------------------------------------------------------------------------------------
+// --- refusals
+// -----------------------------------------------------------------------------------------------------
 
 struct Refusal {
   const char* what;
@@ -265,7 +291,10 @@ struct Refusal {
 
 Program identity_program() {
   Program p;
-  p.input("x", 7, {2}).node("torch.ops.aten.relu.default", {{"self", tensor("x")}}, {"r"}).value("r", 7, {2}).output("r");
+  p.input("x", 7, {2})
+      .node("torch.ops.aten.relu.default", {{"self", tensor("x")}}, {"r"})
+      .value("r", 7, {2})
+      .output("r");
   return p;
 }
 std::vector<ZipItem> without(const char* name) {
@@ -279,7 +308,8 @@ std::vector<ZipItem> replaced(const char* name, const std::string& data) {
     if (i.name == name) i.data = data;
   return items;
 }
-std::vector<ZipItem> with_buffer(const std::vector<int64_t>& shape, const std::vector<int64_t>& strides, int64_t offset, const std::string& path = {}) {
+std::vector<ZipItem> with_buffer(const std::vector<int64_t>& shape, const std::vector<int64_t>& strides,
+                                 int64_t offset, const std::string& path = {}) {
   Program p = identity_program();
   if (!path.empty()) p.records.push_back({"m/data/weights/weight_0", std::string(24, '\0')});
   p.buffer("b", 7, shape, std::string(24, '\0'), strides, offset, path);
@@ -288,8 +318,15 @@ std::vector<ZipItem> with_buffer(const std::vector<int64_t>& shape, const std::v
 std::vector<ZipItem> per_channel(const std::vector<float>& scales, const std::vector<int64_t>& zeros) {
   Program p;
   p.input("x", 2, {3, 4}).vector("s", 7, scales).vector("z", 5, zeros);
-  p.node(kPerChannel, {{"input", tensor("x")}, {"scales", tensor("s")}, {"zero_points", tensor("z")}, {"axis", integer(0)}, {"quant_min", integer(-128)},
-                       {"quant_max", integer(127)}, {"dtype", dtype(2)}}, {"d"});
+  p.node(kPerChannel,
+         {{"input", tensor("x")},
+          {"scales", tensor("s")},
+          {"zero_points", tensor("z")},
+          {"axis", integer(0)},
+          {"quant_min", integer(-128)},
+          {"quant_max", integer(127)},
+          {"dtype", dtype(2)}},
+         {"d"});
   p.value("d", 7, {3, 4}).output("d");
   return p.items();
 }
@@ -317,70 +354,168 @@ const Refusal kRefusals[] = {
     {"no version", [] { return without("m/archive_version"); }, "pt2.record"},
     {"no model", [] { return without(kJson); }, "pt2.kind"},
     {"no weights config", [] { return without(kConfig); }, "pt2.record"},
-    {"TorchScript", [] { return std::vector<ZipItem>{{"m/data.pkl", "x"}, {"m/code/a.py", "x"}}; }, "pt2.kind"},
-    {"AOTInductor", [] { return std::vector<ZipItem>{{"m/data/aotinductor/model/a.so", "x"}}; }, "pt2.kind"},
-    {"big endian", [] {
+    {"TorchScript",
+     [] {
+       return std::vector<ZipItem>{{"m/data.pkl", "x"}, {"m/code/a.py", "x"}};
+     },
+     "pt2.kind"},
+    {"AOTInductor",
+     [] {
+       return std::vector<ZipItem>{{"m/data/aotinductor/model/a.so", "x"}};
+     },
+     "pt2.kind"},
+    {"big endian",
+     [] {
        auto items = identity_program().items();
        items.push_back({"m/byteorder", "big"});
        return items;
-     }, "pt2.byteorder"},
-    {"JSON checksum", [] {
+     },
+     "pt2.byteorder"},
+    {"JSON checksum",
+     [] {
        auto items = identity_program().items();
        for (ZipItem& i : items)
          if (i.name == kJson) i.crc = 7;
        return items;
-     }, "zip.crc"},
+     },
+     "zip.crc"},
     {"empty JSON", [] { return replaced(kJson, ""); }, "pt2.json"},
     {"no JSON", [] { return replaced(kJson, "not json"); }, "pt2.json"},
-    {"cut JSON", [] { const std::string j = identity_program().json(); return replaced(kJson, j.substr(0, j.size() / 2)); }, "pt2.json"},
+    {"cut JSON",
+     [] {
+       const std::string j = identity_program().json();
+       return replaced(kJson, j.substr(0, j.size() / 2));
+     },
+     "pt2.json"},
     {"other JSON", [] { return replaced(kJson, R"({"a": 1})"); }, "pt2.schema"},
-    {"schema 7", [] { Program p = identity_program(); p.schema = R"({"major": 7, "minor": 2})"; return p.items(); }, "pt2.schema"},
-    {"two variants", [] { return one_node("torch.ops.aten.relu.default", {{"self", R"({"as_tensor": {"name": "x"}, "as_none": true})"}}); }, "pt2.program"},
-    {"unknown variant", [] { return one_node("torch.ops.aten.relu.default", {{"self", R"({"as_wonder": 1})"}}); }, "pt2.argument"},
-    {"deep argument", [] {
+    {"schema 7",
+     [] {
+       Program p = identity_program();
+       p.schema = R"({"major": 7, "minor": 2})";
+       return p.items();
+     },
+     "pt2.schema"},
+    {"two variants",
+     [] {
+       return one_node("torch.ops.aten.relu.default",
+                       {{"self", R"({"as_tensor": {"name": "x"}, "as_none": true})"}});
+     },
+     "pt2.program"},
+    {"unknown variant",
+     [] {
+       return one_node("torch.ops.aten.relu.default", {{"self", R"({"as_wonder": 1})"}});
+     },
+     "pt2.argument"},
+    {"deep argument",
+     [] {
        std::string deep;
        for (int i = 0; i < 200; ++i) deep += R"({"as_string_to_argument": {"k": )";
        deep += R"({"as_int": 1})";
        for (int i = 0; i < 200; ++i) deep += "}}";
        return one_node("torch.ops.mylib.f.default", {{"a", deep}});
-     }, "pt2.program"},
-    {"undefined value", [] { return one_node("torch.ops.aten.relu.default", {{"self", tensor("ghost")}}); }, "pt2.order"},
-    {"read before defined", [] {
+     },
+     "pt2.program"},
+    {"undefined value",
+     [] {
+       return one_node("torch.ops.aten.relu.default", {{"self", tensor("ghost")}});
+     },
+     "pt2.order"},
+    {"read before defined",
+     [] {
        Program p;
        p.input("x", 7, {2}).node("torch.ops.aten.relu.default", {{"self", tensor("n")}}, {"r"});
-       p.node("torch.ops.aten.neg.default", {{"self", tensor("x")}}, {"n"}).value("r", 7, {2}).value("n", 7, {2}).output("r");
+       p.node("torch.ops.aten.neg.default", {{"self", tensor("x")}}, {"n"})
+           .value("r", 7, {2})
+           .value("n", 7, {2})
+           .output("r");
        return p.items();
-     }, "pt2.order"},
-    {"opaque without type", [] {
+     },
+     "pt2.order"},
+    {"opaque without type",
+     [] {
        Program p;
        p.input("x", 7, {2}).node("torch.ops.mylib.f.default", {{"a", tensor("x")}}, {"r"}).output("r");
        return p.items();
-     }, "pt2.value"},
-    {"signature of other length", [] { Program p = identity_program(); Program::add(p.inputs, tensor("x")); return p.items(); }, "pt2.signature"},
-    {"missing weight", [] { Program p = identity_program(); p.buffer("b", 7, {2}, std::string(8, '\0'), {1}); p.weights.clear(); return p.items(); }, "pt2.weight"},
-    {"missing record", [] { Program p = identity_program(); p.buffer("b", 7, {2}, "", {1}, 0, "weight_9"); return p.items(); }, "pt2.record"},
-    {"path out of the folder", [] { return with_buffer({6}, {1}, 0, "../../models/model.json"); }, "pt2.path"},
+     },
+     "pt2.value"},
+    {"signature of other length",
+     [] {
+       Program p = identity_program();
+       Program::add(p.inputs, tensor("x"));
+       return p.items();
+     },
+     "pt2.signature"},
+    {"missing weight",
+     [] {
+       Program p = identity_program();
+       p.buffer("b", 7, {2}, std::string(8, '\0'), {1});
+       p.weights.clear();
+       return p.items();
+     },
+     "pt2.weight"},
+    {"missing record",
+     [] {
+       Program p = identity_program();
+       p.buffer("b", 7, {2}, "", {1}, 0, "weight_9");
+       return p.items();
+     },
+     "pt2.record"},
+    {"path out of the folder", [] { return with_buffer({6}, {1}, 0, "../../models/model.json"); },
+     "pt2.path"},
     {"absolute path", [] { return with_buffer({6}, {1}, 0, "/etc/passwd"); }, "pt2.path"},
     {"too few bytes", [] { return with_buffer({7}, {1}, 0); }, "pt2.tensor"},
     {"offset beyond", [] { return with_buffer({6}, {1}, 1); }, "pt2.tensor"},
-    {"stride beyond", [] { return with_buffer({2, 3}, {4, 1}, 0); }, "pt2.tensor"},
+    {"stride beyond",
+     [] {
+       return with_buffer({2, 3}, {4, 1}, 0);
+     },
+     "pt2.tensor"},
     {"negative size", [] { return with_buffer({-2}, {1}, 0); }, "pt2.tensor"},
     {"negative offset", [] { return with_buffer({2}, {1}, -1); }, "pt2.tensor"},
-    {"sizes overflow", [] { return with_buffer({INT64_MAX, INT64_MAX}, {0, 0}, 0); }, "pt2.tensor"},
-    {"strides overflow", [] { return with_buffer({3, 3}, {INT64_MAX, INT64_MAX}, 0); }, "pt2.tensor"},
-    {"no multiple of the element", [] { Program p = identity_program(); p.buffer("b", 7, {2}, std::string(9, '\0'), {1}); return p.items(); }, "pt2.tensor"},
+    {"sizes overflow",
+     [] {
+       return with_buffer({INT64_MAX, INT64_MAX}, {0, 0}, 0);
+     },
+     "pt2.tensor"},
+    {"strides overflow",
+     [] {
+       return with_buffer({3, 3}, {INT64_MAX, INT64_MAX}, 0);
+     },
+     "pt2.tensor"},
+    {"no multiple of the element",
+     [] {
+       Program p = identity_program();
+       p.buffer("b", 7, {2}, std::string(9, '\0'), {1});
+       return p.items();
+     },
+     "pt2.tensor"},
     {"zero scale", [] { return one_node(kQuantize, q_args("x", 0, 0)); }, "pt2.scale"},
     {"negative scale", [] { return one_node(kQuantize, q_args("x", -0.5, 0)); }, "pt2.scale"},
-    {"infinite scale", [] {
+    {"infinite scale",
+     [] {
        Args args = q_args("x", 1, 0);
        args[1].second = R"({"as_float": "Infinity"})";
        return one_node(kQuantize, args);
-     }, "pt2.scale"},
+     },
+     "pt2.scale"},
     {"zero point outside", [] { return one_node(kQuantize, q_args("x", 1, 200)); }, "pt2.zero_point"},
-    {"nan among scales", [] { return per_channel({1, 0.0f / 0.0f, 1}, {0, 0, 0}); }, "pt2.scale"},
-    {"zero point of a channel", [] { return per_channel({1, 1, 1}, {0, 0, 300}); }, "pt2.zero_point"},
-    {"scales for other channels", [] { return per_channel({1, 1, 1, 1}, {0, 0, 0, 0}); }, "storage_cast.c5"},
-    {"range outside of storage", [] { return one_node(kQuantize, q_args("x", 1, 0, -1000, 127)); }, "quantize.c6"},
+    {"nan among scales",
+     [] {
+       return per_channel({1, 0.0f / 0.0f, 1}, {0, 0, 0});
+     },
+     "pt2.scale"},
+    {"zero point of a channel",
+     [] {
+       return per_channel({1, 1, 1}, {0, 0, 300});
+     },
+     "pt2.zero_point"},
+    {"scales for other channels",
+     [] {
+       return per_channel({1, 1, 1, 1}, {0, 0, 0, 0});
+     },
+     "storage_cast.c5"},
+    {"range outside of storage", [] { return one_node(kQuantize, q_args("x", 1, 0, -1000, 127)); },
+     "quantize.c6"},
 };
 INSTANTIATE_TEST_SUITE_P(Pt2, RefusalTest, ::testing::ValuesIn(kRefusals), [](const auto& info) {
   std::string name;
@@ -402,13 +537,16 @@ TEST(Pt2Import, CollectsAllProblems) {
 
 TEST(Pt2Import, NoArchiveAtAll) {
   const TemporaryFile text("just some text"), empty("");
-  for (const std::string& path : {text.path(), empty.path(), std::string("/nowhere/at/all.pt2")}) EXPECT_FALSE(import_pt2(path).ok()) << path;
+  for (const std::string& path : {text.path(), empty.path(), std::string("/nowhere/at/all.pt2")})
+    EXPECT_FALSE(import_pt2(path).ok()) << path;
 }
 
 // Damaged program texts are refused or read, never a crash.
 TEST(Pt2Import, SurvivesDamagedText) {
   Program p;
-  p.input("x", 7, {2}).node(kQuantize, q_args("x", 0.5, 3), {"q"}).node(kDequantize, q_args("q", 0.5, 3), {"d"});
+  p.input("x", 7, {2})
+      .node(kQuantize, q_args("x", 0.5, 3), {"q"})
+      .node(kDequantize, q_args("q", 0.5, 3), {"d"});
   p.value("q", 2, {2}).value("d", 7, {2}).output("d");
   const std::string json = p.json();
   for (size_t at = 0; at < json.size(); at += 3) {

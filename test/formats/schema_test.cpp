@@ -93,13 +93,16 @@ TEST(Schema, RowsFitTheCards) {
     }
     AttrBuilder attrs(*card, context);
     for (const ArgSpec& arg : row->args) {
-      EXPECT_TRUE(arg.to != ArgSpec::Attribute || attrs.has(arg.attr)) << row->target << ": " << row->op << " has no attribute " << arg.attr;
+      EXPECT_TRUE(arg.to != ArgSpec::Attribute || attrs.has(arg.attr))
+          << row->target << ": " << row->op << " has no attribute " << arg.attr;
       if (arg.to != ArgSpec::Operand) continue;
       const bool inside = static_cast<size_t>(arg.operand) < card->operands.size() || card->variadic();
-      EXPECT_TRUE(inside) << row->target << ": " << row->op << " has no operand " << arg.operand << " for " << arg.name;
+      EXPECT_TRUE(inside) << row->target << ": " << row->op << " has no operand " << arg.operand << " for "
+                          << arg.name;
     }
     for (const FixedAttr& fixed : row->fixed) {
-      EXPECT_TRUE(attrs.set_literal(fixed.attr, parse_literal(fixed.literal, ArgKind::Int))) << row->target << ": ." << fixed.attr << "=" << fixed.literal;
+      EXPECT_TRUE(attrs.set_literal(fixed.attr, parse_literal(fixed.literal, ArgKind::Int)))
+          << row->target << ": ." << fixed.attr << "=" << fixed.literal;
     }
   }
 }

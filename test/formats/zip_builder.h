@@ -18,14 +18,14 @@ struct ZipItem {
   std::string name;
   std::string data;
   bool deflate = false;
-  bool zip64 = false;         // sizes and offset only in the zip64 field
-  uint16_t extra = 0;         // filler bytes in the local header
+  bool zip64 = false;  // sizes and offset only in the zip64 field
+  uint16_t extra = 0;  // filler bytes in the local header
   uint16_t flags = 0x0800;
-  int method = -1;            // overrides the method field
-  int64_t size = -1;          // overrides the uncompressed size
-  int64_t compressed = -1;    // overrides the compressed size
-  int64_t offset = -1;        // overrides the header offset
-  int64_t crc = -1;           // overrides the checksum
+  int method = -1;          // overrides the method field
+  int64_t size = -1;        // overrides the uncompressed size
+  int64_t compressed = -1;  // overrides the compressed size
+  int64_t offset = -1;      // overrides the header offset
+  int64_t crc = -1;         // overrides the checksum
 };
 
 inline void put(std::string& out, uint64_t value, int bytes) {
@@ -47,15 +47,18 @@ inline std::string deflated(const std::string& data) {
 }
 
 // `end64`: a zip64 end record and its locator stand before the classic one.
-inline std::string build_zip(const std::vector<ZipItem>& items, bool end64 = false, const std::string& comment = {}) {
+inline std::string build_zip(const std::vector<ZipItem>& items, bool end64 = false,
+                             const std::string& comment = {}) {
   std::string out, directory;
   for (const ZipItem& item : items) {
     const uint64_t offset = item.offset >= 0 ? static_cast<uint64_t>(item.offset) : out.size();
     const std::string payload = item.deflate ? deflated(item.data) : item.data;
     const uint64_t method = item.method >= 0 ? static_cast<uint64_t>(item.method) : (item.deflate ? 8 : 0);
     const uint64_t size = item.size >= 0 ? static_cast<uint64_t>(item.size) : item.data.size();
-    const uint64_t compressed = item.compressed >= 0 ? static_cast<uint64_t>(item.compressed) : payload.size();
-    const auto computed = crc32(0, reinterpret_cast<const Bytef*>(item.data.data()), static_cast<uInt>(item.data.size()));
+    const uint64_t compressed =
+        item.compressed >= 0 ? static_cast<uint64_t>(item.compressed) : payload.size();
+    const auto computed =
+        crc32(0, reinterpret_cast<const Bytef*>(item.data.data()), static_cast<uInt>(item.data.size()));
     const uint64_t crc = item.crc >= 0 ? static_cast<uint64_t>(item.crc) : computed;
     // Local header: as torch writes it, sizes and checksum are zero here.
     put(out, 0x04034b50, 4);
@@ -116,8 +119,12 @@ inline std::string build_zip(const std::vector<ZipItem>& items, bool end64 = fal
   return out + comment;
 }
 
-inline Blob blob_of(const std::string& text) { return Blob::copy_of(std::as_bytes(std::span(text.data(), text.size()))); }
+inline Blob blob_of(const std::string& text) {
+  return Blob::copy_of(std::as_bytes(std::span(text.data(), text.size())));
+}
 
-inline std::string text_of(const Blob& blob) { return {reinterpret_cast<const char*>(blob.data()), blob.size()}; }
+inline std::string text_of(const Blob& blob) {
+  return {reinterpret_cast<const char*>(blob.data()), blob.size()};
+}
 
 }  // namespace zp::test

@@ -85,46 +85,140 @@ TEST_P(BadZipTest, IsRefusedWithItsOwnId) {
 const BadZip kBad[] = {
     {"empty file", [] { return std::string(); }, "zip.end"},
     {"no zip at all", [] { return std::string(500, 'x'); }, "zip.end"},
-    {"truncated", [] { return build_zip({{"a", "hello"}}).substr(0, 60); }, "zip.end"},
-    {"cut in front", [] { return build_zip({{"a", std::string(100, 'x')}}).substr(50); }, "zip.directory"},
-    {"duplicate names", [] { return build_zip({{"a", "1"}, {"a", "2"}}); }, "zip.duplicate"},
-    {"no name", [] { return build_zip({{"", "1"}}); }, "zip.name"},
-    {"zero in name", [] { return build_zip({{std::string("a\0b", 3), "1"}}); }, "zip.name"},
-    {"encrypted", [] { return with({"e", "data"}, [](ZipItem& i) { i.flags = 1; }); }, "zip.encrypted"},
-    {"unknown method", [] { return with({"e", "data"}, [](ZipItem& i) { i.method = 12; }); }, "zip.method"},
-    {"stored with two sizes", [] { return with({"e", "data"}, [](ZipItem& i) { i.size = 5; }); }, "zip.size"},
-    {"beyond the directory", [] { return with({"e", "data"}, [](ZipItem& i) { i.size = i.compressed = 4000; }); }, "zip.bounds"},
-    {"offset beyond the file", [] { return with({"e", "data"}, [](ZipItem& i) { i.offset = 0x7FFFFFFF; }); }, "zip.bounds"},
-    {"offset near 2^64", [] { return with({"e", "data"}, [](ZipItem& i) { i.zip64 = true; i.offset = INT64_MAX; }); }, "zip.bounds"},
-    {"size near 2^64", [] { return with({"e", "data"}, [](ZipItem& i) { i.zip64 = true; i.size = i.compressed = INT64_MAX; }); }, "zip.bounds"},
-    {"overlapping", [] { return with({"e", "data"}, [](ZipItem& i) { i.offset = 10; }); }, "zip.overlap"},
-    {"same place twice", [] { return with({"e", "data"}, [](ZipItem& i) { i.offset = 0; }); }, "zip.overlap"},
-    {"bomb by ratio", [] { return with({"e", std::string(100, 'x'), true}, [](ZipItem& i) { i.size = 1 << 30; }); }, "zip.bomb"},
-    {"inflates to more", [] { return with({"e", long_text(), true}, [](ZipItem& i) { i.size = 100; }); }, "zip.inflate"},
-    {"inflates to less", [] { return with({"e", long_text(), true}, [](ZipItem& i) { i.size = 100000; }); }, "zip.inflate"},
-    {"no deflate data", [] { return with({"e", "data data data"}, [](ZipItem& i) { i.method = 8; }); }, "zip.inflate"},
-    {"wrong checksum, stored", [] { return with({"e", "data"}, [](ZipItem& i) { i.crc = 1; }); }, "zip.crc"},
-    {"wrong checksum, deflated", [] { return with({"e", long_text(), true}, [](ZipItem& i) { i.crc = 1; }); }, "zip.crc"},
-    {"zip64 end missing", [] {
+    {"truncated",
+     [] {
+       return build_zip({{"a", "hello"}}).substr(0, 60);
+     },
+     "zip.end"},
+    {"cut in front",
+     [] {
+       return build_zip({{"a", std::string(100, 'x')}}).substr(50);
+     },
+     "zip.directory"},
+    {"duplicate names",
+     [] {
+       return build_zip({{"a", "1"}, {"a", "2"}});
+     },
+     "zip.duplicate"},
+    {"no name",
+     [] {
+       return build_zip({{"", "1"}});
+     },
+     "zip.name"},
+    {"zero in name",
+     [] {
+       return build_zip({{std::string("a\0b", 3), "1"}});
+     },
+     "zip.name"},
+    {"encrypted",
+     [] {
+       return with({"e", "data"}, [](ZipItem& i) { i.flags = 1; });
+     },
+     "zip.encrypted"},
+    {"unknown method",
+     [] {
+       return with({"e", "data"}, [](ZipItem& i) { i.method = 12; });
+     },
+     "zip.method"},
+    {"stored with two sizes",
+     [] {
+       return with({"e", "data"}, [](ZipItem& i) { i.size = 5; });
+     },
+     "zip.size"},
+    {"beyond the directory",
+     [] {
+       return with({"e", "data"}, [](ZipItem& i) { i.size = i.compressed = 4000; });
+     },
+     "zip.bounds"},
+    {"offset beyond the file",
+     [] {
+       return with({"e", "data"}, [](ZipItem& i) { i.offset = 0x7FFFFFFF; });
+     },
+     "zip.bounds"},
+    {"offset near 2^64",
+     [] {
+       return with({"e", "data"}, [](ZipItem& i) {
+         i.zip64 = true;
+         i.offset = INT64_MAX;
+       });
+     },
+     "zip.bounds"},
+    {"size near 2^64",
+     [] {
+       return with({"e", "data"}, [](ZipItem& i) {
+         i.zip64 = true;
+         i.size = i.compressed = INT64_MAX;
+       });
+     },
+     "zip.bounds"},
+    {"overlapping",
+     [] {
+       return with({"e", "data"}, [](ZipItem& i) { i.offset = 10; });
+     },
+     "zip.overlap"},
+    {"same place twice",
+     [] {
+       return with({"e", "data"}, [](ZipItem& i) { i.offset = 0; });
+     },
+     "zip.overlap"},
+    {"bomb by ratio",
+     [] {
+       return with({"e", std::string(100, 'x'), true}, [](ZipItem& i) { i.size = 1 << 30; });
+     },
+     "zip.bomb"},
+    {"inflates to more",
+     [] {
+       return with({"e", long_text(), true}, [](ZipItem& i) { i.size = 100; });
+     },
+     "zip.inflate"},
+    {"inflates to less",
+     [] {
+       return with({"e", long_text(), true}, [](ZipItem& i) { i.size = 100000; });
+     },
+     "zip.inflate"},
+    {"no deflate data",
+     [] {
+       return with({"e", "data data data"}, [](ZipItem& i) { i.method = 8; });
+     },
+     "zip.inflate"},
+    {"wrong checksum, stored",
+     [] {
+       return with({"e", "data"}, [](ZipItem& i) { i.crc = 1; });
+     },
+     "zip.crc"},
+    {"wrong checksum, deflated",
+     [] {
+       return with({"e", long_text(), true}, [](ZipItem& i) { i.crc = 1; });
+     },
+     "zip.crc"},
+    {"zip64 end missing",
+     [] {
        std::string zip = build_zip({{"a", "1"}});
        for (size_t i = 0; i < 4; ++i) zip[zip.size() - 22 + 16 + i] = '\xFF';
        return zip;
-     }, "zip.end64"},
-    {"zip64 locator astray", [] {
+     },
+     "zip.end64"},
+    {"zip64 locator astray",
+     [] {
        std::string zip = build_zip({{"a", "1"}}, true);
        zip[zip.size() - 22 - 20 + 8] = '\x7F';
        return zip;
-     }, "zip.end64"},
-    {"more entries than fit", [] {
+     },
+     "zip.end64"},
+    {"more entries than fit",
+     [] {
        std::string zip = build_zip({{"a", "1"}});
        zip[zip.size() - 22 + 10] = '\x50';
        return zip;
-     }, "zip.entries"},
-    {"spanned", [] {
+     },
+     "zip.entries"},
+    {"spanned",
+     [] {
        std::string zip = build_zip({{"a", "1"}});
        zip[zip.size() - 22 + 4] = '\x01';
        return zip;
-     }, "zip.spanned"},
+     },
+     "zip.spanned"},
 };
 INSTANTIATE_TEST_SUITE_P(Zip, BadZipTest, ::testing::ValuesIn(kBad), [](const auto& info) {
   std::string name;

@@ -14,7 +14,8 @@ namespace {
 
 uint64_t field(const std::string& s, size_t at, int bytes) {
   uint64_t v = 0;
-  for (int i = 0; i < bytes; ++i) v |= static_cast<uint64_t>(static_cast<uint8_t>(s.at(at + static_cast<size_t>(i)))) << (8 * i);
+  for (int i = 0; i < bytes; ++i)
+    v |= static_cast<uint64_t>(static_cast<uint8_t>(s.at(at + static_cast<size_t>(i)))) << (8 * i);
   return v;
 }
 
@@ -23,7 +24,8 @@ struct Found {
   std::string data;
 };
 
-// A reader of its own, so that the writer is not judged by code that shares its mistakes. Trusts the directory.
+// A reader of its own, so that the writer is not judged by code that shares its mistakes. Trusts the
+// directory.
 std::map<std::string, Found> read_zip(const std::string& s) {
   std::map<std::string, Found> found;
   const size_t end = s.rfind("PK\x05\x06");
@@ -133,9 +135,7 @@ TEST_F(ZipWriterTest, LargeRecordsAndOffsetsUseTheWideFields) {
   EXPECT_EQ(found.at("model/byteorder").payload % 64, 0u);
 }
 
-TEST_F(ZipWriterTest, EqualRecordsGiveEqualBytes) {
-  EXPECT_EQ(write("a.pt2"), write("b.pt2"));
-}
+TEST_F(ZipWriterTest, EqualRecordsGiveEqualBytes) { EXPECT_EQ(write("a.pt2"), write("b.pt2")); }
 
 TEST_F(ZipWriterTest, AKnownCrcIsTakenAsItIs) {
   std::ofstream(path("payload"), std::ios::binary) << std::string(200000, 'p');

@@ -1,5 +1,5 @@
-// The interpreter on small graphs built by hand: binding of symbols, what affine ops get, wrapping of fused operators, state,
-// control flow, folding, refusals.
+// The interpreter on small graphs built by hand: binding of symbols, what affine ops get, wrapping of fused
+// operators, state, control flow, folding, refusals.
 #include "interp/interp.h"
 
 #include <gtest/gtest.h>
@@ -53,7 +53,8 @@ struct Build {
     v->set_type(context().quantized(q, v->type().shape));
     return v;
   }
-  Value* node(const OpDef& op, std::vector<Value*> operands, const void* attrs = nullptr, const Type* result = nullptr, Graph* in = nullptr) {
+  Value* node(const OpDef& op, std::vector<Value*> operands, const void* attrs = nullptr,
+              const Type* result = nullptr, Graph* in = nullptr) {
     Node* n = (in != nullptr ? in : &graph())->create({.op = &op, .operands = operands, .attrs = attrs});
     if (result != nullptr) n->result()->set_type(result);
     const Status status = n->infer();
@@ -62,7 +63,8 @@ struct Build {
   }
   Value* quantize(Value* x, const QuantType& q, Value* scale = nullptr, Value* zero_point = nullptr) {
     const ops::QuantizeAttrs attrs{.type = context().quant(q)};
-    return scale == nullptr ? node(ops::quantize, {x}, &attrs) : node(ops::quantize, {x, scale, zero_point}, &attrs);
+    return scale == nullptr ? node(ops::quantize, {x}, &attrs)
+                            : node(ops::quantize, {x, scale, zero_point}, &attrs);
   }
   void outputs(std::vector<Value*> values) {
     graph().set_outputs(values);
@@ -109,8 +111,10 @@ TEST(interp, inputs_are_checked_and_errors_name_the_place) {
   EXPECT_EQ(error_of(b.model, {good}), "the model takes 2 inputs (x, y), found 1");
   EXPECT_EQ(error_of(b.model, {tensor(DType::F64, {4, 3}, {0}), nine}), "input 'x' must be f32, found f64");
   EXPECT_EQ(error_of(b.model, {tensor(DType::F32, {4}, {0}), nine}), "input 'x' must have rank 2, found 1");
-  EXPECT_EQ(error_of(b.model, {tensor(DType::F32, {4, 5}, {0}), nine}), "input 'x': axis 1 must be 3, found 5");
-  EXPECT_EQ(error_of(b.model, {good, tensor(DType::I64, {8}, {0})}), "input 'y': axis 0 must be 2*s0+1 = 9, found 8");
+  EXPECT_EQ(error_of(b.model, {tensor(DType::F32, {4, 5}, {0}), nine}),
+            "input 'x': axis 1 must be 3, found 5");
+  EXPECT_EQ(error_of(b.model, {good, tensor(DType::I64, {8}, {0})}),
+            "input 'y': axis 0 must be 2*s0+1 = 9, found 8");
   EXPECT_EQ(error_of(b.model, {tensor(DType::F32, {3, 3}, {0}), tensor(DType::I64, {7}, {0})}),
             "input 'x': axis 0 must be s0 in 4..8, found 3");
   EXPECT_EQ(error_of(b.model, {tensor(DType::F32, {9, 3}, {0}), tensor(DType::I64, {19}, {0})}),
@@ -124,15 +128,21 @@ TEST(interp, symbols_are_solved_from_linear_dims) {
   b.input("x", DType::F32, {dims.add(dims.mul(s, 2), t)});
   b.input("y", DType::F32, {dims.sub(dims.mul(t, 3), 1)});
   b.outputs({b.graph().inputs()[0]});
-  const auto binding = bind_inputs(b.model, std::vector<Tensor>{tensor(DType::F32, {10}, {0}), tensor(DType::F32, {5}, {0})});
+  const auto binding =
+      bind_inputs(b.model, std::vector<Tensor>{tensor(DType::F32, {10}, {0}), tensor(DType::F32, {5}, {0})});
   ASSERT_TRUE(binding.ok()) << binding.error().str();
   EXPECT_EQ(binding->at("t"), 2);
   EXPECT_EQ(binding->at("s0"), 4);
-  EXPECT_FALSE(bind_inputs(b.model, std::vector<Tensor>{tensor(DType::F32, {10}, {0}), tensor(DType::F32, {6}, {0})}).ok());
-  EXPECT_FALSE(bind_inputs(b.model, std::vector<Tensor>{tensor(DType::F32, {9}, {0}), tensor(DType::F32, {5}, {0})}).ok());
+  EXPECT_FALSE(
+      bind_inputs(b.model, std::vector<Tensor>{tensor(DType::F32, {10}, {0}), tensor(DType::F32, {6}, {0})})
+          .ok());
+  EXPECT_FALSE(
+      bind_inputs(b.model, std::vector<Tensor>{tensor(DType::F32, {9}, {0}), tensor(DType::F32, {5}, {0})})
+          .ok());
 }
 
-// The interpreter hands the integers behind a dequantize to the affine op: the result is that of the fused operator.
+// The interpreter hands the integers behind a dequantize to the affine op: the result is that of the fused
+// operator.
 struct QuantizedConv {
   Tensor x = tensor(DType::F32, {2, 3, 6, 6}, {0.31, -1.7, 0.05, 2.2, -0.4, 0.77, 1.1});
   Tensor w = tensor(DType::I8, {4, 3, 3, 3}, {3, -7, 12, 100, -128, 55, 0, 9, -31, 77, 2});
@@ -164,7 +174,8 @@ TEST(interp, dequantize_conv_quantize_equals_the_fused_operator) {
   {
     c.scales(plain);
     const ops::ConvAttrs attrs = c.attrs(plain, false);
-    Value* x = plain.node(ops::dequantize, {plain.quantize(plain.input("x", DType::F32, {2, 3, 6, 6}), c.qx)});
+    Value* x =
+        plain.node(ops::dequantize, {plain.quantize(plain.input("x", DType::F32, {2, 3, 6, 6}), c.qx)});
     Value* w = plain.node(ops::dequantize, {plain.constant("w", c.w, c.qw)});
     Value* bias = plain.node(ops::dequantize, {plain.constant("b", c.bias, c.qb)});
     Value* y = plain.node(ops::relu, {plain.node(ops::conv2d, {x, w, bias}, &attrs)});
@@ -175,7 +186,8 @@ TEST(interp, dequantize_conv_quantize_equals_the_fused_operator) {
     const ops::ConvAttrs attrs = c.attrs(fused, true);
     Value* x = fused.quantize(fused.input("x", DType::F32, {2, 3, 6, 6}), c.qx);
     const Type* result = fused.context().quantized(c.qy, std::vector<Dim>{2, 4, 6, 6});
-    Value* y = fused.node(ops::conv2d, {x, fused.constant("w", c.w, c.qw), fused.constant("b", c.bias, c.qb)}, &attrs, result);
+    Value* y = fused.node(ops::conv2d, {x, fused.constant("w", c.w, c.qw), fused.constant("b", c.bias, c.qb)},
+                          &attrs, result);
     EXPECT_TRUE(y->type().is_quantized());
     fused.outputs({y});
   }
@@ -206,7 +218,8 @@ TEST(interp, values_are_traced_and_kept) {
   RunOptions options;
   options.trace = [&](const Value& value, const Tensor&) { names.emplace_back(value.name()); };
   options.values = &values;
-  const auto traced = run(b.model, std::vector<Tensor>{c.x}, options), quiet = run(b.model, std::vector<Tensor>{c.x});
+  const auto traced = run(b.model, std::vector<Tensor>{c.x}, options),
+             quiet = run(b.model, std::vector<Tensor>{c.x});
   ASSERT_TRUE(traced.ok() && quiet.ok());
   EXPECT_TRUE(equal_bits((*traced)[0], (*quiet)[0]));
   EXPECT_EQ(names.size(), 6u);  // x, quantize, two dequantize, w, conv
@@ -221,14 +234,16 @@ TEST(interp, dynamic_parameters_reach_the_affine_op) {
   q.dynamic = true;
   Value* x = b.input("x", DType::F32, {3, 8});
   const ops::ChooseQparamsAttrs choose{.type = b.context().quant(q), .eps = 1e-6};
-  Node* chosen = b.graph().create({.op = &ops::choose_qparams, .operands = std::vector<Value*>{x}, .attrs = &choose, .results = 2});
+  Node* chosen = b.graph().create(
+      {.op = &ops::choose_qparams, .operands = std::vector<Value*>{x}, .attrs = &choose, .results = 2});
   ASSERT_TRUE(chosen->infer().ok());
   Value* quantized = b.quantize(x, q, chosen->result(0), chosen->result(1));
   Value* real = b.node(ops::dequantize, {quantized, chosen->result(0), chosen->result(1)});
   const Tensor w = tensor(DType::I8, {2, 8}, {3, -7, 12, 100, -128, 55, 0});
   Value* weight = b.node(ops::dequantize, {b.constant("w", w, quant(DType::I8, 0.01))});
   b.outputs({b.node(ops::linear, {real, weight}), quantized, chosen->result(0), chosen->result(1)});
-  const auto out = run(b.model, std::vector<Tensor>{tensor(DType::F32, {3, 8}, {0.3, -1.2, 2.5, 0.01, -0.7})});
+  const auto out =
+      run(b.model, std::vector<Tensor>{tensor(DType::F32, {3, 8}, {0.3, -1.2, 2.5, 0.01, -0.7})});
   ASSERT_TRUE(out.ok()) << out.error().str();
   const Tensor &y = (*out)[0], &ints = (*out)[1];
   const double scale = (*out)[2].get_double(0);
@@ -245,8 +260,10 @@ TEST(interp, dynamic_parameters_reach_the_affine_op) {
 // Fused operators of other families mean dequantize, compute, clamp, quantize.
 TEST(interp, fused_elementwise_is_wrapped) {
   Build b;
-  const QuantType qa = quant(DType::I8, 0.5, 3), qb = quant(DType::U8, 0.25, 100), qy = quant(DType::I8, 0.75, -2);
-  const Tensor a = tensor(DType::I8, {6}, {-128, -5, 0, 3, 77, 127}), c = tensor(DType::U8, {6}, {0, 100, 101, 255, 17, 99});
+  const QuantType qa = quant(DType::I8, 0.5, 3), qb = quant(DType::U8, 0.25, 100),
+                  qy = quant(DType::I8, 0.75, -2);
+  const Tensor a = tensor(DType::I8, {6}, {-128, -5, 0, 3, 77, 127}),
+               c = tensor(DType::U8, {6}, {0, 100, 101, 255, 17, 99});
   const Type* result = b.context().quantized(qy, std::vector<Dim>{6});
   Value* y = b.node(ops::add, {b.constant("a", a, qa), b.constant("b", c, qb)}, nullptr, result);
   b.outputs({y});
@@ -254,7 +271,8 @@ TEST(interp, fused_elementwise_is_wrapped) {
   ASSERT_TRUE(out.ok()) << out.error().str();
   ASSERT_EQ((*out)[0].dtype(), DType::I8);
   for (int64_t i = 0; i < 6; ++i) {
-    const float real = static_cast<float>(a.get_int(i) - 3) * 0.5f + static_cast<float>(c.get_int(i) - 100) * 0.25f;
+    const float real =
+        static_cast<float>(a.get_int(i) - 3) * 0.5f + static_cast<float>(c.get_int(i) - 100) * 0.25f;
     EXPECT_EQ((*out)[0].get_int(i), quantize_value(real, static_cast<float>(1.0 / 0.75), -2, -128, 127)) << i;
   }
 }
@@ -296,7 +314,8 @@ TEST(interp, regions_run) {
   b.outputs({cond->result()});
   const Tensor values = tensor(DType::F32, {3}, {-1, 2, -3});
   for (const int64_t yes : {1, 0}) {
-    const auto out = run(b.model, std::vector<Tensor>{tensor(DType::Bool, {}, {static_cast<double>(yes)}), values});
+    const auto out =
+        run(b.model, std::vector<Tensor>{tensor(DType::Bool, {}, {static_cast<double>(yes)}), values});
     ASSERT_TRUE(out.ok()) << out.error().str();
     EXPECT_EQ((*out)[0].get_double(0), yes ? 0 : 1);
     EXPECT_EQ((*out)[0].get_double(1), yes ? 2 : -2);
@@ -309,18 +328,21 @@ TEST(interp, loops_run) {
   Value* x = b.input("x", DType::F32, {});
   Value* limit = b.input("limit", DType::F32, {});
   const ops::WhileLoopAttrs attrs{.carried = 1};
-  Node* loop = b.graph().create({.op = &ops::while_loop, .operands = std::vector<Value*>{x, limit}, .attrs = &attrs});
+  Node* loop =
+      b.graph().create({.op = &ops::while_loop, .operands = std::vector<Value*>{x, limit}, .attrs = &attrs});
   for (int r = 0; r < 2; ++r) {
     Graph* region = loop->add_region();
     Value* v = region->add_input("v", x->type_ptr());
     Value* l = region->add_input("l", limit->type_ptr());
-    Value* results[] = {r == 0 ? b.node(ops::lt, {v, l}, nullptr, nullptr, region) : b.node(ops::add, {v, v}, nullptr, nullptr, region)};
+    Value* results[] = {r == 0 ? b.node(ops::lt, {v, l}, nullptr, nullptr, region)
+                               : b.node(ops::add, {v, v}, nullptr, nullptr, region)};
     region->set_outputs(results);
   }
   const Status status = loop->infer();
   ASSERT_TRUE(status.ok()) << status.error().str();
   b.outputs({loop->result()});
-  const auto out = run(b.model, std::vector<Tensor>{tensor(DType::F32, {}, {3}), tensor(DType::F32, {}, {40})});
+  const auto out =
+      run(b.model, std::vector<Tensor>{tensor(DType::F32, {}, {3}), tensor(DType::F32, {}, {40})});
   ASSERT_TRUE(out.ok()) << out.error().str();
   EXPECT_EQ((*out)[0].get_double(0), 48);
 }
@@ -353,7 +375,8 @@ TEST(interp, what_cannot_run_is_refused_by_name) {
   Build b;
   Value* x = b.input("x", DType::F32, {2});
   const OpaqueAttrs attrs{.target = b.context().text("mylib.myop.default")};
-  Node* node = b.graph().create({.op = &kOpaqueOp, .operands = std::vector<Value*>{x}, .attrs = &attrs, .name = "odd"});
+  Node* node = b.graph().create(
+      {.op = &kOpaqueOp, .operands = std::vector<Value*>{x}, .attrs = &attrs, .name = "odd"});
   node->result()->set_type(x->type_ptr());
   b.outputs({node->result()});
   const auto out = run(b.model, std::vector<Tensor>{tensor(DType::F32, {2}, {0})});

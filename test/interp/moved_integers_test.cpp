@@ -1,5 +1,5 @@
-// Affine ops read the integers behind a dequantize through shape ops: a graph with the shape ops after the dequantize gives
-// the bits of the graph with the dequantize last.
+// Affine ops read the integers behind a dequantize through shape ops: a graph with the shape ops after the
+// dequantize gives the bits of the graph with the dequantize last.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -27,7 +27,10 @@ struct Chain {
     for (int64_t i = 0; i < t.elements(); ++i) {
       seed = seed * 6364136223846793005u + 1442695040888963407u;
       if (is_float(dtype)) t.set_double(i, static_cast<double>(seed >> 40) / (1 << 22) - 2);
-      else t.set_int(i, int_min(dtype) + static_cast<int64_t>((seed >> 40) % static_cast<uint64_t>(int_max(dtype) - int_min(dtype) + 1)));
+      else
+        t.set_int(i, int_min(dtype) +
+                         static_cast<int64_t>((seed >> 40) %
+                                              static_cast<uint64_t>(int_max(dtype) - int_min(dtype) + 1)));
     }
     return t;
   }
@@ -91,7 +94,9 @@ void expect_same_bits(const Ints& input_shape, const std::function<void(Chain&, 
     EXPECT_EQ(c.context().constants().size(), constants);
   }
   ASSERT_EQ(results[0].shape(), results[1].shape());
-  EXPECT_EQ(std::memcmp(results[0].data<char>(), results[1].data<char>(), static_cast<size_t>(results[0].bytes())), 0);
+  EXPECT_EQ(
+      std::memcmp(results[0].data<char>(), results[1].data<char>(), static_cast<size_t>(results[0].bytes())),
+      0);
 }
 
 TEST(moved_integers, transposed_weight_per_channel) {
@@ -100,7 +105,8 @@ TEST(moved_integers, transposed_weight_per_channel) {
     Value* w = c.weight(c.random(DType::I8, {6, 40}), c.per_axis(DType::I8, 0, 6));
     ops::PermuteAttrs attrs;
     attrs.dims = c.context().ints({1, 0});
-    Value* moved = on_integers ? c.dequantize(c.node(ops::permute, {w}, &attrs)) : c.node(ops::permute, {c.dequantize(w)}, &attrs);
+    Value* moved = on_integers ? c.dequantize(c.node(ops::permute, {w}, &attrs))
+                               : c.node(ops::permute, {c.dequantize(w)}, &attrs);
     c.result(c.node(ops::matmul, {x, moved}));
   });
 }
@@ -111,7 +117,8 @@ TEST(moved_integers, joined_weights_of_different_scales) {
     const Tensor a = c.random(DType::I8, {2, 40}), b = c.random(DType::I8, {3, 40});
     if (!on_integers) {
       ops::CatAttrs attrs;
-      Value* parts[] = {c.dequantize(c.weight(a, c.quant(DType::I8, 0.02, 3))), c.dequantize(c.weight(b, c.quant(DType::I8, 0.07, -5)))};
+      Value* parts[] = {c.dequantize(c.weight(a, c.quant(DType::I8, 0.02, 3))),
+                        c.dequantize(c.weight(b, c.quant(DType::I8, 0.07, -5)))};
       c.result(c.node(ops::linear, {x, c.node(ops::cat, {parts[0], parts[1]}, &attrs)}));
       return;
     }
@@ -120,7 +127,8 @@ TEST(moved_integers, joined_weights_of_different_scales) {
     for (int64_t i = 0; i < 120; ++i) both.set_int(80 + i, b.get_int(i));
     QuantType q = c.quant(DType::I8, 1);
     q.axis = 0;
-    q.scales = c.context().make_constant("s", DType::F32, Ints{5}, std::vector<float>{0.02f, 0.02f, 0.07f, 0.07f, 0.07f});
+    q.scales = c.context().make_constant("s", DType::F32, Ints{5},
+                                         std::vector<float>{0.02f, 0.02f, 0.07f, 0.07f, 0.07f});
     q.zero_points = c.context().make_constant("z", DType::I64, Ints{5}, Ints{3, 3, -5, -5, -5});
     c.result(c.node(ops::linear, {x, c.dequantize(c.weight(both, q))}));
   });
@@ -133,7 +141,8 @@ TEST(moved_integers, padded_convolution_weight) {
     ops::PadAttrs attrs;
     const Dim pads[] = {0, 1, 1, 0};
     attrs.pad = c.context().arena().copy(std::span<const Dim>(pads));
-    Value* moved = on_integers ? c.dequantize(c.node(ops::pad, {w}, &attrs)) : c.node(ops::pad, {c.dequantize(w)}, &attrs);
+    Value* moved = on_integers ? c.dequantize(c.node(ops::pad, {w}, &attrs))
+                               : c.node(ops::pad, {c.dequantize(w)}, &attrs);
     c.result(c.node(ops::conv2d, {x, moved}));
   });
 }
@@ -145,12 +154,15 @@ TEST(moved_integers, activations_of_unknown_batch) {
     ops::ReshapeAttrs attrs;
     const Dim shape[] = {s, 24};
     attrs.shape = c.context().arena().copy(std::span<const Dim>(shape));
-    Value* moved = on_integers ? c.dequantize(c.node(ops::reshape, {x}, &attrs)) : c.node(ops::reshape, {c.dequantize(x)}, &attrs);
-    c.result(c.node(ops::linear, {moved, c.dequantize(c.weight(c.random(DType::I8, {6, 24}), c.per_axis(DType::I8, 0, 6)))}));
+    Value* moved = on_integers ? c.dequantize(c.node(ops::reshape, {x}, &attrs))
+                               : c.node(ops::reshape, {c.dequantize(x)}, &attrs);
+    c.result(c.node(ops::linear, {moved, c.dequantize(c.weight(c.random(DType::I8, {6, 24}),
+                                                               c.per_axis(DType::I8, 0, 6)))}));
   });
 }
 
-// Scales that no axis and no block describes after the reshape: real numbers are read, and the result is theirs.
+// Scales that no axis and no block describes after the reshape: real numbers are read, and the result is
+// theirs.
 TEST(moved_integers, parameters_that_cannot_be_written) {
   Chain c, plain;
   const Tensor x = c.random(DType::F32, {2, 6}), w = c.random(DType::I8, {3, 5});
@@ -168,7 +180,8 @@ TEST(moved_integers, parameters_that_cannot_be_written) {
     const float scale = 0.01f + 0.0037f * static_cast<float>(i / 5 * (i / 5) % 7);
     real.set_double(i, static_cast<double>(static_cast<float>(w.get_int(i)) * scale));
   }
-  finish(plain, plain.model.graph->add_const(*plain.context().make_constant("w", DType::F32, Ints{3, 5}, real.blob())));
+  finish(plain, plain.model.graph->add_const(
+                    *plain.context().make_constant("w", DType::F32, Ints{3, 5}, real.blob())));
   const std::vector<Tensor> inputs{c.random(DType::F32, {2, 3})};
   const auto a = run(c.model, inputs), b = run(plain.model, inputs);
   ASSERT_TRUE(a.ok()) << a.error().str();

@@ -113,7 +113,8 @@ TEST_F(DimTest, GrowthIsBounded) {
   // Each step doubles the written-out size: must end in unknown, quickly.
   Dim d = dims.symbol("s0");
   const Dim s1 = dims.symbol("s1");
-  for (int i = 0; i < 200; ++i) d = dims.add(dims.floordiv(d, dims.add(s1, Dim(i))), dims.mod(d, dims.add(s1, Dim(i))));
+  for (int i = 0; i < 200; ++i)
+    d = dims.add(dims.floordiv(d, dims.add(s1, Dim(i))), dims.mod(d, dims.add(s1, Dim(i))));
   EXPECT_TRUE(d.is_unknown());
   Dim sum(0), power(1);
   for (int i = 0; i < 12; ++i) sum = dims.add(sum, dims.symbol("x" + std::to_string(i)));
@@ -243,7 +244,8 @@ TEST(DimProperty, SimplifiedExpressionsKeepTheirValue) {
       const auto value = dims.evaluate(dim, binding);
       // A factor that cancelled may have removed a division by zero, never added one.
       ASSERT_TRUE(value.has_value()) << text << " at a=" << v[0] << " b=" << v[1] << " c=" << v[2];
-      ASSERT_EQ(*value, static_cast<int64_t>(*expected)) << text << " at a=" << v[0] << " b=" << v[1] << " c=" << v[2];
+      ASSERT_EQ(*value, static_cast<int64_t>(*expected))
+          << text << " at a=" << v[0] << " b=" << v[1] << " c=" << v[2];
       ASSERT_LE(lower, *value) << text;
       ASSERT_GE(upper, *value) << text;
       ++compared;
@@ -260,7 +262,9 @@ TEST(DimProperty, EqualPolynomialsAreIdentical) {
     std::vector<Dim> parts;
     for (int i = 0; i < 6; ++i) {
       Dim term(static_cast<int64_t>(rng() % 7) - 3);
-      for (unsigned f = rng() % 3; f > 0; --f) term = dims.mul(term, dims.add(dims.symbol(kSymbols[rng() % 3]), Dim(static_cast<int64_t>(rng() % 3))));
+      for (unsigned f = rng() % 3; f > 0; --f)
+        term =
+            dims.mul(term, dims.add(dims.symbol(kSymbols[rng() % 3]), Dim(static_cast<int64_t>(rng() % 3))));
       parts.push_back(term);
     }
     Dim forward(0), backward(0);

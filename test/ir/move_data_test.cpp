@@ -10,7 +10,8 @@ namespace {
 
 using oracle::Elements;
 
-// A view whose element i holds the number i in its own width; `gaps`: stored with holes and in another dim order.
+// A view whose element i holds the number i in its own width; `gaps`: stored with holes and in another dim
+// order.
 StridedView numbered(const IntShape& shape, int64_t width, bool gaps) {
   StridedView view;
   view.width = width;
@@ -40,7 +41,8 @@ StridedView numbered(const IntShape& shape, int64_t width, bool gaps) {
   return view;
 }
 
-void expect_numbers(const StridedView& view, const Elements& wanted, int64_t padding, const std::string& what) {
+void expect_numbers(const StridedView& view, const Elements& wanted, int64_t padding,
+                    const std::string& what) {
   ASSERT_EQ(view.shape, wanted.shape) << what;
   auto bytes = dense_blob(view);
   ASSERT_TRUE(bytes.ok()) << what;
@@ -66,7 +68,8 @@ TEST(MoveData, EverySmallStepOfEveryWidth) {
             if (++k % 8 != 0) continue;
             auto moved = move_view(view, std::span(&s, 1));
             ASSERT_TRUE(moved.ok()) << oracle::text(shape) << oracle::text(s);
-            expect_numbers(*moved, oracle::apply(Elements::iota(shape), s), 0, oracle::text(shape) + " " + oracle::text(s));
+            expect_numbers(*moved, oracle::apply(Elements::iota(shape), s), 0,
+                           oracle::text(shape) + " " + oracle::text(s));
             if (HasFatalFailure()) return;
             ++cases;
           }
@@ -107,9 +110,11 @@ TEST(MoveData, Triangles) {
       for (const bool upper : {false, true}) {
         const MapStep s = MapStep::triangle(upper, offset);
         const int64_t fill = 99;
-        auto moved = move_view(numbered(shape, 2, true), std::span(&s, 1), reinterpret_cast<const std::byte*>(&fill));
+        auto moved =
+            move_view(numbered(shape, 2, true), std::span(&s, 1), reinterpret_cast<const std::byte*>(&fill));
         ASSERT_TRUE(moved.ok());
-        expect_numbers(*moved, oracle::apply(Elements::iota(shape), s), fill, oracle::text(shape) + oracle::text(s));
+        expect_numbers(*moved, oracle::apply(Elements::iota(shape), s), fill,
+                       oracle::text(shape) + oracle::text(s));
         if (HasFatalFailure()) return;
       }
     }
@@ -119,12 +124,17 @@ TEST(MoveData, Triangles) {
 TEST(MoveData, LargeTransposesAreExact) {
   // Past all block sizes, with edges that fill no block.
   for (const int64_t width : {1, 2, 4, 8, 16}) {
-    for (const auto& [shape, dims] : std::vector<std::pair<IntShape, std::vector<int64_t>>>{
-             {{131, 257}, {1, 0}}, {{67, 5, 129}, {2, 1, 0}}, {{3, 65, 130}, {0, 2, 1}}, {{33, 3, 3, 40}, {3, 2, 0, 1}}, {{129, 66, 3}, {1, 0, 2}}}) {
+    for (const auto& [shape, dims] :
+         std::vector<std::pair<IntShape, std::vector<int64_t>>>{{{131, 257}, {1, 0}},
+                                                                {{67, 5, 129}, {2, 1, 0}},
+                                                                {{3, 65, 130}, {0, 2, 1}},
+                                                                {{33, 3, 3, 40}, {3, 2, 0, 1}},
+                                                                {{129, 66, 3}, {1, 0, 2}}}) {
       const MapStep s = MapStep::permute(dims);
       auto moved = move_view(numbered(shape, width, false), std::span(&s, 1));
       ASSERT_TRUE(moved.ok());
-      expect_numbers(*moved, oracle::apply(Elements::iota(shape), s), 0, oracle::text(shape) + oracle::text(s) + std::to_string(width));
+      expect_numbers(*moved, oracle::apply(Elements::iota(shape), s), 0,
+                     oracle::text(shape) + oracle::text(s) + std::to_string(width));
       if (HasFatalFailure()) return;
     }
   }
@@ -133,7 +143,8 @@ TEST(MoveData, LargeTransposesAreExact) {
 TEST(MoveData, Joins) {
   for (int64_t dim = 0; dim < 3; ++dim) {
     // Parts of extent 1 along the last dim leave no run of elements on either side.
-    for (const std::vector<int64_t>& extents : std::vector<std::vector<int64_t>>{{2, 0, 5}, {1, 1}, {1, 4, 1}}) {
+    for (const std::vector<int64_t>& extents :
+         std::vector<std::vector<int64_t>>{{2, 0, 5}, {1, 1}, {1, 4, 1}}) {
       std::vector<StridedView> parts;
       std::vector<IntShape> shapes;
       Elements wanted;
@@ -160,7 +171,8 @@ TEST(MoveData, Joins) {
 
 TEST(MoveData, ViewsCopyNothing) {
   const StridedView view = numbered({8, 6, 4}, 4, false);
-  const std::vector<MapStep> steps{MapStep::reshape({48, 4}), MapStep::window({48, 4}, 0, 6, 1, 12), MapStep::reshape({2, 6, 4})};
+  const std::vector<MapStep> steps{MapStep::reshape({48, 4}), MapStep::window({48, 4}, 0, 6, 1, 12),
+                                   MapStep::reshape({2, 6, 4})};
   auto moved = move_view(view, steps);
   ASSERT_TRUE(moved.ok());
   EXPECT_EQ(moved->storage.data(), view.storage.data());

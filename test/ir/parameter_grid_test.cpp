@@ -42,12 +42,14 @@ Elements labels_of(const IntShape& shape, const IntShape& block) {
 }
 
 // Holds a grid to the labels of all elements: every label, the form, and every entry of the form's list.
-void check(ParameterGrid grid, const Elements& labels, std::span<const int32_t> classes, const std::string& what) {
+void check(ParameterGrid grid, const Elements& labels, std::span<const int32_t> classes,
+           const std::string& what) {
   ASSERT_TRUE(grid.settle().ok()) << what;
   ASSERT_EQ(grid.shape(), labels.shape) << what;
   if (grid.empty()) return;
   for (int64_t i = 0; i < oracle::count_of(labels.shape); ++i) {
-    ASSERT_EQ(grid.label_at(oracle::unravel(i, labels.shape)), labels.ids[static_cast<size_t>(i)]) << what << " element " << i;
+    ASSERT_EQ(grid.label_at(oracle::unravel(i, labels.shape)), labels.ids[static_cast<size_t>(i)])
+        << what << " element " << i;
   }
   Elements seen = labels;
   for (int64_t& id : seen.ids)
@@ -55,7 +57,8 @@ void check(ParameterGrid grid, const Elements& labels, std::span<const int32_t> 
   const oracle::Form wanted = oracle::coarsest(seen);
   auto got = grid.form(classes);
   ASSERT_TRUE(got.ok()) << what;
-  ASSERT_EQ(got->kind, wanted.kind) << what << " block " << oracle::text(got->block) << " wanted " << oracle::text(wanted.block);
+  ASSERT_EQ(got->kind, wanted.kind) << what << " block " << oracle::text(got->block) << " wanted "
+                                    << oracle::text(wanted.block);
   ASSERT_EQ(got->block, wanted.block) << what;
   ASSERT_EQ(got->axis, wanted.axis) << what;
   if (got->kind == GridForm::None) {
@@ -76,7 +79,8 @@ void check(ParameterGrid grid, const Elements& labels, std::span<const int32_t> 
     for (size_t d = 0; d < j.size(); ++d) j[d] /= block[d];
     const int32_t entry = got->cells[static_cast<size_t>(oracle::ravel(j, cells))];
     ASSERT_GE(entry, 0) << what;
-    ASSERT_EQ(classes.empty() ? entry : classes[static_cast<size_t>(entry)], seen.ids[static_cast<size_t>(i)]) << what << " element " << i;
+    ASSERT_EQ(classes.empty() ? entry : classes[static_cast<size_t>(entry)], seen.ids[static_cast<size_t>(i)])
+        << what << " element " << i;
   }
 }
 
@@ -88,7 +92,8 @@ struct Start {
 
 Start start(const IntShape& shape, const IntShape& block) {
   Start s{*ParameterGrid::uniform(shape, block), labels_of(shape, block), {}};
-  for (size_t i = 0; i < s.grid.labels().size(); ++i) s.classes.push_back(static_cast<int32_t>(i * 7 / 3 % 2));
+  for (size_t i = 0; i < s.grid.labels().size(); ++i)
+    s.classes.push_back(static_cast<int32_t>(i * 7 / 3 % 2));
   return s;
 }
 
@@ -111,7 +116,8 @@ int64_t run_singles(const std::vector<IntShape>& shapes, bool all, size_t every)
         if (++k % every != 0) continue;
         ParameterGrid grid = from.grid;
         Elements labels = from.labels;
-        const std::string what = oracle::text(shape) + " block " + oracle::text(block) + " " + oracle::text(s);
+        const std::string what =
+            oracle::text(shape) + " block " + oracle::text(block) + " " + oracle::text(s);
         if (!step_both(&grid, &labels, s, what)) continue;
         check(grid, labels, {}, what);
         check(grid, labels, from.classes, what + " by value");
@@ -132,7 +138,9 @@ TEST(ParameterGrid, EverySingleStepUpToThreeDims) {
   EXPECT_GT(run_singles(oracle::shapes(3, kSizes), true, 5), 10000);
 }
 
-TEST(ParameterGrid, SampledSingleStepsOfFourDims) { EXPECT_GT(run_singles(oracle::shapes(4, {1, 2, 3, 4}), true, 97), 3000); }
+TEST(ParameterGrid, SampledSingleStepsOfFourDims) {
+  EXPECT_GT(run_singles(oracle::shapes(4, {1, 2, 3, 4}), true, 97), 3000);
+}
 
 TEST(ParameterGrid, TensorsWithoutElements) {
   run_singles(oracle::shapes(1, {0}), true, 1);

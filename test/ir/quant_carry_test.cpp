@@ -8,8 +8,8 @@ namespace {
 
 using oracle::Elements;
 
-QuantType listed(Context& context, std::string_view name, const IntShape& grid, int32_t axis, const IntShape& block, std::mt19937& random, bool zeros,
-                 int distinct) {
+QuantType listed(Context& context, std::string_view name, const IntShape& grid, int32_t axis,
+                 const IntShape& block, std::mt19937& random, bool zeros, int distinct) {
   std::vector<float> scales;
   std::vector<int64_t> zero_points;
   for (int64_t i = 0; i < oracle::count_of(grid); ++i) {
@@ -21,12 +21,14 @@ QuantType listed(Context& context, std::string_view name, const IntShape& grid, 
   q.axis = axis;
   q.block = context.ints(block);
   q.scales = context.make_constant(std::string(name) + ".scale", DType::F32, grid, scales);
-  if (zeros) q.zero_points = context.make_constant(std::string(name) + ".zero_point", DType::I64, grid, zero_points);
+  if (zeros)
+    q.zero_points = context.make_constant(std::string(name) + ".zero_point", DType::I64, grid, zero_points);
   return q;
 }
 
 // Some quantization of a shape: per tensor, per axis or in blocks.
-const QuantType* any_quant(Context& context, const IntShape& shape, std::mt19937& random, std::string_view name) {
+const QuantType* any_quant(Context& context, const IntShape& shape, std::mt19937& random,
+                           std::string_view name) {
   const int distinct = random() % 3 == 0 ? 2 : 1000;
   const bool zeros = random() % 2 == 0;
   const auto kind = shape.empty() ? 0 : random() % 3;
@@ -37,7 +39,9 @@ const QuantType* any_quant(Context& context, const IntShape& shape, std::mt19937
     return context.quant(q);
   }
   const size_t d = random() % shape.size();
-  if (kind == 1) return context.quant(listed(context, name, {shape[d]}, static_cast<int32_t>(d), {}, random, zeros, distinct));
+  if (kind == 1)
+    return context.quant(
+        listed(context, name, {shape[d]}, static_cast<int32_t>(d), {}, random, zeros, distinct));
   IntShape block, grid;
   for (const int64_t e : shape) {
     std::vector<int64_t> fits;
@@ -60,8 +64,10 @@ Parameters parameters(Context& context, const QuantType& quant, const IntShape& 
   for (int64_t i = 0; i < oracle::count_of(shape); ++i) {
     const IntShape j = oracle::unravel(i, shape);
     int64_t cell = 0;
-    for (size_t d = 0; d < shape.size(); ++d) cell = cell * p->grid[d] + j[d] / ((shape[d] + p->grid[d] - 1) / p->grid[d]);
-    out.of.emplace_back(static_cast<double>(static_cast<float>(p->scales[static_cast<size_t>(cell)])), p->zero_points[static_cast<size_t>(cell)]);
+    for (size_t d = 0; d < shape.size(); ++d)
+      cell = cell * p->grid[d] + j[d] / ((shape[d] + p->grid[d] - 1) / p->grid[d]);
+    out.of.emplace_back(static_cast<double>(static_cast<float>(p->scales[static_cast<size_t>(cell)])),
+                        p->zero_points[static_cast<size_t>(cell)]);
   }
   return out;
 }
@@ -70,7 +76,8 @@ Parameters parameters(Context& context, const QuantType& quant, const IntShape& 
 Elements value_labels(const IntShape& shape, const Parameters& p) {
   Elements e{shape, {}};
   std::map<std::pair<double, int64_t>, int64_t> numbers;
-  for (const auto& v : p.of) e.ids.push_back(numbers.emplace(v, static_cast<int64_t>(numbers.size())).first->second);
+  for (const auto& v : p.of)
+    e.ids.push_back(numbers.emplace(v, static_cast<int64_t>(numbers.size())).first->second);
   return e;
 }
 
@@ -104,7 +111,8 @@ TEST(QuantCarry, ChainsKeepEveryElementsParameters) {
     for (const int64_t id : ids.ids) wanted.of.push_back(before.of[static_cast<size_t>(id)]);
     const oracle::Form form = oracle::coarsest(value_labels(ids.shape, wanted));
     auto type = carried->write(context);
-    // A list on one dim may be written whatever its length; everything else by the coarsest form of the values.
+    // A list on one dim may be written whatever its length; everything else by the coarsest form of the
+    // values.
     ASSERT_EQ(type.ok(), form.kind != GridForm::None) << what << (type.ok() ? "" : type.error().str());
     if (!type.ok()) {
       ++refused;
@@ -128,15 +136,19 @@ TEST(QuantCarry, AListThatStaysInOrderStaysTheSameConstant) {
   const QuantType* rows = context.quant(listed(context, "w", {6}, 0, {}, random, true, 1000));
   auto state = CarriedQuant::of(context, *rows, {6, 4});
   const CarriedQuant* operands[] = {&*state};
-  for (const auto& [steps, axis] : std::vector<std::pair<std::vector<MapStep>, int>>{
-           {{MapStep::reshape({6, 2, 2})}, 0}, {{MapStep::permute({1, 0})}, 1}, {{MapStep::reshape({1, 6, 4})}, 1}, {{MapStep::window({6, 4}, 1, 1, 2, 2)}, 0}}) {
+  for (const auto& [steps, axis] :
+       std::vector<std::pair<std::vector<MapStep>, int>>{{{MapStep::reshape({6, 2, 2})}, 0},
+                                                         {{MapStep::permute({1, 0})}, 1},
+                                                         {{MapStep::reshape({1, 6, 4})}, 1},
+                                                         {{MapStep::window({6, 4}, 1, 1, 2, 2)}, 0}}) {
     auto type = CarriedQuant::mapped({.parts = {{0, steps}}}, operands)->write(context);
     ASSERT_TRUE(type.ok());
     EXPECT_EQ((*type)->scales, rows->scales);
     EXPECT_EQ((*type)->zero_points, rows->zero_points);
     EXPECT_EQ((*type)->axis, axis);
   }
-  auto reversed = CarriedQuant::mapped({.parts = {{0, {MapStep::window({6, 4}, 0, 5, -1, 6)}}}}, operands)->write(context);
+  auto reversed = CarriedQuant::mapped({.parts = {{0, {MapStep::window({6, 4}, 0, 5, -1, 6)}}}}, operands)
+                      ->write(context);
   ASSERT_TRUE(reversed.ok());
   EXPECT_NE((*reversed)->scales, rows->scales);
   EXPECT_EQ((*reversed)->scales->dtype, DType::F32);
@@ -148,7 +160,9 @@ TEST(QuantCarry, OneScaleOfAListIsANumber) {
   const QuantType* rows = context.quant(listed(context, "w", {6}, 0, {}, random, true, 1000));
   auto state = CarriedQuant::of(context, *rows, {6, 4});
   const CarriedQuant* operands[] = {&*state};
-  auto type = CarriedQuant::mapped({.parts = {{0, {MapStep::window({6, 4}, 0, 4, 1, 1), MapStep::reshape({4})}}}}, operands)->write(context);
+  auto type = CarriedQuant::mapped(
+                  {.parts = {{0, {MapStep::window({6, 4}, 0, 4, 1, 1), MapStep::reshape({4})}}}}, operands)
+                  ->write(context);
   ASSERT_TRUE(type.ok());
   EXPECT_TRUE((*type)->per_tensor());
   EXPECT_EQ((*type)->scale, parameters(context, *rows, {6, 4}).of[16].first);
@@ -164,7 +178,8 @@ QuantType simple(double scale, double zero_point, DType storage = DType::I8) {
   return q;
 }
 
-Result<const QuantType*> joined(Context& context, std::vector<std::pair<const QuantType*, IntShape>> parts, int64_t dim) {
+Result<const QuantType*> joined(Context& context, std::vector<std::pair<const QuantType*, IntShape>> parts,
+                                int64_t dim) {
   std::vector<CarriedQuant> states;
   MapResult map;
   map.join_dim = dim;
@@ -180,7 +195,8 @@ Result<const QuantType*> joined(Context& context, std::vector<std::pair<const Qu
 
 TEST(QuantCarry, JoinedTensorsWithOtherScalesBecomeAList) {
   Context context;
-  const QuantType *a = context.quant(simple(0.5, 3)), *b = context.quant(simple(0.25, 0)), *c = context.quant(simple(0.5, 3));
+  const QuantType *a = context.quant(simple(0.5, 3)), *b = context.quant(simple(0.25, 0)),
+                  *c = context.quant(simple(0.5, 3));
   ASSERT_EQ(a, c);
   auto same = joined(context, {{a, {2, 3}}, {c, {1, 3}}}, 0);
   ASSERT_TRUE(same.ok());
@@ -188,7 +204,9 @@ TEST(QuantCarry, JoinedTensorsWithOtherScalesBecomeAList) {
   auto list = joined(context, {{a, {2, 3}}, {b, {1, 3}}}, 0);
   ASSERT_TRUE(list.ok());
   EXPECT_EQ((*list)->axis, 0);
-  EXPECT_EQ(parameters(context, **list, {3, 3}).of, (std::vector<std::pair<double, int64_t>>{{.5, 3}, {.5, 3}, {.5, 3}, {.5, 3}, {.5, 3}, {.5, 3}, {.25, 0}, {.25, 0}, {.25, 0}}));
+  EXPECT_EQ(parameters(context, **list, {3, 3}).of,
+            (std::vector<std::pair<double, int64_t>>{
+                {.5, 3}, {.5, 3}, {.5, 3}, {.5, 3}, {.5, 3}, {.5, 3}, {.25, 0}, {.25, 0}, {.25, 0}}));
   // The same numbers in two constants are one tensor's scale again.
   QuantType d = simple(0.5, 3);
   d.qmin = -127;
@@ -206,7 +224,9 @@ TEST(QuantCarry, JoinsRefuseWhatHasNoCommonForm) {
   auto across = joined(context, {{a, {4, 3}}, {b, {4, 2}}}, 1);
   ASSERT_FALSE(across.ok());
   EXPECT_NE(across.error().str().find("dims 0 and 1 of [4,5]"), std::string::npos) << across.error().str();
-  EXPECT_FALSE(joined(context, {{context.quant(simple(1, 0)), {2}}, {context.quant(simple(1, 0, DType::I16)), {2}}}, 0).ok());
+  EXPECT_FALSE(
+      joined(context, {{context.quant(simple(1, 0)), {2}}, {context.quant(simple(1, 0, DType::I16)), {2}}}, 0)
+          .ok());
   QuantType open = simple(1, 0);
   open.dynamic = true;
   EXPECT_FALSE(joined(context, {{context.quant(open), {2}}, {context.quant(open), {2}}}, 0).ok());
@@ -220,7 +240,8 @@ MapResult padded(int64_t dim, std::vector<int64_t> index, Number fill) {
 
 TEST(QuantCarry, PaddingMustBeExactInEveryChannelItTouches) {
   Context context;
-  const Constant* scales = context.make_constant("s", DType::F32, IntShape{3}, std::vector<float>{0.5f, 0.25f, 0.3f});
+  const Constant* scales =
+      context.make_constant("s", DType::F32, IntShape{3}, std::vector<float>{0.5f, 0.25f, 0.3f});
   QuantType q = simple(1, 0);
   q.axis = 0;
   q.scales = scales;
@@ -259,8 +280,11 @@ TEST(QuantCarry, RunTimeScalesMoveOnlyWhole) {
   auto turned = CarriedQuant::mapped({.parts = {{0, {MapStep::permute({1, 0})}}}}, operands)->write(context);
   ASSERT_TRUE(turned.ok());
   EXPECT_EQ((*turned)->axis, 1);
-  EXPECT_FALSE(CarriedQuant::mapped({.parts = {{0, {MapStep::window({6, 4}, 0, 0, 1, 3)}}}}, operands)->write(context).ok());
-  EXPECT_FALSE(CarriedQuant::mapped({.parts = {{0, {MapStep::reshape({24})}}}}, operands)->write(context).ok());
+  EXPECT_FALSE(CarriedQuant::mapped({.parts = {{0, {MapStep::window({6, 4}, 0, 0, 1, 3)}}}}, operands)
+                   ->write(context)
+                   .ok());
+  EXPECT_FALSE(
+      CarriedQuant::mapped({.parts = {{0, {MapStep::reshape({24})}}}}, operands)->write(context).ok());
 }
 
 TEST(QuantCarry, BytesMovedToTheOtherStorageKeepTheirMeaning) {

@@ -1,5 +1,5 @@
-// The definition of shape steps and of the coarsest form of parameters, element by element and without any cleverness:
-// what the algebra in ir/parameter_grid.h is held to.
+// The definition of shape steps and of the coarsest form of parameters, element by element and without any
+// cleverness: what the algebra in ir/parameter_grid.h is held to.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -92,7 +92,9 @@ inline Elements apply(const Elements& in, const MapStep& s, int64_t padding = -1
       for (size_t d = 0; d < in.shape.size(); ++d)
         if (d != a && d != b) out.shape.push_back(in.shape[d]);
       int64_t length = 0;
-      while (length + std::max<int64_t>(0, -s.offset) < in.shape[a] && length + std::max<int64_t>(0, s.offset) < in.shape[b]) ++length;
+      while (length + std::max<int64_t>(0, -s.offset) < in.shape[a] &&
+             length + std::max<int64_t>(0, s.offset) < in.shape[b])
+        ++length;
       out.shape.push_back(length);
       each([&](const IntShape& j, int64_t) {
         IntShape from;
@@ -143,7 +145,8 @@ inline bool uniform(const Elements& labels, const IntShape& block) {
   return true;
 }
 
-// Tries every uniform grid whose blocks divide the extents: the fewest cells win, the first found in ascending order.
+// Tries every uniform grid whose blocks divide the extents: the fewest cells win, the first found in
+// ascending order.
 inline Form coarsest(const Elements& labels) {
   Form best;
   const int64_t n = count_of(labels.shape);
@@ -190,9 +193,11 @@ inline std::string text(const IntShape& s) {
 }
 
 inline std::string text(const MapStep& s) {
-  static const char* const kNames[] = {"reshape", "permute", "window", "take", "diagonal", "table", "triangle", "choose"};
-  return std::string(kNames[s.kind]) + " shape " + text(s.shape) + " dims " + text(s.dims) + " start " + text(s.start) + " step " + text(s.step) +
-         " dim " + std::to_string(s.dim) + " offset " + std::to_string(s.offset) + " index " + text(s.index);
+  static const char* const kNames[] = {"reshape",  "permute", "window",   "take",
+                                       "diagonal", "table",   "triangle", "choose"};
+  return std::string(kNames[s.kind]) + " shape " + text(s.shape) + " dims " + text(s.dims) + " start " +
+         text(s.start) + " step " + text(s.step) + " dim " + std::to_string(s.dim) + " offset " +
+         std::to_string(s.offset) + " index " + text(s.index);
 }
 
 // All shapes of `rank` dims over the sizes.
@@ -223,8 +228,9 @@ inline void factorings(int64_t n, size_t rank, IntShape* prefix, std::vector<Int
   }
 }
 
-// Every step of each kind that is of interest on a shape: all reshapes up to `rank` dims, all permutations, slices with all
-// starts and some steps, reversals, selections, repeats, takes with repetitions, rolls and padding, diagonals, triangles.
+// Every step of each kind that is of interest on a shape: all reshapes up to `rank` dims, all permutations,
+// slices with all starts and some steps, reversals, selections, repeats, takes with repetitions, rolls and
+// padding, diagonals, triangles.
 inline std::vector<MapStep> steps(const IntShape& in, size_t rank, std::mt19937& random) {
   std::vector<MapStep> all;
   const int64_t n = count_of(in);
@@ -243,7 +249,8 @@ inline std::vector<MapStep> steps(const IntShape& in, size_t rank, std::mt19937&
     for (int64_t start = 0; start < e; ++start) {
       for (int64_t step = 1; step <= 3; ++step) {
         const int64_t most = (e - 1 - start) / step + 1;
-        for (int64_t count : {int64_t{1}, most / 2, most}) all.push_back(MapStep::window(in, d, start, step, count));
+        for (int64_t count : {int64_t{1}, most / 2, most})
+          all.push_back(MapStep::window(in, d, start, step, count));
       }
     }
     all.push_back(MapStep::window(in, d, 0, 1, 0));
@@ -251,7 +258,8 @@ inline std::vector<MapStep> steps(const IntShape& in, size_t rank, std::mt19937&
     if (e == 1) all.push_back(MapStep::window(in, d, 0, 0, 6));
     if (e > 0) {
       std::vector<int64_t> index;
-      for (int64_t k = 0; k < e + 2; ++k) index.push_back(static_cast<int64_t>(random() % static_cast<uint64_t>(e)));
+      for (int64_t k = 0; k < e + 2; ++k)
+        index.push_back(static_cast<int64_t>(random() % static_cast<uint64_t>(e)));
       all.push_back(MapStep::take(d, index));
       std::vector<int64_t> roll, pad{-1}, twice;
       for (int64_t k = 0; k < e; ++k) {

@@ -63,15 +63,38 @@ anything at all
 
 TEST(Text, QuantizedTypes) {
   const char* types[] = {
-      "u8(0.05, 128)", "i8(0.05, 0)", "i8<-127:127>(0.05, 0)", "u4(1e-05, 7)", "i2(1, -1)", "i8:f16(0.5, 0)",
-      "i8<-127:127>:bf16(0.5:f16, 0)", "i8(axis 1: @s)", "i8(axis 0: @s, @z)", "i8(axis 0: @s:f64, @z)", "i8(axis 0: @h)",
-      "i4<-7:7>(block [1,32]: @s, @z)", "u4(block [*,2]: @s, float @f)", "u8(dynamic)", "u8(dynamic axis 0)", "i8(dynamic block [1,*])",
-      "i8(dynamic:f64 axis 0, none)", "i8(dynamic, float)", "f8e4m3(0.25, none)", "i8(axis 0: @s, none)", "i8(axis 0: @s, float)",
-      "u8(0.5, float 3.25)", "i8(@s, @z)", "i16(0.1, 0)", "u16(0.1, 32768)", "i32(0.0011750000225380062, 0)",
+      "u8(0.05, 128)",
+      "i8(0.05, 0)",
+      "i8<-127:127>(0.05, 0)",
+      "u4(1e-05, 7)",
+      "i2(1, -1)",
+      "i8:f16(0.5, 0)",
+      "i8<-127:127>:bf16(0.5:f16, 0)",
+      "i8(axis 1: @s)",
+      "i8(axis 0: @s, @z)",
+      "i8(axis 0: @s:f64, @z)",
+      "i8(axis 0: @h)",
+      "i4<-7:7>(block [1,32]: @s, @z)",
+      "u4(block [*,2]: @s, float @f)",
+      "u8(dynamic)",
+      "u8(dynamic axis 0)",
+      "i8(dynamic block [1,*])",
+      "i8(dynamic:f64 axis 0, none)",
+      "i8(dynamic, float)",
+      "f8e4m3(0.25, none)",
+      "i8(axis 0: @s, none)",
+      "i8(axis 0: @s, float)",
+      "u8(0.5, float 3.25)",
+      "i8(@s, @z)",
+      "i16(0.1, 0)",
+      "u16(0.1, 32768)",
+      "i32(0.0011750000225380062, 0)",
   };
   for (const char* type : types) {
-    const std::string text = std::string("zp 1\n@s = f32[2] [0.5,0.25]\n@z = i8[2] [0,1]\n@f = f32[2] [0.5,1.5]\n@h = f16[2] [0.5,1]\n") +
-                             "graph main(%x: " + type + "[2,64]) -> (%x) {\n}\n";
+    const std::string text =
+        std::string(
+            "zp 1\n@s = f32[2] [0.5,0.25]\n@z = i8[2] [0,1]\n@f = f32[2] [0.5,1.5]\n@h = f16[2] [0.5,1]\n") +
+        "graph main(%x: " + type + "[2,64]) -> (%x) {\n}\n";
     const std::string out = roundtrip(text);
     EXPECT_NE(out.find(std::string("%x: ") + type + "[2,64]"), std::string::npos) << out;
   }
@@ -171,7 +194,8 @@ graph main() -> (%a, %b, %c, %d) {
 )");
   EXPECT_NE(out.find("@z = f32[10,10] zeros\n"), std::string::npos) << out;
   EXPECT_NE(out.find("@r = i8[100] base64 {\n  "), std::string::npos) << out;
-  const auto m = parse_model("zp 1\n@f = i4[3] fill -3\n@r = i8[4] random 7\ngraph main() -> () {\n}\n", test::table());
+  const auto m =
+      parse_model("zp 1\n@f = i4[3] fill -3\n@r = i8[4] random 7\ngraph main() -> () {\n}\n", test::table());
   ASSERT_TRUE(m.ok()) << m.error().str();
   const auto f = constant_tensor(*(*m)->context, *(*m)->context->find_constant("f"));
   ASSERT_TRUE(f.ok());
@@ -263,10 +287,14 @@ TEST(Text, LongSignaturesBreak) {
 }
 
 TEST(Text, OptionsOfThePrinter) {
-  const auto m = parse_model("zp 1\n@w = f32[2] [1,2]\n@l = i8[70] random 3\ngraph main() -> (%w, %l) {\n  %w = const @w\n  %l = const @l\n}\n", test::table());
+  const auto m = parse_model(
+      "zp 1\n@w = f32[2] [1,2]\n@l = i8[70] random 3\ngraph main() -> (%w, %l) {\n  %w = const @w\n  %l = "
+      "const @l\n}\n",
+      test::table());
   ASSERT_TRUE(m.ok());
   EXPECT_NE(print(**m, {.constants = false}).find("@w = f32[2]\n"), std::string::npos);
-  EXPECT_NE(print(**m, {.inline_limit = 1}).find("@w = f32[2] base64 {\n  AACAPwAAAEA=\n}\n"), std::string::npos);
+  EXPECT_NE(print(**m, {.inline_limit = 1}).find("@w = f32[2] base64 {\n  AACAPwAAAEA=\n}\n"),
+            std::string::npos);
   EXPECT_NE(print(**m, {.digests = true}).find("@l = i8[70]  # 70 bytes, sha256 "), std::string::npos);
   EXPECT_NE(print(**m, {.origins = true}).find("%w = const @w : f32[2]  # w\n"), std::string::npos);
   EXPECT_EQ(print(*(*m)->graph->first_node()), "%w = const @w : f32[2]");
@@ -281,7 +309,9 @@ std::string whole(const char* text) {
   if (text[0] == '!') return text + 1;
   const std::string t(text);
   if (t.rfind("zp", 0) == 0) return t;
-  return "zp 1\nsym s0\n@w = i8[2] [1,2]\n@s = f32[2] [0.5,0.25]\n#w = i8(axis 0: @s)\ngraph main(%x: f32[2], %xq: u8(0.5, 3)[2]) -> (%x) {\n" + t + "\n}\n";
+  return "zp 1\nsym s0\n@w = i8[2] [1,2]\n@s = f32[2] [0.5,0.25]\n#w = i8(axis 0: @s)\ngraph main(%x: "
+         "f32[2], %xq: u8(0.5, 3)[2]) -> (%x) {\n" +
+         t + "\n}\n";
 }
 
 TEST(TextErrors, AreAtTheirPlace) {
@@ -289,8 +319,11 @@ TEST(TextErrors, AreAtTheirPlace) {
       {"!", "1:1: error: wanted the header 'zp 1', found the end of the text"},
       {"!graph", "1:1: error: wanted the header 'zp 1', found 'graph'"},
       {"zp 2", "1:4: error: version 2 of the text form is not known; this reader knows 1"},
-      {"zp 1\n", "2:1: error: wanted a declaration (sym, @constant, #type) or graph, found the end of the text"},
-      {"zp 1\ngrahp main() -> () {}", "2:1: error: wanted a declaration (sym, @constant, #type) or graph, found 'grahp'; did you mean 'graph'?"},
+      {"zp 1\n",
+       "2:1: error: wanted a declaration (sym, @constant, #type) or graph, found the end of the text"},
+      {"zp 1\ngrahp main() -> () {}",
+       "2:1: error: wanted a declaration (sym, @constant, #type) or graph, found 'grahp'; did you mean "
+       "'graph'?"},
       {"zp 1\nsym s0 in 5..2", "2:5: error: empty range 5..2"},
       {"zp 1\nsym s0\nsym s0", "3:5: error: symbol 's0' is declared twice"},
       {"zp 1\n@a = f33[2] [1,2]", "2:6: error: unknown dtype 'f33'; did you mean 'f32'?"},
@@ -303,32 +336,43 @@ TEST(TextErrors, AreAtTheirPlace) {
       {"zp 1\n@a = f32[1] [12abc]", "2:14: error: '12abc' is not a number"},
       {"zp 1\n@a = f32[2] base64 {AAAA}", "2:13: error: 3 bytes of data, the type needs 8"},
       {"zp 1\n@a = f32[2] base64 {A?}", "2:13: error: the text in braces is not base64"},
-      {"zp 1\n@a = f32[2] base64 {AAAA", "2:25: error: wanted '}' after the base64 text, found the end of the text"},
-      {"zp 1\n@a = f32[99999999999999] zeros", "2:26: error: 399999999999996 bytes by rule are more than 268435456"},
+      {"zp 1\n@a = f32[2] base64 {AAAA",
+       "2:25: error: wanted '}' after the base64 text, found the end of the text"},
+      {"zp 1\n@a = f32[99999999999999] zeros",
+       "2:26: error: 399999999999996 bytes by rule are more than 268435456"},
       {"zp 1\n@a = f32[9999999999,9999999999] zeros", "2:1: error: the constant has too many elements"},
       {"zp 1\n@a = f32[?] zeros", "2:1: error: the shape of a constant is made of numbers"},
       {"zp 1\n@a = f32[] 1\n@a = f32[] 1", "3:1: error: constant '@a' is declared twice"},
       {"zp 1\n#q = f32(0.5)", "2:9: error: f32 cannot hold quantized values"},
       {"zp 1\n#q = i8<5:2>(0.5)", "2:9: error: empty range 5:2"},
-      {"zp 1\n#q = i8(axis 0: 0.5)", "2:17: error: wanted the constant that holds the scales (@name), found '0.5'"},
-      {"zp 1\n#q = i8(0.5, 1.5)", "2:14: error: zero point 1.5 is no integer; write `float 1.5` if it is a real number"},
+      {"zp 1\n#q = i8(axis 0: 0.5)",
+       "2:17: error: wanted the constant that holds the scales (@name), found '0.5'"},
+      {"zp 1\n#q = i8(0.5, 1.5)",
+       "2:14: error: zero point 1.5 is no integer; write `float 1.5` if it is a real number"},
       {"zp 1\n#q = i8(axis 0: @s)", "2:17: error: constant '@s' is not declared"},
       {"zp 1\n#q = i8(block [0]: @s)", "2:16: error: block extent 0 is not positive"},
-      {"zp 1\ngraph main(%x: f32) -> (%x) {}", "2:16: error: the type of an input needs a shape, as in f32[*]"},
+      {"zp 1\ngraph main(%x: f32) -> (%x) {}",
+       "2:16: error: the type of an input needs a shape, as in f32[*]"},
       {"zp 1\ngraph main(%x: f32[-1]) -> (%x) {}", "2:20: error: dimension -1 is negative"},
-      {"zp 1\ngraph main(%x: f32[s0]) -> (%x) {}", "2:20: error: symbol 's0' is not declared (as in `sym s0 in 1..64`)"},
+      {"zp 1\ngraph main(%x: f32[s0]) -> (%x) {}",
+       "2:20: error: symbol 's0' is not declared (as in `sym s0 in 1..64`)"},
       {"zp 1\ngraph main(%x: f32[2], %x: f32[2]) -> (%x) {}", "2:24: error: value '%x' is defined twice"},
       {"zp 1\ngraph main(%x: f32[2]) -> (%y) {}", "2:28: error: output '%y' is not defined in this graph"},
       {"zp 1\ngraph main(%x: f32[2]) -> (update %x: %x) {}", "2:35: error: '%x' is no state input"},
       {"zp 1\ngraph main(state %x: f32[2]) -> (mutate %x: %x) {}", "2:41: error: '%x' is not a user input"},
-      {"zp 1\ngraph main(%x: f32[2]) -> (%x) {} more", "2:35: error: wanted the end of the text after the graph, found 'more'"},
-      {"zp 1\ngraph main(%x: f32[2]) -> (%x) {", "2:33: error: wanted a node or '}', found the end of the text"},
+      {"zp 1\ngraph main(%x: f32[2]) -> (%x) {} more",
+       "2:35: error: wanted the end of the text after the graph, found 'more'"},
+      {"zp 1\ngraph main(%x: f32[2]) -> (%x) {",
+       "2:33: error: wanted a node or '}', found the end of the text"},
       {"  %y = reul(%x)", "7:8: error: unknown op 'reul'; did you mean 'relu'?"},
       {"  %y = relu(%z)", "7:13: error: value '%z' is not defined before this place; did you mean 'x'?"},
-      {"  %y = relu(%later)\n  %later = relu(%x)", "7:13: error: value '%later' is not defined before this place"},
+      {"  %y = relu(%later)\n  %later = relu(%x)",
+       "7:13: error: value '%later' is not defined before this place"},
       {"  %y = relu(%x, %x)", "7:8: error: relu takes at most 1 operands (x), found 2"},
-      {"  %y = conv2d(%x)", "7:8: error: operand 1 (weight) of conv2d is missing; its operands: input, weight, bias?"},
-      {"  %y = conv2d(%x, %x) {actmin: 0}", "7:24: error: conv2d has no attribute 'actmin'; did you mean 'act_min'?"},
+      {"  %y = conv2d(%x)",
+       "7:8: error: operand 1 (weight) of conv2d is missing; its operands: input, weight, bias?"},
+      {"  %y = conv2d(%x, %x) {actmin: 0}",
+       "7:24: error: conv2d has no attribute 'actmin'; did you mean 'act_min'?"},
       {"  %y = relu(%x) {foo: 0}", "7:18: error: relu has no attribute 'foo'; it has none"},
       {"  %y = conv2d(%x, %x) {act_min: 0, act_min: 1}", "7:36: error: attribute 'act_min' is given twice"},
       {"  %y = conv2d(%x, %x) {act_min: yes}", "7:33: error: wanted a number, found 'yes'"},
@@ -337,8 +381,10 @@ TEST(TextErrors, AreAtTheirPlace) {
       {"  %y = relu(%x) : i8", "7:19: error: type: '%y' is inferred as f32[2], the text says i8[*]"},
       {"  %y = relu(%x) : #v", "7:19: error: type '#v' is not declared; did you mean 'w'?"},
       {"  %y = const @v", "7:14: error: constant '@v' is not declared; did you mean 'w'?"},
-      {"  %y = const @w : u8(0.5, 0)", "7:19: error: type: the constant is i8[2], the text says u8(0.5, 0)[*]"},
-      {"  %y = opaque \"f\"(%x)", "7:8: error: the types of the results of opaque cannot be inferred: write them after ':'"},
+      {"  %y = const @w : u8(0.5, 0)",
+       "7:19: error: type: the constant is i8[2], the text says u8(0.5, 0)[*]"},
+      {"  %y = opaque \"f\"(%x)",
+       "7:8: error: the types of the results of opaque cannot be inferred: write them after ':'"},
       {"  %y = opaque \"f\"(%x) : f32", "7:25: error: the type needs a shape, as it cannot be inferred"},
       {"  %y, %z = relu(%x)", "7:3: error: relu has 1 result, found 2 names"},
       {"  relu(%x)", "7:3: error: relu has 1 result, found 0 names"},
@@ -351,8 +397,10 @@ TEST(TextErrors, AreAtTheirPlace) {
       {"  %y = relu(%x", "8:1: error: wanted ',', found '}'"},
       {"  %\"y = relu(%x)", "7:4: error: the text that starts here has no closing quote on its line"},
       {"  %y = cond(%x) : f32[2]\n  region (%u: f32[2]) -> (%u) {\n    %v = relu(%x)\n  }",
-       "9:15: error: value '%x' is not defined before this place in this region (what it uses from outside are its inputs); did you mean 'u'?"},
-      {"  %y = everything(%x) {s: \"\\q\"}", "7:27: error: unknown escape in a text; known: \\\" \\\\ \\n \\t \\r \\xHH"},
+       "9:15: error: value '%x' is not defined before this place in this region (what it uses from outside "
+       "are its inputs); did you mean 'u'?"},
+      {"  %y = everything(%x) {s: \"\\q\"}",
+       "7:27: error: unknown escape in a text; known: \\\" \\\\ \\n \\t \\r \\xHH"},
   };
   for (const Mistake& m : mistakes) {
     const auto r = parse_model(whole(m.text), test::table(), "f.zp");
@@ -432,7 +480,8 @@ class RandomModel {
   std::unique_ptr<Model> make() {
     auto m = std::make_unique<Model>();
     ctx_ = m->context.get();
-    for (int i = 0; i < 3; ++i) ctx_->dims().symbol("s" + std::to_string(i), {pick(3), chance(2) ? 64 + pick(9) : kDimUnbounded});
+    for (int i = 0; i < 3; ++i)
+      ctx_->dims().symbol("s" + std::to_string(i), {pick(3), chance(2) ? 64 + pick(9) : kDimUnbounded});
     for (int i = 0; i < 6; ++i) constant();
     Graph& g = *m->graph;
     if (chance(3)) g.set_name(name());
@@ -452,7 +501,10 @@ class RandomModel {
     for (int i = 0; i < pick(4); ++i) {
       OutputInfo info;
       const size_t target = static_cast<size_t>(pick(static_cast<int>(m->inputs.size())));
-      if (chance(3)) info = {m->inputs[target].kind == InputInfo::State ? OutputInfo::StateUpdate : OutputInfo::InputMutation, static_cast<int64_t>(target)};
+      if (chance(3))
+        info = {
+            m->inputs[target].kind == InputInfo::State ? OutputInfo::StateUpdate : OutputInfo::InputMutation,
+            static_cast<int64_t>(target)};
       outputs.push_back(chance(8) ? nullptr : any(values));
       m->outputs.push_back(info);
     }
@@ -463,21 +515,39 @@ class RandomModel {
  private:
   int pick(int n) { return static_cast<int>(rng_() % static_cast<unsigned>(n)); }
   bool chance(int n) { return pick(n) == 0; }
-  template <typename T> T any(const std::vector<T>& v) { return v[rng_() % v.size()]; }
+  template <typename T>
+  T any(const std::vector<T>& v) {
+    return v[rng_() % v.size()];
+  }
   double real() {
     const uint64_t bits = (uint64_t{rng_()} << 32) | rng_();
-    const double values[] = {0.5, -1, 1e-300, 3, 0.1, -0.0, std::numeric_limits<double>::infinity(), std::bit_cast<double>(bits & ~(uint64_t{1} << 62))};
+    const double values[] = {0.5,
+                             -1,
+                             1e-300,
+                             3,
+                             0.1,
+                             -0.0,
+                             std::numeric_limits<double>::infinity(),
+                             std::bit_cast<double>(bits & ~(uint64_t{1} << 62))};
     return values[pick(8)];
   }
   std::string name() {
-    const std::string names[] = {"x", "y_1", "a.b", "odd name", "literal", "\"q\"", "new\nline", "\xff\xfe", "ü", "const", "region", "1", "%x", "x_1"};
+    const std::string names[] = {"x",        "y_1", "a.b",   "odd name", "literal", "\"q\"", "new\nline",
+                                 "\xff\xfe", "ü",   "const", "region",   "1",       "%x",    "x_1"};
     return names[pick(14)] + (chance(2) ? std::to_string(pick(5)) : "");
   }
   Dim dim() {
     DimContext& d = ctx_->dims();
     const Dim s = d.symbol("s" + std::to_string(pick(3))), t = d.symbol("s" + std::to_string(pick(3)));
-    const Dim forms[] = {Dim(pick(5)), Dim::unknown(), s, d.floordiv(s, Dim(1 + pick(5))), d.mod(t, Dim(1 + pick(5))), d.mul(s, t),
-                         d.add(d.mul(Dim(2), s), Dim(1)), d.min(s, t), d.max(d.sub(s, Dim(3)), Dim(0))};
+    const Dim forms[] = {Dim(pick(5)),
+                         Dim::unknown(),
+                         s,
+                         d.floordiv(s, Dim(1 + pick(5))),
+                         d.mod(t, Dim(1 + pick(5))),
+                         d.mul(s, t),
+                         d.add(d.mul(Dim(2), s), Dim(1)),
+                         d.min(s, t),
+                         d.max(d.sub(s, Dim(3)), Dim(0))};
     return forms[pick(9)];
   }
   const Constant* any_constant() { return ctx_->constants()[rng_() % ctx_->constants().size()]; }
@@ -496,7 +566,8 @@ class RandomModel {
     for (auto& b : bytes) b = chance(3) ? std::byte{0} : static_cast<std::byte>(rng_());
     const int used = bits_of(c.dtype) < 8 ? static_cast<int>(c.elements() * bits_of(c.dtype) % 8) : 0;
     if (used != 0) bytes.back() &= static_cast<std::byte>((1 << used) - 1);
-    if (c.dtype == DType::Bool) for (auto& b : bytes) b &= std::byte{1};
+    if (c.dtype == DType::Bool)
+      for (auto& b : bytes) b &= std::byte{1};
     if (!c.stripped) c.storage = Blob::copy_of(bytes);
     return ctx_->add_constant(std::move(c));
   }
@@ -541,7 +612,8 @@ class RandomModel {
     }
     return ctx_->type(t);
   }
-  template <typename T, typename F> List<T> list(F&& make) {
+  template <typename T, typename F>
+  List<T> list(F&& make) {
     std::vector<T> items;
     for (int i = pick(3); i > 0; --i) items.push_back(make());
     return ctx_->arena().copy(items);
@@ -550,7 +622,11 @@ class RandomModel {
     test::EverythingAttrs a;
     const auto integer = [&] { return static_cast<int64_t>(rng_()) - pick(1000000); };
     const auto text = [&] { return ctx_->text(name()); };
-    const auto number = [&] { return chance(3) ? Number::of_bool(chance(2)) : chance(2) ? Number::of_int(integer()) : Number::of_float(real()); };
+    const auto number = [&] {
+      return chance(3)   ? Number::of_bool(chance(2))
+             : chance(2) ? Number::of_int(integer())
+                         : Number::of_float(real());
+    };
     if (chance(2)) a.i = integer();
     if (chance(2)) a.f = real();
     a.b = chance(2);
@@ -588,7 +664,9 @@ class RandomModel {
           if (chance(3)) {
             QuantType q = *quant();
             q.storage = c->dtype;
-            if (is_integer(c->dtype)) q.qmin = int_min(c->dtype), q.qmax = int_max(c->dtype), v->set_type(ctx_->with_quant(v->type(), q));
+            if (is_integer(c->dtype))
+              q.qmin = int_min(c->dtype), q.qmax = int_max(c->dtype),
+              v->set_type(ctx_->with_quant(v->type(), q));
           }
           values.push_back(v);
           continue;
@@ -608,9 +686,7 @@ class RandomModel {
             break;
           }
           [[fallthrough]];
-        case 3:
-          spec.op = &test::identity;
-          break;
+        case 3: spec.op = &test::identity; break;
         default:
           spec.op = &test::everything;
           attrs = everything();

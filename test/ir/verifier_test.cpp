@@ -21,7 +21,8 @@ std::string problems(const Model& m) {
   return out;
 }
 
-std::string problems_of(const std::string& declarations, const std::string& inputs, const std::string& nodes) {
+std::string problems_of(const std::string& declarations, const std::string& inputs,
+                        const std::string& nodes) {
   return problems(*parse("zp 1\n" + declarations + "graph main(" + inputs + ") -> () {\n" + nodes + "}\n"));
 }
 
@@ -60,7 +61,10 @@ TEST(Verifier, TypesAgainstInference) {
   const auto m = parse(kGood);
   Value* c = m->graph->find("c");
   c->set_type(m->context->unranked(DType::F16));
-  EXPECT_NE(problems(*m).find("f.zp:9:3: node 'c': error: type: %c is inferred as f32[s0,3], its type is f16[*]"), std::string::npos) << problems(*m);
+  EXPECT_NE(
+      problems(*m).find("f.zp:9:3: node 'c': error: type: %c is inferred as f32[s0,3], its type is f16[*]"),
+      std::string::npos)
+      << problems(*m);
   EXPECT_EQ(c->type().str(), "f16[*]");  // as it was
   // What inference leaves open may be known; what is certain may not differ.
   Context& ctx = *m->context;
@@ -70,7 +74,9 @@ TEST(Verifier, TypesAgainstInference) {
   EXPECT_EQ(problems(*m), "");  // s7 may be s0
   const Dim more[] = {ctx.dims().add(s0, Dim(1)), Dim(3)};
   c->set_type(ctx.tensor(DType::F32, std::span<const Dim>(more)));
-  EXPECT_NE(problems(*m).find("type: %c is inferred as f32[s0,3], its type is f32[s0+1,3]"), std::string::npos) << problems(*m);
+  EXPECT_NE(problems(*m).find("type: %c is inferred as f32[s0,3], its type is f32[s0+1,3]"),
+            std::string::npos)
+      << problems(*m);
 }
 
 TEST(Verifier, OrderAndUses) {
@@ -78,23 +84,32 @@ TEST(Verifier, OrderAndUses) {
   Node* c = m->graph->find("c")->def();
   Node* q = m->graph->find("q")->def();
   c->move_before(q->next());
-  EXPECT_NE(problems(*m).find("node 'q': error: node.order: operand 0 is %c, which is defined later or not at all"), std::string::npos) << problems(*m);
+  EXPECT_NE(
+      problems(*m).find("node 'q': error: node.order: operand 0 is %c, which is defined later or not at all"),
+      std::string::npos)
+      << problems(*m);
   c->move_before(q);
   EXPECT_EQ(problems(*m), "");
   // A value of the outer graph used inside a region.
   Node* inner = m->graph->find("r")->def()->regions()[0]->find("v")->def();
   inner->set_operand(0, m->graph->find("d"));
-  EXPECT_NE(problems(*m).find("node 'v': error: node.operand: operand 0 is %d, a value of another graph"), std::string::npos) << problems(*m);
+  EXPECT_NE(problems(*m).find("node 'v': error: node.operand: operand 0 is %d, a value of another graph"),
+            std::string::npos)
+      << problems(*m);
 }
 
 TEST(Verifier, Signature) {
   const auto m = parse(kGood);
   m->outputs[1].target = 7;
-  EXPECT_NE(problems(*m).find("signature.outputs: output 1 updates input 7"), std::string::npos) << problems(*m);
+  EXPECT_NE(problems(*m).find("signature.outputs: output 1 updates input 7"), std::string::npos)
+      << problems(*m);
   m->outputs[1].target = 0;
-  EXPECT_NE(problems(*m).find("signature.outputs: output 1 updates input 0"), std::string::npos) << problems(*m);
+  EXPECT_NE(problems(*m).find("signature.outputs: output 1 updates input 0"), std::string::npos)
+      << problems(*m);
   m->outputs.pop_back();
-  EXPECT_NE(problems(*m).find("signature.outputs: the signature has 1 outputs, the graph 2"), std::string::npos) << problems(*m);
+  EXPECT_NE(problems(*m).find("signature.outputs: the signature has 1 outputs, the graph 2"),
+            std::string::npos)
+      << problems(*m);
   const auto n = parse("zp 1\n@b = f32[4] zeros\ngraph main(state %s = @b: f32[5]) -> () {\n}\n");
   EXPECT_EQ(problems(*n), "f.zp: error: signature.state: state %s is f32[5], its initial value f32[4]\n");
 }
@@ -115,11 +130,15 @@ TEST(Verifier, ConstantsStayInTheirBytes) {
   c.offset = 2;
   const Constant* beyond = m->context->add_constant(c);
   m->graph->add_const(*beyond);
-  EXPECT_NE(problems(*m).find("constant.bytes: '@strided.1' reaches beyond its 32 bytes of data"), std::string::npos) << problems(*m);
+  EXPECT_NE(problems(*m).find("constant.bytes: '@strided.1' reaches beyond its 32 bytes of data"),
+            std::string::npos)
+      << problems(*m);
 }
 
 TEST(Verifier, QuantizationParameters) {
-  const std::string d = "sym n\n@s = f32[2] [0.5,0.25]\n@neg = f32[2] [0.5,-0.25]\n@inf = f32[2] [inf,1]\n@z = i32[2] [0,300]\n@z3 = i32[3] [0,0,0]\n@i = i32[2] [1,1]\n@fz = f32[2] [0,nan]\n@st = f32[2]\n";
+  const std::string d =
+      "sym n\n@s = f32[2] [0.5,0.25]\n@neg = f32[2] [0.5,-0.25]\n@inf = f32[2] [inf,1]\n@z = i32[2] "
+      "[0,300]\n@z3 = i32[3] [0,0,0]\n@i = i32[2] [1,1]\n@fz = f32[2] [0,nan]\n@st = f32[2]\n";
   const std::pair<const char*, const char*> cases[] = {
       {"i8(0, 0)[2]", "quant.scale: %x (i8(0, 0)[2]): scale 0 is not finite and positive"},
       {"i8(nan, 0)[2]", "quant.scale: %x (i8(nan, 0)[2]): scale nan is not finite and positive"},
@@ -127,21 +146,29 @@ TEST(Verifier, QuantizationParameters) {
       {"u8<0:300>(1, 0)[2]", "quant.range: %x (u8<0:300>(1, 0)[2]): range 0..300 is not one of u8 (0..255)"},
       {"i8(axis 2: @s)[2,2]", "quant.axis: %x (i8(axis 2: @s)[2,2]): axis 2 of a tensor of rank 2"},
       {"i8(axis 0: @s)[3]", "quant.count: %x (i8(axis 0: @s)[3]): 2 scales in '@s', the grid has 3 cells"},
-      {"i8(axis 0: @s, @z3)[2]", "quant.count: %x (i8(axis 0: @s, @z3)[2]): 3 zero points in '@z3', the grid has 2 cells"},
-      {"i8(axis 0: @neg)[2]", "quant.scale: %x (i8(axis 0: @neg)[2]): scale -0.25 of cell 1 is not finite and positive"},
-      {"i8(axis 0: @inf)[2]", "quant.scale: %x (i8(axis 0: @inf)[2]): scale inf of cell 0 is not finite and positive"},
-      {"u8(axis 0: @s, @z)[2]", "quant.zero_point: %x (u8(axis 0: @s, @z)[2]): zero point 300 of cell 1 is outside u8 (0..255)"},
+      {"i8(axis 0: @s, @z3)[2]",
+       "quant.count: %x (i8(axis 0: @s, @z3)[2]): 3 zero points in '@z3', the grid has 2 cells"},
+      {"i8(axis 0: @neg)[2]",
+       "quant.scale: %x (i8(axis 0: @neg)[2]): scale -0.25 of cell 1 is not finite and positive"},
+      {"i8(axis 0: @inf)[2]",
+       "quant.scale: %x (i8(axis 0: @inf)[2]): scale inf of cell 0 is not finite and positive"},
+      {"u8(axis 0: @s, @z)[2]",
+       "quant.zero_point: %x (u8(axis 0: @s, @z)[2]): zero point 300 of cell 1 is outside u8 (0..255)"},
       {"u8(axis 0: @s, @s)[2]", "quant.zero_point: %x (u8(axis 0: @s, @s)[2]): zero points '@s' are f32"},
-      {"u8(axis 0: @s, float @fz)[2]", "quant.zero_point: %x (u8(axis 0: @s, float @fz)[2]): zero point nan of cell 1 is not finite"},
+      {"u8(axis 0: @s, float @fz)[2]",
+       "quant.zero_point: %x (u8(axis 0: @s, float @fz)[2]): zero point nan of cell 1 is not finite"},
       {"u8(axis 0: @i)[2]", "quant.scale_dtype: %x (u8(axis 0: @i)[2]): scales are i32, not floats"},
-      {"u8(block [1]: @s)[2,2]", "quant.block: %x (u8(block [1]: @s)[2,2]): a block of 1 dims for a tensor of rank 2"},
-      {"u8(block [2,1]: @s)[2,3]", "quant.count: %x (u8(block [2,1]: @s)[2,3]): 2 scales in '@s', the grid has 3 cells"},
+      {"u8(block [1]: @s)[2,2]",
+       "quant.block: %x (u8(block [1]: @s)[2,2]): a block of 1 dims for a tensor of rank 2"},
+      {"u8(block [2,1]: @s)[2,3]",
+       "quant.count: %x (u8(block [2,1]: @s)[2,3]): 2 scales in '@s', the grid has 3 cells"},
       {"u8:i8(0.5, 0)[2]", "quant.expressed: %x (u8:i8(0.5, 0)[2]): i8 is not a type of real numbers"},
   };
   for (const auto& [type, message] : cases) {
     EXPECT_EQ(problems_of(d, std::string("%x: ") + type, ""), std::string("f.zp: error: ") + message + "\n");
   }
-  for (const char* good : {"i8(axis 0: @s)[2,7]", "i8(axis 0: @s)[n]", "i8(axis 0: @st)[2]", "u8(block [2,*]: @s)[3,9]", "u8(block [1,2]: @s)[1,3]", "u8(dynamic axis 1)[2,2]",
+  for (const char* good : {"i8(axis 0: @s)[2,7]", "i8(axis 0: @s)[n]", "i8(axis 0: @st)[2]",
+                           "u8(block [2,*]: @s)[3,9]", "u8(block [1,2]: @s)[1,3]", "u8(dynamic axis 1)[2,2]",
                            "u8(0.5, float 1e6)[2]", "f8e4m3(0.5, none)[2]", "u8(axis 3: @s)[*]"}) {
     EXPECT_EQ(problems_of(d, std::string("%x: ") + good, ""), "") << good;
   }
@@ -150,15 +177,23 @@ TEST(Verifier, QuantizationParameters) {
 TEST(Verifier, Boundary) {
   const std::string in = "%x: f32[2], %q: u8(0.5, 3)[2]";
   EXPECT_EQ(problems_of("", in, "%y = softmax(%q)\n"),
-            "f.zp:3:1: node 'y': error: boundary.1: softmax has no form for quantized values: operand 0 (x) %q is u8(0.5, 3)[2]; "
+            "f.zp:3:1: node 'y': error: boundary.1: softmax has no form for quantized values: operand 0 (x) "
+            "%q is u8(0.5, 3)[2]; "
             "plain: result %y is f32[2]; to repair it, put a dequantize before %q\n");
   EXPECT_EQ(problems_of("", in, "%y = cat(%q, %x, %q)\n"),
-            "f.zp:3:1: node 'y': error: boundary.1: cat mixes quantized and plain values: quantized: operand 0 (x) %q is u8(0.5, 3)[2], "
-            "operand 2 (rest) %q is u8(0.5, 3)[2]; plain: operand 1 (rest) %x is f32[2], result %y is f32[2]; to repair it, "
+            "f.zp:3:1: node 'y': error: boundary.1: cat mixes quantized and plain values: quantized: operand "
+            "0 (x) %q is u8(0.5, 3)[2], "
+            "operand 2 (rest) %q is u8(0.5, 3)[2]; plain: operand 1 (rest) %x is f32[2], result %y is "
+            "f32[2]; to repair it, "
             "dequantize %q or quantize %x to u8(0.5, 3)\n");
-  EXPECT_NE(problems_of("", in, "%y = opaque \"ns.op\"(%q) : u8[2]\n").find("boundary.1: ns.op has no form for quantized values"), std::string::npos);
+  EXPECT_NE(problems_of("", in, "%y = opaque \"ns.op\"(%q) : u8[2]\n")
+                .find("boundary.1: ns.op has no form for quantized values"),
+            std::string::npos);
   // Forms that exist.
-  EXPECT_EQ(problems_of("", in, "%a = add(%q, %x)\n%b = add(%q, %q) : u8(0.1, 0)\n%c = identity(%q)\n%n = size(%q)\n%r = relu(%q) : u8(0.5, 3)\n%o = opaque \"f\"(%x) : f32[2]\n"), "");
+  EXPECT_EQ(problems_of("", in,
+                        "%a = add(%q, %x)\n%b = add(%q, %q) : u8(0.1, 0)\n%c = identity(%q)\n%n = "
+                        "size(%q)\n%r = relu(%q) : u8(0.5, 3)\n%o = opaque \"f\"(%x) : f32[2]\n"),
+            "");
 }
 
 TEST(Verifier, Limit) {

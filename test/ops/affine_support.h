@@ -1,5 +1,5 @@
-// One node of an affine op, built from tensors and quantizations, with pseudo-random data; shared by the tests of
-// convolutions and products.
+// One node of an affine op, built from tensors and quantizations, with pseudo-random data; shared by the
+// tests of convolutions and products.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -25,10 +25,14 @@ class Random {
     state_ ^= state_ << 17;
     return state_;
   }
-  int64_t in(int64_t lo, int64_t hi) { return lo + static_cast<int64_t>(next() % static_cast<uint64_t>(hi - lo + 1)); }
+  int64_t in(int64_t lo, int64_t hi) {
+    return lo + static_cast<int64_t>(next() % static_cast<uint64_t>(hi - lo + 1));
+  }
   float real() { return static_cast<float>(in(-1000000, 1000000)) * 3.3e-6f; }
   template <typename T>
-  T pick(std::initializer_list<T> items) { return items.begin()[static_cast<size_t>(in(0, static_cast<int64_t>(items.size()) - 1))]; }
+  T pick(std::initializer_list<T> items) {
+    return items.begin()[static_cast<size_t>(in(0, static_cast<int64_t>(items.size()) - 1))];
+  }
 
  private:
   uint64_t state_;
@@ -41,8 +45,10 @@ inline Tensor random_floats(Random& random, std::vector<int64_t> shape, DType dt
 }
 inline Tensor random_integers(Random& random, DType dtype, std::vector<int64_t> shape) {
   Tensor t = std::move(*Tensor::make(dtype, std::move(shape)));
-  const int64_t lo = std::max<int64_t>(int_min(dtype), -(int64_t{1} << 31)), hi = std::min<int64_t>(int_max(dtype), int64_t{1} << 31);
-  for (int64_t i = 0; i < t.elements(); ++i) t.set_int(i, random.in(0, 9) == 0 ? random.pick({lo, hi}) : random.in(lo, hi));
+  const int64_t lo = std::max<int64_t>(int_min(dtype), -(int64_t{1} << 31)),
+                hi = std::min<int64_t>(int_max(dtype), int64_t{1} << 31);
+  for (int64_t i = 0; i < t.elements(); ++i)
+    t.set_int(i, random.in(0, 9) == 0 ? random.pick({lo, hi}) : random.in(lo, hi));
   return t;
 }
 
@@ -53,7 +59,8 @@ struct TestOperand {
   bool present = false;
   TestOperand() = default;
   TestOperand(Tensor t) : tensor(std::move(t)), present(true) {}  // NOLINT(google-explicit-constructor)
-  TestOperand(Tensor t, const QuantType& q) : tensor(std::move(t)), quant(q), quantized(true), present(true) {}
+  TestOperand(Tensor t, const QuantType& q)
+      : tensor(std::move(t)), quant(q), quantized(true), present(true) {}
 };
 
 // A model of one node; constants of quantizations are made in its context.
@@ -77,24 +84,29 @@ struct TestNode {
     std::vector<int64_t> zeros;
     for (int64_t i = 0; i < cells; ++i) {
       scales.push_back(0.001f + static_cast<float>(random.in(0, 1000)) * 1e-5f);
-      zeros.push_back(zero_points ? random.in(std::max<int64_t>(q.qmin, -300), std::min<int64_t>(q.qmax, 300)) : 0);
+      zeros.push_back(zero_points ? random.in(std::max<int64_t>(q.qmin, -300), std::min<int64_t>(q.qmax, 300))
+                                  : 0);
     }
     q.scales = context().make_constant("scales", DType::F32, std::vector<int64_t>{cells}, scales);
-    if (zero_points) q.zero_points = context().make_constant("zeros", DType::I64, std::vector<int64_t>{cells}, zeros);
+    if (zero_points)
+      q.zero_points = context().make_constant("zeros", DType::I64, std::vector<int64_t>{cells}, zeros);
     return q;
   }
-  QuantType per_axis(DType storage, Random& random, int32_t axis, int64_t channels, bool zero_points = false) {
+  QuantType per_axis(DType storage, Random& random, int32_t axis, int64_t channels,
+                     bool zero_points = false) {
     QuantType q = per_tensor(storage, 1);
     q.axis = axis;
     return with_cells(q, random, channels, zero_points);
   }
-  QuantType per_block(DType storage, Random& random, std::initializer_list<int64_t> block, int64_t cells, bool zero_points = false) {
+  QuantType per_block(DType storage, Random& random, std::initializer_list<int64_t> block, int64_t cells,
+                      bool zero_points = false) {
     QuantType q = per_tensor(storage, 1);
     q.block = context().ints(block);
     return with_cells(q, random, cells, zero_points);
   }
 
-  // Builds, infers and evaluates; quantized operands come as integers with their parameters, as the interpreter hands them on.
+  // Builds, infers and evaluates; quantized operands come as integers with their parameters, as the
+  // interpreter hands them on.
   template <typename Attrs>
   Result<Tensor> run(const OpDef& op, const Attrs& attrs, const std::vector<TestOperand>& operands) {
     std::vector<Value*> values;
@@ -109,7 +121,8 @@ struct TestNode {
         continue;
       }
       const std::vector<Dim> shape(o.tensor.shape().begin(), o.tensor.shape().end());
-      const Type* type = o.quantized ? context().quantized(o.quant, shape) : context().tensor(o.tensor.dtype(), shape);
+      const Type* type =
+          o.quantized ? context().quantized(o.quant, shape) : context().tensor(o.tensor.dtype(), shape);
       values.push_back(model.graph->add_input("x", type));
       if (!o.quantized) continue;
       ZP_TRY(params[i], quant_params(context(), *type->quant, o.tensor.shape()));
@@ -125,7 +138,8 @@ struct TestNode {
     EvalArgs args{*node, in, out, nullptr, quant};
     ZP_CHECK(op.eval(args));
     const std::vector<Dim> shape(out[0].shape().begin(), out[0].shape().end());
-    EXPECT_EQ(node->result()->type().str(), context().tensor(out[0].dtype(), shape)->str()) << "inference and evaluation disagree";
+    EXPECT_EQ(node->result()->type().str(), context().tensor(out[0].dtype(), shape)->str())
+        << "inference and evaluation disagree";
     return out[0];
   }
 };

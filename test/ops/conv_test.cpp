@@ -1,5 +1,5 @@
-// Convolutions against loops written out: floats in the documented order of additions, integers in 64 bits. Sizes, strides,
-// padding, dilation, groups and quantizations are drawn at random (the same ones every time).
+// Convolutions against loops written out: floats in the documented order of additions, integers in 64 bits.
+// Sizes, strides, padding, dilation, groups and quantizations are drawn at random (the same ones every time).
 #include "ops/conv.h"
 
 #include <gtest/gtest.h>
@@ -38,7 +38,8 @@ struct Case {
     return s;
   }
   std::vector<int64_t> weight_shape() const {
-    std::vector<int64_t> s{transposed ? in_channels * groups : out_channels * groups, transposed ? out_channels : in_channels};
+    std::vector<int64_t> s{transposed ? in_channels * groups : out_channels * groups,
+                           transposed ? out_channels : in_channels};
     s.insert(s.end(), kernel, kernel + spatial);
     return s;
   }
@@ -48,7 +49,9 @@ struct Case {
     return n;
   }
   ops::ConvAttrs attrs(Context& context) const {
-    const auto list = [&](const int64_t* values) { return context.ints(std::span<const int64_t>(values, spatial)); };
+    const auto list = [&](const int64_t* values) {
+      return context.ints(std::span<const int64_t>(values, spatial));
+    };
     ops::ConvAttrs a;
     a.stride = list(stride);
     a.padding = list(padding);
@@ -89,16 +92,19 @@ Case random_case(Random& random) {
       const int64_t reach = c.dilation[d] * (c.kernel[d] - 1);
       const int64_t padding = c.pad_mode == "valid" ? 0 : c.padding[d];
       if (same) c.out[d] = c.in[d];
-      else if (c.transposed) c.out[d] = (c.in[d] - 1) * c.stride[d] - 2 * padding + reach + c.output_padding[d] + 1;
-      else c.out[d] = c.in[d] + 2 * padding - reach - 1 < 0 ? 0 : (c.in[d] + 2 * padding - reach - 1) / c.stride[d] + 1;
+      else if (c.transposed)
+        c.out[d] = (c.in[d] - 1) * c.stride[d] - 2 * padding + reach + c.output_padding[d] + 1;
+      else
+        c.out[d] =
+            c.in[d] + 2 * padding - reach - 1 < 0 ? 0 : (c.in[d] + 2 * padding - reach - 1) / c.stride[d] + 1;
       good = good && c.out[d] > 0;
     }
     if (good) return c;
   }
 }
 
-// Calls visit(input element or -1, weight element, index in the sum) for the terms of one output, in the order of the sum:
-// input channel of the group, then taps in C order.
+// Calls visit(input element or -1, weight element, index in the sum) for the terms of one output, in the
+// order of the sum: input channel of the group, then taps in C order.
 void for_each_term(const Case& c, int64_t image, int64_t group, int64_t out_channel, const int64_t* position,
                    const std::function<void(int64_t, int64_t, int64_t)>& visit) {
   const int64_t taps = c.taps();
@@ -125,16 +131,17 @@ void for_each_term(const Case& c, int64_t image, int64_t group, int64_t out_chan
         inside = inside && i >= 0 && i < c.in[d];
         at = at * c.in[d] + i;
       }
-      const int64_t weight = c.transposed
-                                 ? ((group * c.in_channels + channel) * c.out_channels + out_channel) * taps + tap
-                                 : ((group * c.out_channels + out_channel) * c.in_channels + channel) * taps + tap;
+      const int64_t weight =
+          c.transposed ? ((group * c.in_channels + channel) * c.out_channels + out_channel) * taps + tap
+                       : ((group * c.out_channels + out_channel) * c.in_channels + channel) * taps + tap;
       visit(inside ? at : -1, weight, channel * taps + tap);
     }
   }
 }
 
 // Calls visit(output element, image, group, channel in the group, position) for each output.
-void for_each_output(const Case& c, const std::function<void(int64_t, int64_t, int64_t, int64_t, const int64_t*)>& visit) {
+void for_each_output(const Case& c,
+                     const std::function<void(int64_t, int64_t, int64_t, int64_t, const int64_t*)>& visit) {
   int64_t positions = 1, at = 0;
   for (size_t d = 0; d < c.spatial; ++d) positions *= c.out[d];
   for (int64_t image = 0; image < c.batch; ++image) {
@@ -175,7 +182,8 @@ TEST(conv, floats_add_in_the_documented_order) {
     const Case c = random_case(random);
     const DType dtype = i % 5 == 4 ? DType::F64 : DType::F32;
     TestNode t;
-    const Tensor x = random_floats(random, c.input_shape(), dtype), w = random_floats(random, c.weight_shape(), dtype);
+    const Tensor x = random_floats(random, c.input_shape(), dtype),
+                 w = random_floats(random, c.weight_shape(), dtype);
     const Tensor b = random_floats(random, {c.groups * c.out_channels}, dtype);
     auto y = t.run(c.op(), c.attrs(t.context()), {x, w, c.biased ? TestOperand(b) : TestOperand()});
     ASSERT_TRUE(y.ok()) << y.error().str();
@@ -189,7 +197,8 @@ TEST(conv, narrow_floats_round_once_at_the_end) {
   for (DType dtype : {DType::F16, DType::BF16}) {
     for (int i = 0; i < 10; ++i) {
       const Case c = random_case(random);
-      const Tensor x = random_floats(random, c.input_shape(), dtype), w = random_floats(random, c.weight_shape(), dtype);
+      const Tensor x = random_floats(random, c.input_shape(), dtype),
+                   w = random_floats(random, c.weight_shape(), dtype);
       TestNode narrow, wide;
       auto y = narrow.run(c.op(), c.attrs(narrow.context()), {x, w});
       auto full = wide.run(c.op(), c.attrs(wide.context()), {*ops::to_float(x), *ops::to_float(w)});
@@ -204,8 +213,9 @@ struct Bias {
 };
 
 // acc in 64 bits, then the documented formula in double.
-void check_quantized(const Case& c, const Tensor& x, const QuantParams& qx, const Tensor& w, const QuantParams& qw, Bias::Kind bias_kind,
-                     const Tensor& bias, const QuantParams* qb, const Tensor& y) {
+void check_quantized(const Case& c, const Tensor& x, const QuantParams& qx, const Tensor& w,
+                     const QuantParams& qw, Bias::Kind bias_kind, const Tensor& bias, const QuantParams* qb,
+                     const Tensor& y) {
   int64_t bad = 0;
   for_each_output(c, [&](int64_t at, int64_t image, int64_t group, int64_t channel, const int64_t* position) {
     std::vector<int64_t> sums;
@@ -230,16 +240,19 @@ void check_quantized(const Case& c, const Tensor& x, const QuantParams& qx, cons
         cells.push_back(cell);
         sums.push_back(0);
       }
-      if (in >= 0) sums.back() += (x.get_int(in) - qx.zero_points[0]) * (w.get_int(weight) - qw.zero_points[cell]);
+      if (in >= 0)
+        sums.back() += (x.get_int(in) - qx.zero_points[0]) * (w.get_int(weight) - qw.zero_points[cell]);
     });
     const int64_t out_channel = group * c.out_channels + channel;
     double real = 0;
     if (bias_kind == Bias::Integer) sums[0] += bias.get_int(out_channel);
-    for (size_t i = 0; i < sums.size(); ++i) real += static_cast<double>(sums[i]) * (qx.scales[0] * qw.scales[cells[i]]);
+    for (size_t i = 0; i < sums.size(); ++i)
+      real += static_cast<double>(sums[i]) * (qx.scales[0] * qw.scales[cells[i]]);
     if (bias_kind == Bias::Real) real += bias.get_double(out_channel);
     if (bias_kind == Bias::OtherScale) {
       const auto k = static_cast<size_t>(qb->scales.size() == 1 ? 0 : out_channel);
-      real += static_cast<double>(static_cast<float>(bias.get_int(out_channel)) * static_cast<float>(qb->scales[k]));
+      real += static_cast<double>(static_cast<float>(bias.get_int(out_channel)) *
+                                  static_cast<float>(qb->scales[k]));
     }
     const auto want = static_cast<float>(real);
     bad += y.data<float>()[at] != want;
@@ -252,16 +265,19 @@ TEST(conv, quantized_sums_are_exact) {
   for (int i = 0; i < 250; ++i) {
     const Case c = random_case(random);
     TestNode t;
-    const DType x_type = random.pick({DType::I8, DType::U8, DType::I8, DType::U8, DType::I16, DType::U16, DType::I32});
+    const DType x_type =
+        random.pick({DType::I8, DType::U8, DType::I8, DType::U8, DType::I16, DType::U16, DType::I32});
     const DType w_type = random.pick({DType::I8, DType::I8, DType::I4, DType::U8, DType::I16});
-    const int kind = static_cast<int>(random.in(0, 3));  // per tensor, per channel, per block of input channels, mixed blocks
-    SCOPED_TRACE("case " + std::to_string(i) + " kind " + std::to_string(kind) + " " + std::string(dtype_name(x_type)) + " " +
-                 std::string(dtype_name(w_type)));
+    const int kind = static_cast<int>(
+        random.in(0, 3));  // per tensor, per channel, per block of input channels, mixed blocks
+    SCOPED_TRACE("case " + std::to_string(i) + " kind " + std::to_string(kind) + " " +
+                 std::string(dtype_name(x_type)) + " " + std::string(dtype_name(w_type)));
     const std::vector<int64_t> ws = c.weight_shape();
     const int32_t channel_axis = c.transposed ? 1 : 0;
     const bool zeros = random.in(0, 1) == 0;
     QuantType qw = t.per_tensor(w_type, 0.0123, zeros ? random.in(int_min(w_type), int_max(w_type)) : 0);
-    if (kind == 1) qw = t.per_axis(w_type, random, channel_axis, ws[static_cast<size_t>(channel_axis)], zeros);
+    if (kind == 1)
+      qw = t.per_axis(w_type, random, channel_axis, ws[static_cast<size_t>(channel_axis)], zeros);
     if (kind >= 2) {
       std::vector<int64_t> block(ws.size(), 0);
       block[static_cast<size_t>(channel_axis)] = kind == 2 ? 1 : 0;
@@ -273,9 +289,12 @@ TEST(conv, quantized_sums_are_exact) {
       qw.block = t.context().ints(block);
       qw = t.with_cells(qw, random, cells, zeros);
     }
-    const QuantType qx = t.per_tensor(x_type, 0.0371, x_type == DType::I32 ? 0 : random.in(std::max<int64_t>(int_min(x_type), -9), 9));
-    const Tensor x = random_integers(random, x_type, c.input_shape()), w = random_integers(random, w_type, ws);
-    const QuantParams px = *quant_params(t.context(), qx, x.shape()), pw = *quant_params(t.context(), qw, w.shape());
+    const QuantType qx = t.per_tensor(
+        x_type, 0.0371, x_type == DType::I32 ? 0 : random.in(std::max<int64_t>(int_min(x_type), -9), 9));
+    const Tensor x = random_integers(random, x_type, c.input_shape()),
+                 w = random_integers(random, w_type, ws);
+    const QuantParams px = *quant_params(t.context(), qx, x.shape()),
+                      pw = *quant_params(t.context(), qw, w.shape());
 
     auto bias_kind = static_cast<Bias::Kind>(random.in(0, 3));
     if (kind >= 2 && bias_kind == Bias::Integer) bias_kind = Bias::Real;
@@ -288,11 +307,14 @@ TEST(conv, quantized_sums_are_exact) {
       if (bias_kind == Bias::Integer) {  // the product of scales, as a float file would hold it
         std::vector<float> scales;
         for (int64_t o = 0; o < outputs; ++o) {
-          const auto k = static_cast<size_t>(pw.scales.size() == 1 ? 0 : c.transposed ? o % c.out_channels : o);
+          const auto k = static_cast<size_t>(pw.scales.size() == 1 ? 0
+                                             : c.transposed        ? o % c.out_channels
+                                                                   : o);
           scales.push_back(static_cast<float>(px.scales[0] * pw.scales[k]));
         }
         qb.axis = 0;
-        qb.scales = t.context().make_constant("bias_scales", DType::F32, std::vector<int64_t>{outputs}, scales);
+        qb.scales =
+            t.context().make_constant("bias_scales", DType::F32, std::vector<int64_t>{outputs}, scales);
       }
       bias = TestOperand(random_integers(random, DType::I32, {outputs}), qb);
       pb = *quant_params(t.context(), qb, bias.tensor.shape());
@@ -314,7 +336,8 @@ TEST(conv, parameters_along_the_sum_give_the_float_result) {
   for (int kind = 0; kind < 3; ++kind) {
     SCOPED_TRACE(kind);
     TestNode t, plain;
-    const Tensor x = random_integers(random, DType::U8, c.input_shape()), w = random_integers(random, DType::I8, c.weight_shape());
+    const Tensor x = random_integers(random, DType::U8, c.input_shape()),
+                 w = random_integers(random, DType::I8, c.weight_shape());
     QuantType qx = t.per_tensor(DType::U8, 0.02, 7), qw = t.per_tensor(DType::I8, 0.03);
     if (kind == 0) qw = t.per_axis(DType::I8, random, 1, c.in_channels);
     if (kind == 1) qx = t.per_axis(DType::U8, random, c.unbatched ? 0 : 1, c.in_channels);
@@ -334,7 +357,8 @@ TEST(conv, threads_and_instruction_sets_give_equal_bits) {
   for (int i = 0; i < 4; ++i) {
     ops::ConvAttrs attrs;
     attrs.groups = i == 3 ? 8 : 1;
-    const Tensor x = random_floats(random, {3, 8, 19, 17}), w = random_floats(random, {40, 8 / attrs.groups, 3, 3});
+    const Tensor x = random_floats(random, {3, 8, 19, 17}),
+                 w = random_floats(random, {40, 8 / attrs.groups, 3, 3});
     const Tensor qx = random_integers(random, DType::U8, {3, 8, 19, 17});
     const Tensor qw = random_integers(random, DType::I8, {40, 8 / attrs.groups, 3, 3});
     std::vector<Tensor> floats, integers;
@@ -344,8 +368,9 @@ TEST(conv, threads_and_instruction_sets_give_equal_bits) {
         ops::set_gemm_isa(isa);
         TestNode a, b;
         floats.push_back(*a.run(ops::conv2d, attrs, {x, w}));
-        integers.push_back(*b.run(ops::conv2d, attrs, {TestOperand(qx, b.per_tensor(DType::U8, 0.1, 9)),
-                                                       TestOperand(qw, b.per_tensor(DType::I8, 0.2))}));
+        integers.push_back(*b.run(ops::conv2d, attrs,
+                                  {TestOperand(qx, b.per_tensor(DType::U8, 0.1, 9)),
+                                   TestOperand(qw, b.per_tensor(DType::I8, 0.2))}));
       }
     }
     set_thread_count(1);
@@ -361,7 +386,8 @@ TEST(conv, long_sums_do_not_overflow) {
   Tensor x = *Tensor::make(DType::U8, {1, 4096, 3, 3}), w = *Tensor::make(DType::U8, {2, 4096, 3, 3});
   for (int64_t i = 0; i < x.elements(); ++i) x.set_int(i, 255);
   for (int64_t i = 0; i < w.elements(); ++i) w.set_int(i, 255);
-  auto y = t.run(ops::conv2d, ops::ConvAttrs{}, {TestOperand(x, t.per_tensor(DType::U8, 1)), TestOperand(w, t.per_tensor(DType::U8, 1))});
+  auto y = t.run(ops::conv2d, ops::ConvAttrs{},
+                 {TestOperand(x, t.per_tensor(DType::U8, 1)), TestOperand(w, t.per_tensor(DType::U8, 1))});
   ASSERT_TRUE(y.ok());
   EXPECT_EQ(y->data<float>()[0], static_cast<float>(4096.0 * 9 * 255 * 255));
 }

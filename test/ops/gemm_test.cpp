@@ -1,4 +1,5 @@
-// The bulk products over sizes around their tiles, for every instruction set of the machine, at the ends of their ranges.
+// The bulk products over sizes around their tiles, for every instruction set of the machine, at the ends of
+// their ranges.
 #include "ops/gemm.h"
 
 #include <gtest/gtest.h>
@@ -35,8 +36,10 @@ void check_integers(Random& random, int64_t most_a, int64_t most_b) {
           for (int64_t n = 0; n < cols; ++n) {
             int64_t want = 0;
             for (int64_t k = 0; k < depth; ++k)
-              want += static_cast<int64_t>(a[static_cast<size_t>(m * stride + k)]) * b[static_cast<size_t>(n * stride + k)];
-            ASSERT_EQ(c[static_cast<size_t>(m * (cols + 1) + n)], want) << rows << "x" << cols << "x" << depth;
+              want += static_cast<int64_t>(a[static_cast<size_t>(m * stride + k)]) *
+                      b[static_cast<size_t>(n * stride + k)];
+            ASSERT_EQ(c[static_cast<size_t>(m * (cols + 1) + n)], want)
+                << rows << "x" << cols << "x" << depth;
           }
           ASSERT_EQ(c[static_cast<size_t>(m * (cols + 1) + cols)], -7) << "written beyond the tile";
         }
@@ -46,8 +49,8 @@ void check_integers(Random& random, int64_t most_a, int64_t most_b) {
 TEST_P(GemmIsa, integers) {
   Random random(21);
   check_integers<int16_t>(random, 255, 255);
-  check_integers<int16_t>(random, 32767, 255);    // short chunks
-  check_integers<int16_t>(random, 32767, 2047);   // the bound of 32 products in 32 bits
+  check_integers<int16_t>(random, 32767, 255);   // short chunks
+  check_integers<int16_t>(random, 32767, 2047);  // the bound of 32 products in 32 bits
   check_integers<int32_t>(random, INT32_MAX, 1 << 15);
 }
 
@@ -56,13 +59,15 @@ void check_floats(Random& random) {
   for (const int64_t rows : {1, 3, 4, 6})
     for (const int64_t cols : {1, 2, 4, 5})
       for (const int64_t depth : {0, 32, 320}) {
-        std::vector<T> a(static_cast<size_t>(rows * depth)), b(static_cast<size_t>(cols * depth)), c(static_cast<size_t>(rows * cols));
+        std::vector<T> a(static_cast<size_t>(rows * depth)), b(static_cast<size_t>(cols * depth)),
+            c(static_cast<size_t>(rows * cols));
         for (T& v : a) v = random.real();
         for (T& v : b) v = random.real();
         ops::gemm(a.data(), b.data(), depth, depth, rows, cols, depth, 0, c.data(), cols);
         for (int64_t m = 0; m < rows; ++m)
           for (int64_t n = 0; n < cols; ++n)
-            ASSERT_EQ(c[static_cast<size_t>(m * cols + n)], ops::dot16(a.data() + m * depth, b.data() + n * depth, depth));
+            ASSERT_EQ(c[static_cast<size_t>(m * cols + n)],
+                      ops::dot16(a.data() + m * depth, b.data() + n * depth, depth));
       }
 }
 
@@ -97,7 +102,8 @@ TEST(float_sum, order_of_additions) {
 
 TEST(rows, cover_a_broadcast_shape_once) {
   const std::vector<int64_t> out{3, 1, 4, 5};
-  const std::vector<int64_t> strides[] = {ops::broadcast_strides(std::vector<int64_t>{4, 1}, out), ops::broadcast_strides(out, out)};
+  const std::vector<int64_t> strides[] = {ops::broadcast_strides(std::vector<int64_t>{4, 1}, out),
+                                          ops::broadcast_strides(out, out)};
   std::vector<int64_t> first(60, -1), second(60, -1);
   ops::for_each_row(out, strides, [&](int64_t at, const int64_t* in, int64_t length, const int64_t* step) {
     for (int64_t i = 0; i < length; ++i) {

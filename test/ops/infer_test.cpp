@@ -1,4 +1,5 @@
-// Inference beyond what recorded data shows: symbolic and unknown dims, quantized operands, promotion, messages.
+// Inference beyond what recorded data shows: symbolic and unknown dims, quantized operands, promotion,
+// messages.
 #include <gtest/gtest.h>
 
 #include "ir/model.h"
@@ -19,7 +20,9 @@ class InferTest : public testing::Test {
  protected:
   Context& context() { return *model_.context; }
   Dim symbol(std::string_view name) { return context().dims().symbol(name); }
-  Value* input(DType dtype, std::vector<Dim> shape) { return model_.graph->add_input("x", context().tensor(dtype, shape)); }
+  Value* input(DType dtype, std::vector<Dim> shape) {
+    return model_.graph->add_input("x", context().tensor(dtype, shape));
+  }
   Value* quantized(std::vector<Dim> shape, double scale = 0.5) {
     QuantType q;
     q.scale = scale;
@@ -40,7 +43,8 @@ class InferTest : public testing::Test {
     return model_.graph->create(spec);
   }
   // The inferred type of result 0 as text, or the id of the error.
-  std::string inferred(const OpDef& op, std::vector<Value*> operands, const void* attrs = nullptr, size_t results = 1) {
+  std::string inferred(const OpDef& op, std::vector<Value*> operands, const void* attrs = nullptr,
+                       size_t results = 1) {
     Node* n = node(op, std::move(operands), attrs, results);
     const Status status = n->infer();
     return status.ok() ? n->result()->type().str() : status.error().first().id;
@@ -151,7 +155,9 @@ TEST_F(InferTest, ranges_of_symbols) {
   Node* n = node(ops::arange, {}, &attrs);
   ASSERT_TRUE(n->infer().ok());
   EXPECT_EQ(n->result()->type().dtype, DType::I64);
-  for (int64_t end : {2, 3, 5, 6, 11}) EXPECT_EQ(context().dims().evaluate(n->result()->type().shape[0], {{"s0", end}}), (end - 2 + 2) / 3) << end;
+  for (int64_t end : {2, 3, 5, 6, 11})
+    EXPECT_EQ(context().dims().evaluate(n->result()->type().shape[0], {{"s0", end}}), (end - 2 + 2) / 3)
+        << end;
   // The evaluator takes the value from the binding.
   std::vector<Tensor> out(1);
   const DimBinding binding{{"s0", 9}};
@@ -169,7 +175,9 @@ TEST_F(InferTest, messages_have_numbers) {
   Node* n = node(ops::add, {input(DType::F32, {Dim(2), Dim(3)}), input(DType::F32, {Dim(4), Dim(3)})});
   const Status status = n->infer();
   ASSERT_FALSE(status.ok());
-  EXPECT_EQ(status.error().str(), "node 'add': error: add.c1: operand 1 has 4 in dim 0 of the result, others have 2: shapes [2, 3] and [4, 3] do not broadcast");
+  EXPECT_EQ(status.error().str(),
+            "node 'add': error: add.c1: operand 1 has 4 in dim 0 of the result, others have 2: shapes [2, 3] "
+            "and [4, 3] do not broadcast");
 }
 
 // Shapes that only become known when the graph runs are checked then.
@@ -232,7 +240,8 @@ TEST(PromoteTest, is_symmetric_and_idempotent) {
   for (int i = 1; i < kDTypeCount; ++i) {
     const auto a = static_cast<DType>(i);
     EXPECT_EQ(ops::promote_dtypes(a, a), a);
-    for (int j = 1; j < kDTypeCount; ++j) EXPECT_EQ(ops::promote_dtypes(a, static_cast<DType>(j)), ops::promote_dtypes(static_cast<DType>(j), a));
+    for (int j = 1; j < kDTypeCount; ++j)
+      EXPECT_EQ(ops::promote_dtypes(a, static_cast<DType>(j)), ops::promote_dtypes(static_cast<DType>(j), a));
   }
 }
 

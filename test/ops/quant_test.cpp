@@ -1,5 +1,5 @@
-// Our own definition where the source frameworks leave the result to the machine: infinities and NaN saturate or become 0 in
-// every storage, i32 saturates instead of overflowing.
+// Our own definition where the source frameworks leave the result to the machine: infinities and NaN saturate
+// or become 0 in every storage, i32 saturates instead of overflowing.
 #include "ops/quant.h"
 
 #include <gtest/gtest.h>
@@ -55,7 +55,8 @@ QuantType type_of(DType storage, double scale, double zero_point) {
 }
 
 TEST(quantize, infinities_saturate_and_nan_is_zero_in_every_storage) {
-  for (DType storage : {DType::I2, DType::U2, DType::I4, DType::U4, DType::I8, DType::U8, DType::I16, DType::U16, DType::I32, DType::U32}) {
+  for (DType storage : {DType::I2, DType::U2, DType::I4, DType::U4, DType::I8, DType::U8, DType::I16,
+                        DType::U16, DType::I32, DType::U32}) {
     SCOPED_TRACE(dtype_name(storage));
     const int64_t lo = int_min(storage), hi = int_max(storage);
     const Tensor x = floats({kInf, -kInf, kNan, 1e38f, -1e38f, 0.0f});
@@ -94,7 +95,8 @@ TEST(quantize, the_reciprocal_is_rounded_from_double) {
     std::vector<float> values;
     for (int i = 0; i < 400; ++i) values.push_back(random.real() * static_cast<float>(scale) * 40);
     const std::vector<int64_t> q = quantized(type_of(DType::I8, scale, 3), floats(values));
-    for (size_t i = 0; i < values.size(); ++i) EXPECT_EQ(q[i], quantize_value(values[i], inverse, 3, -128, 127)) << values[i];
+    for (size_t i = 0; i < values.size(); ++i)
+      EXPECT_EQ(q[i], quantize_value(values[i], inverse, 3, -128, 127)) << values[i];
   }
 }
 
@@ -103,12 +105,16 @@ TEST(quantize, fast_path_equals_the_definition) {
   Random random(32);
   std::vector<float> values;
   for (int e = -140; e < 127; ++e)
-    for (int m = 0; m < 6; ++m) values.push_back(std::ldexp(1.0f + static_cast<float>(random.in(0, 7)) / 8, e) * (m % 2 ? -1.0f : 1.0f));
+    for (int m = 0; m < 6; ++m)
+      values.push_back(std::ldexp(1.0f + static_cast<float>(random.in(0, 7)) / 8, e) *
+                       (m % 2 ? -1.0f : 1.0f));
   for (int i = -600; i < 600; ++i) values.push_back(static_cast<float>(i) * 0.5f);
   for (DType storage : {DType::I8, DType::U8, DType::I16, DType::U16, DType::U4}) {
-    for (const int64_t zero_point : {int_min(storage), (int_min(storage) + int_max(storage)) / 2, int_max(storage)}) {
+    for (const int64_t zero_point :
+         {int_min(storage), (int_min(storage) + int_max(storage)) / 2, int_max(storage)}) {
       for (const double scale : {1.0, 0.037, 117.0}) {
-        const std::vector<int64_t> q = quantized(type_of(storage, scale, static_cast<double>(zero_point)), floats(values));
+        const std::vector<int64_t> q =
+            quantized(type_of(storage, scale, static_cast<double>(zero_point)), floats(values));
         const auto inverse = static_cast<float>(1.0 / scale);
         for (size_t i = 0; i < values.size(); ++i) {
           ASSERT_EQ(q[i], quantize_value(values[i], inverse, zero_point, int_min(storage), int_max(storage)))
@@ -146,7 +152,8 @@ TEST(quantize, threads_give_equal_bits) {
   Random random(33);
   TestNode t;
   const Tensor x = random_floats(random, {7, 60, 130});
-  const QuantType per_axis = t.per_axis(DType::I8, random, 1, 60, true), blocks = t.per_block(DType::I4, random, {1, 0, 16}, 7 * 9, true);
+  const QuantType per_axis = t.per_axis(DType::I8, random, 1, 60, true),
+                  blocks = t.per_block(DType::I4, random, {1, 0, 16}, 7 * 9, true);
   for (const QuantType& type : {t.per_tensor(DType::U8, 0.03, 7), per_axis, blocks}) {
     const QuantParams params = *quant_params(t.context(), type, x.shape());
     set_thread_count(1);

@@ -1,5 +1,6 @@
-// Every operator with random operands and attributes: inference and evaluation end with results or with an error, whatever
-// a file says. Nothing is compared; run it with ZP_SANITIZE=address,undefined to see more than signals and exceptions.
+// Every operator with random operands and attributes: inference and evaluation end with results or with an
+// error, whatever a file says. Nothing is compared; run it with ZP_SANITIZE=address,undefined to see more
+// than signals and exceptions.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -23,11 +24,14 @@ class Random {
   uint64_t below(uint64_t n) { return engine_() % n; }
   bool chance(uint64_t percent) { return below(100) < percent; }
   template <typename T, size_t N>
-  T any_of(const T (&items)[N]) { return items[below(N)]; }
+  T any_of(const T (&items)[N]) {
+    return items[below(N)];
+  }
 
   int64_t integer() {
     static constexpr int64_t kSmall[] = {-3, -2, -1, 0, 1, 1, 2, 2, 3, 4};
-    static constexpr int64_t kLarge[] = {-(int64_t{1} << 40), 1 << 30, int64_t{1} << 31, int64_t{1} << 62, INT64_MIN, INT64_MAX, 17, 100};
+    static constexpr int64_t kLarge[] = {
+        -(int64_t{1} << 40), 1 << 30, int64_t{1} << 31, int64_t{1} << 62, INT64_MIN, INT64_MAX, 17, 100};
     return chance(90) ? any_of(kSmall) : any_of(kLarge);
   }
   double real() {
@@ -41,8 +45,10 @@ class Random {
     return chance(50) ? Number::of_int(integer()) : Number::of_float(real());
   }
   DType dtype() {
-    static constexpr DType kUsual[] = {DType::F32, DType::F32, DType::I64, DType::Bool, DType::F16, DType::I8, DType::F64, DType::U8, DType::I32};
-    return chance(90) ? any_of(kUsual) : static_cast<DType>(1 + below(static_cast<uint64_t>(kDTypeCount - 1)));
+    static constexpr DType kUsual[] = {DType::F32, DType::F32, DType::I64, DType::Bool, DType::F16,
+                                       DType::I8,  DType::F64, DType::U8,  DType::I32};
+    return chance(90) ? any_of(kUsual)
+                      : static_cast<DType>(1 + below(static_cast<uint64_t>(kDTypeCount - 1)));
   }
   std::vector<int64_t> shape() {
     static constexpr int64_t kExtents[] = {1, 1, 2, 2, 3, 4, 5};
@@ -63,18 +69,25 @@ class Random {
 template <typename T, typename F>
 List<T> random_list(Context& context, Random& random, F one) {
   std::vector<T> items;
-  for (uint64_t n = random.chance(85) ? 1 + random.below(3) : random.below(6); n > 0; --n) items.push_back(one());
+  for (uint64_t n = random.chance(85) ? 1 + random.below(3) : random.below(6); n > 0; --n)
+    items.push_back(one());
   return context.arena().copy(items);
 }
 
 void randomize(Context& context, Random& random, void* attrs, const AttrField& field) {
   if (random.chance(35)) return;  // keep the default
   const auto text = [&] {
-    static constexpr std::string_view kWords[] = {"", "none", "tanh", "floor", "trunc", "constant", "reflect", "same", "valid", "sum", "ij", "circular", "minmax"};
+    static constexpr std::string_view kWords[] = {"",         "none",     "tanh",  "floor", "trunc",
+                                                  "constant", "reflect",  "same",  "valid", "sum",
+                                                  "ij",       "circular", "minmax"};
     return context.text(random.any_of(kWords));
   };
   const auto integer = [&] { return random.integer(); };
-  const auto dim = [&] { return random.chance(5) ? Dim::unknown() : random.chance(5) ? context.dims().symbol("s0") : Dim(random.integer()); };
+  const auto dim = [&] {
+    return random.chance(5)   ? Dim::unknown()
+           : random.chance(5) ? context.dims().symbol("s0")
+                              : Dim(random.integer());
+  };
   const auto real = [&] { return random.real(); };
   switch (field.kind) {
     case AttrKind::Int: attr_ref<int64_t>(attrs, field) = integer(); break;
@@ -84,18 +97,28 @@ void randomize(Context& context, Random& random, void* attrs, const AttrField& f
     case AttrKind::DType: attr_ref<DType>(attrs, field) = random.dtype(); break;
     case AttrKind::Number: attr_ref<Number>(attrs, field) = random.number(); break;
     case AttrKind::Dim: attr_ref<Dim>(attrs, field) = dim(); break;
-    case AttrKind::Ints: attr_ref<List<int64_t>>(attrs, field) = random_list<int64_t>(context, random, integer); break;
-    case AttrKind::Floats: attr_ref<List<double>>(attrs, field) = random_list<double>(context, random, real); break;
+    case AttrKind::Ints:
+      attr_ref<List<int64_t>>(attrs, field) = random_list<int64_t>(context, random, integer);
+      break;
+    case AttrKind::Floats:
+      attr_ref<List<double>>(attrs, field) = random_list<double>(context, random, real);
+      break;
     case AttrKind::Dims: attr_ref<List<Dim>>(attrs, field) = random_list<Dim>(context, random, dim); break;
-    case AttrKind::Strings: attr_ref<List<std::string_view>>(attrs, field) = random_list<std::string_view>(context, random, text); break;
+    case AttrKind::Strings:
+      attr_ref<List<std::string_view>>(attrs, field) = random_list<std::string_view>(context, random, text);
+      break;
     case AttrKind::OptInt: attr_ref<std::optional<int64_t>>(attrs, field) = integer(); break;
     case AttrKind::OptFloat: attr_ref<std::optional<double>>(attrs, field) = real(); break;
     case AttrKind::OptBool: attr_ref<std::optional<bool>>(attrs, field) = random.chance(50); break;
     case AttrKind::OptDType: attr_ref<std::optional<DType>>(attrs, field) = random.dtype(); break;
     case AttrKind::OptNumber: attr_ref<std::optional<Number>>(attrs, field) = random.number(); break;
     case AttrKind::OptDim: attr_ref<std::optional<Dim>>(attrs, field) = dim(); break;
-    case AttrKind::OptDims: attr_ref<std::optional<List<Dim>>>(attrs, field) = random_list<Dim>(context, random, dim); break;
-    case AttrKind::OptFloats: attr_ref<std::optional<List<double>>>(attrs, field) = random_list<double>(context, random, real); break;
+    case AttrKind::OptDims:
+      attr_ref<std::optional<List<Dim>>>(attrs, field) = random_list<Dim>(context, random, dim);
+      break;
+    case AttrKind::OptFloats:
+      attr_ref<std::optional<List<double>>>(attrs, field) = random_list<double>(context, random, real);
+      break;
     case AttrKind::Quant: break;  // types of quantization have tests of their own
   }
 }
@@ -155,7 +178,8 @@ void build(const OpDef& op, Random& random, Trial& trial) {
   if (op.has(kVariadicResults)) spec.results = 1 + random.below(3);
   trial.node = trial.model.graph->create(spec);
   if (op.attrs != nullptr)
-    for (const AttrField& field : op.attrs->fields) randomize(context, random, trial.node->attrs_data(), field);
+    for (const AttrField& field : op.attrs->fields)
+      randomize(context, random, trial.node->attrs_data(), field);
 }
 
 uint64_t name_hash(std::string_view name) {
@@ -204,7 +228,8 @@ void run_trial(const OpDef& op, uint64_t seed) {
   for (size_t i = 0; i < out.size(); ++i) check_promise(trial.node->result(i)->type(), out[i]);
 }
 
-// Runs in a process of its own, so that a signal fails one operator and names the seed: the last line it wrote.
+// Runs in a process of its own, so that a signal fails one operator and names the seed: the last line it
+// wrote.
 TEST_P(RandomArguments, end_with_results_or_errors) {
   const OpDef& op = *GetParam();
   // Open: what inference promises of these is not what evaluation gives for some random arguments.
@@ -220,7 +245,9 @@ TEST_P(RandomArguments, end_with_results_or_errors) {
 }
 
 INSTANTIATE_TEST_SUITE_P(ops, RandomArguments, testing::ValuesIn(evaluated_ops()),
-                         [](const testing::TestParamInfo<const OpDef*>& info) { return std::string(info.param->name); });
+                         [](const testing::TestParamInfo<const OpDef*>& info) {
+                           return std::string(info.param->name);
+                         });
 
 }  // namespace
 }  // namespace zp

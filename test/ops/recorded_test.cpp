@@ -1,4 +1,5 @@
-// Compares every operator with recorded results of the source framework: see README.md for the format of the data.
+// Compares every operator with recorded results of the source framework: see README.md for the format of the
+// data.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -27,7 +28,9 @@ struct RecordedTensor {
   Tensor tensor() const {
     Tensor t = std::move(*Tensor::make(dtype, shape));
     EXPECT_EQ(static_cast<size_t>(t.bytes()), bytes.size());
-    if (!bytes.empty()) std::memcpy(t.mutable_data<std::byte>(), bytes.data(), std::min(bytes.size(), static_cast<size_t>(t.bytes())));
+    if (!bytes.empty())
+      std::memcpy(t.mutable_data<std::byte>(), bytes.data(),
+                  std::min(bytes.size(), static_cast<size_t>(t.bytes())));
     return t;
   }
 };
@@ -73,7 +76,8 @@ std::vector<std::string> split_list(std::string text) {
 std::vector<std::byte> from_hex(const std::string& digits) {
   const auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
   std::vector<std::byte> bytes;
-  for (size_t i = 0; i + 1 < digits.size(); i += 2) bytes.push_back(static_cast<std::byte>(digit(digits[i]) * 16 + digit(digits[i + 1])));
+  for (size_t i = 0; i + 1 < digits.size(); i += 2)
+    bytes.push_back(static_cast<std::byte>(digit(digits[i]) * 16 + digit(digits[i + 1])));
   return bytes;
 }
 
@@ -115,7 +119,8 @@ std::vector<RecordedOp> read_file(const std::filesystem::path& path) {
     std::getline(words >> std::ws, second);
     if (word == "dynamic") dynamic = true;
     if (word == "op") {
-      const auto same = std::find_if(ops.begin(), ops.end(), [&](const RecordedOp& op) { return op.op == first; });
+      const auto same =
+          std::find_if(ops.begin(), ops.end(), [&](const RecordedOp& op) { return op.op == first; });
       if (same != ops.end()) std::rotate(same, same + 1, ops.end());
       if (same == ops.end()) ops.push_back({path.stem().string(), first, dynamic, {}});
     }
@@ -146,7 +151,8 @@ double to_double(const std::string& text) { return std::strtod(text.c_str(), nul
 
 Number to_number(const std::string& text) {
   if (text == "true" || text == "false") return Number::of_bool(text == "true");
-  return text.find_first_of(".einfa") == std::string::npos ? Number::of_int(to_int(text)) : Number::of_float(to_double(text));
+  return text.find_first_of(".einfa") == std::string::npos ? Number::of_int(to_int(text))
+                                                           : Number::of_float(to_double(text));
 }
 
 template <typename T, typename F>
@@ -162,7 +168,8 @@ const QuantType* to_quant(Context& context, const std::string& text) {
   std::istringstream words(text);
   for (std::string word; words >> word;) {
     const size_t equal = word.find('=');
-    const std::string key = word.substr(0, equal), value = equal == std::string::npos ? "" : word.substr(equal + 1);
+    const std::string key = word.substr(0, equal),
+                      value = equal == std::string::npos ? "" : word.substr(equal + 1);
     const auto ints = [&] { return list_of<int64_t>(context, value, to_int); };
     const auto constant = [&](DType dtype, bool floats) {
       const std::vector<std::string> items = split_list(value);
@@ -187,15 +194,18 @@ const QuantType* to_quant(Context& context, const std::string& text) {
     else if (key == "scale") q.scale = to_double(value);
     else if (key == "zero_point") q.zero_point = to_double(value);
     else if (key == "scales") q.scales = constant(q.scale_dtype, true);
-    else if (key == "zero_points") q.zero_points = constant(q.domain == ZeroPointDomain::Float ? DType::F32 : DType::I64,
-                                                            q.domain == ZeroPointDomain::Float);
+    else if (key == "zero_points")
+      q.zero_points = constant(q.domain == ZeroPointDomain::Float ? DType::F32 : DType::I64,
+                               q.domain == ZeroPointDomain::Float);
     else ADD_FAILURE() << "no key " << key << " of a quantization";
   }
   return context.quant(q);
 }
 
 void set_attr(Context& context, void* attrs, const AttrField& field, const std::string& text) {
-  const auto dims = [&] { return list_of<Dim>(context, text, [](const std::string& s) { return Dim(to_int(s)); }); };
+  const auto dims = [&] {
+    return list_of<Dim>(context, text, [](const std::string& s) { return Dim(to_int(s)); });
+  };
   const auto floats = [&] { return list_of<double>(context, text, to_double); };
   switch (field.kind) {
     case AttrKind::Int: attr_ref<int64_t>(attrs, field) = to_int(text); break;
@@ -205,11 +215,14 @@ void set_attr(Context& context, void* attrs, const AttrField& field, const std::
     case AttrKind::DType: attr_ref<DType>(attrs, field) = *dtype_from_name(text); break;
     case AttrKind::Number: attr_ref<Number>(attrs, field) = to_number(text); break;
     case AttrKind::Dim: attr_ref<Dim>(attrs, field) = Dim(to_int(text)); break;
-    case AttrKind::Ints: attr_ref<List<int64_t>>(attrs, field) = list_of<int64_t>(context, text, to_int); break;
+    case AttrKind::Ints:
+      attr_ref<List<int64_t>>(attrs, field) = list_of<int64_t>(context, text, to_int);
+      break;
     case AttrKind::Floats: attr_ref<List<double>>(attrs, field) = floats(); break;
     case AttrKind::Dims: attr_ref<List<Dim>>(attrs, field) = dims(); break;
     case AttrKind::Strings:
-      attr_ref<List<std::string_view>>(attrs, field) = list_of<std::string_view>(context, text, [&](const std::string& s) { return context.text(s); });
+      attr_ref<List<std::string_view>>(attrs, field) =
+          list_of<std::string_view>(context, text, [&](const std::string& s) { return context.text(s); });
       break;
     case AttrKind::OptInt: attr_ref<std::optional<int64_t>>(attrs, field) = to_int(text); break;
     case AttrKind::OptFloat: attr_ref<std::optional<double>>(attrs, field) = to_double(text); break;
@@ -263,8 +276,9 @@ void compare(const RecordedResult& recorded, const Tensor& got, size_t index) {
   for (int64_t i = 0; i < want.elements() && shown < 5; ++i) {
     if (close_enough(recorded.tolerance, got, want, i)) continue;
     ++shown;
-    ADD_FAILURE() << "result " << index << " element " << i << ": got " << got.get_double(i) << ", want " << want.get_double(i) << " ("
-                  << recorded.tolerance << ", " << ulp_distance(want.dtype(), got.get_double(i), want.get_double(i)) << " ulp)";
+    ADD_FAILURE() << "result " << index << " element " << i << ": got " << got.get_double(i) << ", want "
+                  << want.get_double(i) << " (" << recorded.tolerance << ", "
+                  << ulp_distance(want.dtype(), got.get_double(i), want.get_double(i)) << " ulp)";
   }
 }
 
@@ -291,8 +305,8 @@ void build(const OpDef& op, const RecordedCase& recorded, bool unknown_extents, 
     built.tensors.push_back(operand.value.tensor());
     built.in.push_back(&built.tensors.back());
     if (operand.kind == RecordedOperand::Literal) {
-      const Constant* constant =
-          context.make_constant("literal", operand.value.dtype, {}, Blob::copy_of(operand.value.bytes), ConstantKind::Literal);
+      const Constant* constant = context.make_constant(
+          "literal", operand.value.dtype, {}, Blob::copy_of(operand.value.bytes), ConstantKind::Literal);
       operands.push_back(graph.add_const(*constant));
     } else {
       std::vector<Dim> shape(operand.value.shape.begin(), operand.value.shape.end());
@@ -306,7 +320,8 @@ void build(const OpDef& op, const RecordedCase& recorded, bool unknown_extents, 
   spec.op = &op;
   spec.operands = operands;
   spec.results = std::max<size_t>(recorded.results.size(), 1);
-  if (!recorded.error.empty() && !op.has(kVariadicResults)) spec.results = std::max<size_t>(op.results.size(), 1);
+  if (!recorded.error.empty() && !op.has(kVariadicResults))
+    spec.results = std::max<size_t>(op.results.size(), 1);
   built.node = graph.create(spec);
   for (const auto& [name, value] : recorded.attrs) {
     const AttrField* field = op.attrs != nullptr ? op.attrs->find(name) : nullptr;
@@ -316,8 +331,9 @@ void build(const OpDef& op, const RecordedCase& recorded, bool unknown_extents, 
 }
 
 void run_case(const OpDef& op, const RecordedCase& recorded, bool unknown_extents) {
-  SCOPED_TRACE(std::string(op.name) + " case " + recorded.name + (unknown_extents ? " with unknown extents" : "") + " (line " +
-               std::to_string(recorded.line) + ")");
+  SCOPED_TRACE(std::string(op.name) + " case " + recorded.name +
+               (unknown_extents ? " with unknown extents" : "") + " (line " + std::to_string(recorded.line) +
+               ")");
   BuiltCase built;
   build(op, recorded, unknown_extents, built);
   if (testing::Test::HasFatalFailure()) return;
@@ -338,7 +354,8 @@ void run_case(const OpDef& op, const RecordedCase& recorded, bool unknown_extent
   ASSERT_TRUE(status.ok()) << status.error().str();
   for (size_t i = 0; i < recorded.results.size(); ++i) {
     const Type& type = built.node->result(i)->type();
-    EXPECT_EQ(dtype_name(type.dtype), dtype_name(recorded.results[i].value.dtype)) << "inferred type of result " << i;
+    EXPECT_EQ(dtype_name(type.dtype), dtype_name(recorded.results[i].value.dtype))
+        << "inferred type of result " << i;
     if (!unknown_extents) {
       EXPECT_EQ(type.is_static(), !recorded.open) << "inferred type of result " << i << ": " << type.str();
       EXPECT_TRUE(std::equal(type.shape.begin(), type.shape.end(), recorded.results[i].value.shape.begin(),
@@ -373,9 +390,10 @@ std::vector<RecordedOp> all_recorded() {
   return all;
 }
 
-INSTANTIATE_TEST_SUITE_P(ops, Recorded, testing::ValuesIn(all_recorded()), [](const testing::TestParamInfo<RecordedOp>& info) {
-  return info.param.file + "_" + info.param.op;
-});
+INSTANTIATE_TEST_SUITE_P(ops, Recorded, testing::ValuesIn(all_recorded()),
+                         [](const testing::TestParamInfo<RecordedOp>& info) {
+                           return info.param.file + "_" + info.param.op;
+                         });
 
 // The data is there and names each op once a file: an unreadable folder must not pass as success.
 TEST(RecordedData, is_complete) {

@@ -1,4 +1,5 @@
-// fuse-qdq on the cpu backend: what fuses and what does not, names, reasons, equal bits, idempotence, and the way back.
+// fuse-qdq on the cpu backend: what fuses and what does not, names, reasons, equal bits, idempotence, and the
+// way back.
 #include "passes/fuse/fuse.h"
 
 #include <cstring>
@@ -40,7 +41,8 @@ struct Fused {
 void expect_reasons(const Fused& f) {
   for (const Node* node : f.model->graph->nodes()) {
     const OpDef& op = node->op();
-    if (op.trait == Trait::ShapeOnly || op.trait == Trait::Structural || op.trait == Trait::Quantizer) continue;
+    if (op.trait == Trait::ShapeOnly || op.trait == Trait::Structural || op.trait == Trait::Quantizer)
+      continue;
     bool quantized = false;
     for (size_t i = 0; i < node->operand_count(); ++i)
       quantized = quantized || (node->operand(i) != nullptr && node->operand(i)->type().is_quantized());
@@ -48,7 +50,9 @@ void expect_reasons(const Fused& f) {
     const KeptRecord* kept = f.kept(rewrite::source_name(*node));
     EXPECT_NE(kept, nullptr) << node->name() << " has no reason\n" << print(*f.model);
     if (kept == nullptr) continue;
-    EXPECT_FALSE(kept->text.empty() || kept->clause.empty() || kept->wanted.empty() || kept->found.empty() || kept->op.empty()) << kept->text;
+    EXPECT_FALSE(kept->text.empty() || kept->clause.empty() || kept->wanted.empty() || kept->found.empty() ||
+                 kept->op.empty())
+        << kept->text;
   }
 }
 
@@ -59,14 +63,16 @@ void expect_equal_bits(const Model& a, const Model& b) {
     ASSERT_EQ(before.size(), after.size());
     for (size_t i = 0; i < before.size(); ++i) {
       ASSERT_EQ(before[i].shape(), after[i].shape());
-      EXPECT_EQ(std::memcmp(before[i].data<std::byte>(), after[i].data<std::byte>(), static_cast<size_t>(before[i].bytes())), 0)
+      EXPECT_EQ(std::memcmp(before[i].data<std::byte>(), after[i].data<std::byte>(),
+                            static_cast<size_t>(before[i].bytes())),
+                0)
           << print(a) << print(b);
     }
   }
 }
 
-// Fuses, checks that no bit changes, that all is explained, that a second run changes nothing, and that expanding gives
-// the same numbers again.
+// Fuses, checks that no bit changes, that all is explained, that a second run changes nothing, and that
+// expanding gives the same numbers again.
 Fused fuse(const std::string& text, const Backend* backend = nullptr) {
   Fused f;
   const auto reference = parse(text);
@@ -88,18 +94,22 @@ Fused fuse(const std::string& text, const Backend* backend = nullptr) {
   run_pass(*expanded, kExpandFusedPass);
   expect_equal_bits(*reference, *expanded);
   for (const Node* node : expanded->graph->nodes()) {
-    const bool quantizer = node->op().trait == Trait::Quantizer || node->op().trait == Trait::ShapeOnly || node->op().trait == Trait::Structural;
+    const bool quantizer = node->op().trait == Trait::Quantizer || node->op().trait == Trait::ShapeOnly ||
+                           node->op().trait == Trait::Structural;
     for (size_t i = 0; i < node->operand_count() && !quantizer; ++i)
-      EXPECT_FALSE(node->operand(i) != nullptr && node->operand(i)->type().is_quantized()) << print(*expanded);
+      EXPECT_FALSE(node->operand(i) != nullptr && node->operand(i)->type().is_quantized())
+          << print(*expanded);
   }
   return f;
 }
 
-// --- graphs ----------------------------------------------------------------------------------------------------------
+// --- graphs
+// ----------------------------------------------------------------------------------------------------------
 
 std::string numbers(int count, int seed, int span = 200) {
   std::string text;
-  for (int i = 0; i < count; ++i) text += (i > 0 ? "," : "") + std::to_string((i * 37 + seed * 11) % span - span / 2);
+  for (int i = 0; i < count; ++i)
+    text += (i > 0 ? "," : "") + std::to_string((i * 37 + seed * 11) % span - span / 2);
   return text;
 }
 std::string scales(int count) {
@@ -116,15 +126,18 @@ struct LinearCase {
   std::string bias = "@b = f32[12] [" + scales(12) + "]\n";
   std::string bias_node = "  %b = const @b\n";
   std::string bias_operand = ", %b";
-  std::string tail;         // lines that turn %l into %t
+  std::string tail;  // lines that turn %l into %t
   std::string last = "%l";
   int out = 12, in = 16;
   std::string text() const {
-    return "zp 1\n@w = i8[" + std::to_string(out) + "," + std::to_string(in) + "] [" + numbers(out * in, 3) + "]\n@s = f32[" + std::to_string(out) +
-           "] [" + scales(out) + "]\n" + bias + "graph main(%x: f32[5," + std::to_string(in) + "]) -> (%y) {\n" +
-           "  %xq = quantize(%x) {type: " + x_type + "}\n  %xd = dequantize(%xq)\n  %w = const @w : " + w_type + "[" + std::to_string(out) + "," +
-           std::to_string(in) + "]\n  %wd = dequantize(%w)\n" + bias_node + "  %l = linear(%xd, %wd" + bias_operand + ")\n" + tail + "  %yq = quantize(" + last +
-           ") {type: " + y_type + "}\n  %y = dequantize(%yq)\n}\n";
+    return "zp 1\n@w = i8[" + std::to_string(out) + "," + std::to_string(in) + "] [" + numbers(out * in, 3) +
+           "]\n@s = f32[" + std::to_string(out) + "] [" + scales(out) + "]\n" + bias +
+           "graph main(%x: f32[5," + std::to_string(in) + "]) -> (%y) {\n" +
+           "  %xq = quantize(%x) {type: " + x_type +
+           "}\n  %xd = dequantize(%xq)\n  %w = const @w : " + w_type + "[" + std::to_string(out) + "," +
+           std::to_string(in) + "]\n  %wd = dequantize(%w)\n" + bias_node + "  %l = linear(%xd, %wd" +
+           bias_operand + ")\n" + tail + "  %yq = quantize(" + last + ") {type: " + y_type +
+           "}\n  %y = dequantize(%yq)\n}\n";
   }
 };
 
@@ -140,9 +153,13 @@ TEST(Fuse, StaticLinear) {
 }
 
 TEST(Fuse, ClampsBecomeBounds) {
-  for (const auto& [line, low, high] : std::vector<std::tuple<std::string, std::optional<double>, std::optional<double>>>{
-           {"relu(%l)", 0.0, std::nullopt}, {"hardtanh(%l) {min_val: 0, max_val: 6}", 0.0, 6.0}, {"clamp(%l) {min: -0.5}", -0.5, std::nullopt},
-           {"clamp(%l) {max: 0.1}", std::nullopt, 0.1}, {"clamp(%l) {min: 2, max: 1}", 1.0, 1.0}}) {
+  for (const auto& [line, low, high] :
+       std::vector<std::tuple<std::string, std::optional<double>, std::optional<double>>>{
+           {"relu(%l)", 0.0, std::nullopt},
+           {"hardtanh(%l) {min_val: 0, max_val: 6}", 0.0, 6.0},
+           {"clamp(%l) {min: -0.5}", -0.5, std::nullopt},
+           {"clamp(%l) {max: 0.1}", std::nullopt, 0.1},
+           {"clamp(%l) {min: 2, max: 1}", 1.0, 1.0}}) {
     LinearCase c;
     c.tail = "  %t = " + line + "\n";
     c.last = "%t";
@@ -171,15 +188,19 @@ TEST(Fuse, NamesSayWhatTheTensorsAre) {
 }
 
 TEST(Fuse, FloatResultWithoutQuantizer) {
-  const Fused f = fuse("zp 1\n@w = i8[3,4] [" + numbers(12, 1) + "]\n@s = f32[3] [0.1,0.2,0.3]\ngraph main(%x: f32[5,4]) -> (%l) {\n"
-                       "  %xq = quantize(%x) {type: i8(0.031, -3)}\n  %xd = dequantize(%xq)\n  %w = const @w : i8<-127:127>(axis 0: @s)[3,4]\n"
+  const Fused f = fuse("zp 1\n@w = i8[3,4] [" + numbers(12, 1) +
+                       "]\n@s = f32[3] [0.1,0.2,0.3]\ngraph main(%x: f32[5,4]) -> (%l) {\n"
+                       "  %xq = quantize(%x) {type: i8(0.031, -3)}\n  %xd = dequantize(%xq)\n  %w = const @w "
+                       ": i8<-127:127>(axis 0: @s)[3,4]\n"
                        "  %wd = dequantize(%w)\n  %l = linear(%xd, %wd)\n}\n");
   EXPECT_NE(f.rewrite("linear_q8ta_q8csw"), nullptr) << print(*f.model);
 }
 
 TEST(Fuse, WeightsAlone) {
-  auto weights = [](const std::string& type, const std::string& shape, const std::string& constants, int span) {
-    return "zp 1\n@w = i8[4,16] [" + numbers(64, 1, span) + "]\n" + constants + "graph main(%x: f32[2,5,16]) -> (%l) {\n  %w = const @w : " + type + shape +
+  auto weights = [](const std::string& type, const std::string& shape, const std::string& constants,
+                    int span) {
+    return "zp 1\n@w = i8[4,16] [" + numbers(64, 1, span) + "]\n" + constants +
+           "graph main(%x: f32[2,5,16]) -> (%l) {\n  %w = const @w : " + type + shape +
            "\n  %wd = dequantize(%w)\n  %l = linear(%x, %wd)\n}\n";
   };
   const std::string one = "@s = f32[4] [0.1,0.2,0.3,0.4]\n";
@@ -189,15 +210,19 @@ TEST(Fuse, WeightsAlone) {
   // The range is what is declared, not what the numbers happen to be.
   EXPECT_NE(fuse(weights("i8(axis 0: @s)", "[4,16]", one, 14)).rewrite("linear_qcs8w"), nullptr);
   const std::string groups = "@s = f32[4,2] [0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8]\n";
-  EXPECT_NE(fuse(weights("i8<-8:7>(block [1,8]: @s)", "[4,16]", groups, 14)).rewrite("linear_q4gsw"), nullptr);
+  EXPECT_NE(fuse(weights("i8<-8:7>(block [1,8]: @s)", "[4,16]", groups, 14)).rewrite("linear_q4gsw"),
+            nullptr);
   const std::string zeros = groups + "@z = i8[4,2] [0,1,0,0,0,0,0,-2]\n";
-  EXPECT_NE(fuse(weights("i8<-8:7>(block [1,8]: @s, @z)", "[4,16]", zeros, 14)).rewrite("linear_q4gaw"), nullptr);
+  EXPECT_NE(fuse(weights("i8<-8:7>(block [1,8]: @s, @z)", "[4,16]", zeros, 14)).rewrite("linear_q4gaw"),
+            nullptr);
 }
 
 TEST(Fuse, ReductionAxisIsRefused) {
   // Square, so that every check of sizes passes.
-  const Fused f = fuse("zp 1\n@w = i8[4,4] [" + numbers(16, 1) + "]\n@s = f32[4] [0.1,0.2,0.3,0.4]\ngraph main(%x: f32[5,4]) -> (%l) {\n"
-                       "  %w = const @w : i8<-127:127>(axis 1: @s)[4,4]\n  %wd = dequantize(%w)\n  %l = linear(%x, %wd)\n}\n");
+  const Fused f = fuse(
+      "zp 1\n@w = i8[4,4] [" + numbers(16, 1) +
+      "]\n@s = f32[4] [0.1,0.2,0.3,0.4]\ngraph main(%x: f32[5,4]) -> (%l) {\n"
+      "  %w = const @w : i8<-127:127>(axis 1: @s)[4,4]\n  %wd = dequantize(%w)\n  %l = linear(%x, %wd)\n}\n");
   EXPECT_TRUE(f.records.rewrites.empty());
   const KeptRecord* kept = f.kept("l");
   ASSERT_NE(kept, nullptr);
@@ -213,14 +238,18 @@ TEST(Fuse, NothingIsLookedThrough) {
   const Fused f = fuse(text);
   const KeptRecord* kept = f.kept("l");
   ASSERT_NE(kept, nullptr);
-  EXPECT_NE(kept->text.find("permute wt stands between it and its dequantize"), std::string::npos) << kept->text;
+  EXPECT_NE(kept->text.find("permute wt stands between it and its dequantize"), std::string::npos)
+      << kept->text;
   EXPECT_EQ(count_op(*f.model, ops::dequantize), 3u);
 }
 
 TEST(Fuse, EveryReaderOfADequantizeTakesTheIntegers) {
-  const Fused f = fuse("zp 1\n@w = i8[4,4] [" + numbers(16, 1) + "]\ngraph main(%x: f32[5,4]) -> (%p, %q, %n) {\n"
-                       "  %xq = quantize(%x) {type: i8(0.031, -3)}\n  %xd = dequantize(%xq)\n  %w = const @w : i8(0.02, 0)[4,4]\n  %wd = dequantize(%w)\n"
-                       "  %a = linear(%xd, %wd)\n  %p = quantize(%a) {type: i8(0.1, 0)}\n  %c = linear(%xd, %wd)\n  %d = relu(%c)\n  %q = quantize(%d) {type: i8(0.2, 0)}\n"
+  const Fused f = fuse("zp 1\n@w = i8[4,4] [" + numbers(16, 1) +
+                       "]\ngraph main(%x: f32[5,4]) -> (%p, %q, %n) {\n"
+                       "  %xq = quantize(%x) {type: i8(0.031, -3)}\n  %xd = dequantize(%xq)\n  %w = const @w "
+                       ": i8(0.02, 0)[4,4]\n  %wd = dequantize(%w)\n"
+                       "  %a = linear(%xd, %wd)\n  %p = quantize(%a) {type: i8(0.1, 0)}\n  %c = linear(%xd, "
+                       "%wd)\n  %d = relu(%c)\n  %q = quantize(%d) {type: i8(0.2, 0)}\n"
                        "  %n = layer_norm(%xd) {normalized_shape: [4]}\n}\n");
   EXPECT_EQ(f.records.rewrites.size(), 2u) << print(*f.model);
   EXPECT_EQ(count_op(*f.model, ops::dequantize), 1u);  // for the layer norm
@@ -260,8 +289,10 @@ TEST(Fuse, TwoEqualQuantizersAreOneResult) {
 }
 
 TEST(Fuse, RequantizationStaysExplicit) {
-  const Fused f = fuse("zp 1\ngraph main(%x: f32[5,4]) -> (%y) {\n  %a = quantize(%x) {type: i8(0.031, -3)}\n  %b = dequantize(%a)\n"
-                       "  %c = quantize(%b) {type: i8(0.05, 1)}\n  %y = dequantize(%c)\n}\n");
+  const Fused f = fuse(
+      "zp 1\ngraph main(%x: f32[5,4]) -> (%y) {\n  %a = quantize(%x) {type: i8(0.031, -3)}\n  %b = "
+      "dequantize(%a)\n"
+      "  %c = quantize(%b) {type: i8(0.05, 1)}\n  %y = dequantize(%c)\n}\n");
   EXPECT_TRUE(f.records.rewrites.empty());
   EXPECT_EQ(count_op(*f.model, ops::quantize), 2u);
   EXPECT_EQ(count_op(*f.model, ops::dequantize), 2u);
@@ -284,16 +315,23 @@ TEST(Fuse, IntegerBias) {
 }
 
 TEST(Fuse, DynamicActivations) {
-  const Fused f = fuse("zp 1\n@w = i8[4,16] [" + numbers(64, 1, 14) + "]\n@s = f32[4,2] [0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8]\n"
-                       "graph main(%x: f32[5,16]) -> (%l) {\n  %sc, %zp = choose_qparams(%x) {type: i8(dynamic block [1,*]), rule: \"affine_asymmetric\", scale_dtype: f32, zero_point_dtype: i8}\n"
-                       "  %xq = quantize(%x, %sc, %zp) {type: i8(dynamic block [1,*])}\n  %xd = dequantize(%xq, %sc, %zp)\n"
-                       "  %w = const @w : i8<-8:7>(block [1,8]: @s)[4,16]\n  %wd = dequantize(%w)\n  %l = linear(%xd, %wd)\n}\n");
+  const Fused f = fuse(
+      "zp 1\n@w = i8[4,16] [" + numbers(64, 1, 14) +
+      "]\n@s = f32[4,2] [0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8]\n"
+      "graph main(%x: f32[5,16]) -> (%l) {\n  %sc, %zp = choose_qparams(%x) {type: i8(dynamic block [1,*]), "
+      "rule: \"affine_asymmetric\", scale_dtype: f32, zero_point_dtype: i8}\n"
+      "  %xq = quantize(%x, %sc, %zp) {type: i8(dynamic block [1,*])}\n  %xd = dequantize(%xq, %sc, %zp)\n"
+      "  %w = const @w : i8<-8:7>(block [1,8]: @s)[4,16]\n  %wd = dequantize(%w)\n  %l = linear(%xd, "
+      "%wd)\n}\n");
   EXPECT_NE(f.rewrite("linear_dq8ca_q4gsw"), nullptr) << print(*f.model);
 }
 
 TEST(Fuse, ProductsWithConstantsAreLinears) {
-  const std::string head = "zp 1\n@w = i8[16,4] [" + numbers(64, 1) + "]\n@s = f32[4] [0.1,0.2,0.3,0.4]\n@b = f32[4] [1,2,3,4]\ngraph main(%x: f32[5,16]) -> (%y) {\n"
-                           "  %xq = quantize(%x) {type: i8(0.031, -3)}\n  %xd = dequantize(%xq)\n  %w = const @w : i8<-127:127>(axis 1: @s)[16,4]\n  %wd = dequantize(%w)\n  %b = const @b\n";
+  const std::string head =
+      "zp 1\n@w = i8[16,4] [" + numbers(64, 1) +
+      "]\n@s = f32[4] [0.1,0.2,0.3,0.4]\n@b = f32[4] [1,2,3,4]\ngraph main(%x: f32[5,16]) -> (%y) {\n"
+      "  %xq = quantize(%x) {type: i8(0.031, -3)}\n  %xd = dequantize(%xq)\n  %w = const @w : "
+      "i8<-127:127>(axis 1: @s)[16,4]\n  %wd = dequantize(%w)\n  %b = const @b\n";
   const std::string tail = "  %yq = quantize(%l) {type: i8(0.9, 1)}\n  %y = dequantize(%yq)\n}\n";
   const Fused f = fuse(head + "  %l = matmul(%xd, %wd)\n" + tail);
   EXPECT_NE(f.rewrite("linear_q8ta_q8csw_q8to"), nullptr) << print(*f.model);
@@ -307,14 +345,21 @@ TEST(Fuse, ProductsWithConstantsAreLinears) {
 
 TEST(Fuse, ConvolutionsOfEveryRank) {
   for (const auto& [op, x, w, axis] : std::vector<std::tuple<std::string, std::string, std::string, int>>{
-           {"conv1d", "[2,4,9]", "[4,4,3]", 0}, {"conv2d", "[2,4,5,6]", "[4,4,3,3]", 0}, {"conv3d", "[1,4,4,5,4]", "[4,4,3,3,3]", 0},
-           {"conv_transpose1d", "[2,4,9]", "[4,4,3]", 1}, {"conv_transpose2d", "[2,4,5,6]", "[4,4,3,3]", 1}}) {
+           {"conv1d", "[2,4,9]", "[4,4,3]", 0},
+           {"conv2d", "[2,4,5,6]", "[4,4,3,3]", 0},
+           {"conv3d", "[1,4,4,5,4]", "[4,4,3,3,3]", 0},
+           {"conv_transpose1d", "[2,4,9]", "[4,4,3]", 1},
+           {"conv_transpose2d", "[2,4,5,6]", "[4,4,3,3]", 1}}) {
     int count = 1;
     for (size_t i = 1; i < w.size(); i += 2) count *= w[i] - '0';
     auto text = [&](int at) {
-      return "zp 1\n@w = i8" + w + " [" + numbers(count, 1) + "]\n@s = f32[4] [0.01,0.02,0.03,0.04]\ngraph main(%x: f32" + x + ") -> (%y) {\n"
-             "  %xq = quantize(%x) {type: i8(0.031, -3)}\n  %xd = dequantize(%xq)\n  %w = const @w : i8<-127:127>(axis " + std::to_string(at) + ": @s)" + w +
-             "\n  %wd = dequantize(%w)\n  %c = " + op + "(%xd, %wd) {stride: [2], padding: [1]}\n  %r = hardtanh(%c) {min_val: 0, max_val: 6}\n"
+      return "zp 1\n@w = i8" + w + " [" + numbers(count, 1) +
+             "]\n@s = f32[4] [0.01,0.02,0.03,0.04]\ngraph main(%x: f32" + x +
+             ") -> (%y) {\n"
+             "  %xq = quantize(%x) {type: i8(0.031, -3)}\n  %xd = dequantize(%xq)\n  %w = const @w : "
+             "i8<-127:127>(axis " +
+             std::to_string(at) + ": @s)" + w + "\n  %wd = dequantize(%w)\n  %c = " + op +
+             "(%xd, %wd) {stride: [2], padding: [1]}\n  %r = hardtanh(%c) {min_val: 0, max_val: 6}\n"
              "  %yq = quantize(%r) {type: i8(0.1, -128)}\n  %y = dequantize(%yq)\n}\n";
     };
     EXPECT_NE(fuse(text(axis)).rewrite(op + "_q8ta_q8csw_q8to"), nullptr) << op;
@@ -326,16 +371,21 @@ TEST(Fuse, ConvolutionsOfEveryRank) {
 
 TEST(Fuse, ElementwiseAndPools) {
   auto binary = [](const std::string& line) {
-    return "zp 1\ngraph main(%a: f32[2,3,4,4], %b: f32[2,3,4,4]) -> (%y) {\n  %aq = quantize(%a) {type: i8(0.03, 4)}\n  %ad = dequantize(%aq)\n"
-           "  %bq = quantize(%b) {type: i8(0.05, -2)}\n  %bd = dequantize(%bq)\n" + line + "  %yq = quantize(%t) {type: i8(0.09, 3)}\n  %y = dequantize(%yq)\n}\n";
+    return "zp 1\ngraph main(%a: f32[2,3,4,4], %b: f32[2,3,4,4]) -> (%y) {\n  %aq = quantize(%a) {type: "
+           "i8(0.03, 4)}\n  %ad = dequantize(%aq)\n"
+           "  %bq = quantize(%b) {type: i8(0.05, -2)}\n  %bd = dequantize(%bq)\n" +
+           line + "  %yq = quantize(%t) {type: i8(0.09, 3)}\n  %y = dequantize(%yq)\n}\n";
   };
   EXPECT_NE(fuse(binary("  %t = add(%ad, %bd)\n")).rewrite("add_q8ta_q8ta_q8to"), nullptr);
-  EXPECT_NE(fuse(binary("  %s = add(%ad, %bd) {alpha: 2}\n  %t = relu(%s)\n")).rewrite("add_q8ta_q8ta_q8to"), nullptr);
+  EXPECT_NE(fuse(binary("  %s = add(%ad, %bd) {alpha: 2}\n  %t = relu(%s)\n")).rewrite("add_q8ta_q8ta_q8to"),
+            nullptr);
   EXPECT_NE(fuse(binary("  %t = mul(%ad, %bd)\n")).rewrite("mul_q8ta_q8ta_q8to"), nullptr);
   EXPECT_NE(fuse(binary("  %t = add(%ad, 0.5)\n")).rewrite("add_q8ta_q8to"), nullptr);
   EXPECT_NE(fuse(binary("  %t = add(%ad, %ad)\n")).rewrite("add_q8ta_q8ta_q8to"), nullptr);
-  EXPECT_NE(fuse(binary("  %t = max_pool2d(%ad) {kernel_size: [2,2]}\n")).rewrite("max_pool2d_q8ta_q8to"), nullptr);
-  EXPECT_NE(fuse(binary("  %t = mean(%ad) {dims: [2,3], keepdim: true}\n")).rewrite("mean_q8ta_q8to"), nullptr);
+  EXPECT_NE(fuse(binary("  %t = max_pool2d(%ad) {kernel_size: [2,2]}\n")).rewrite("max_pool2d_q8ta_q8to"),
+            nullptr);
+  EXPECT_NE(fuse(binary("  %t = mean(%ad) {dims: [2,3], keepdim: true}\n")).rewrite("mean_q8ta_q8to"),
+            nullptr);
   EXPECT_NE(fuse(binary("  %t = hardswish(%ad)\n")).rewrite("hardswish_q8ta_q8to"), nullptr);
   EXPECT_NE(fuse(binary("  %t = relu(%ad)\n")).rewrite("relu_q8ta_q8to"), nullptr);
   const Fused f = fuse(binary("  %t = add(%ad, %b)\n"));
@@ -344,16 +394,21 @@ TEST(Fuse, ElementwiseAndPools) {
 }
 
 TEST(Fuse, EmbeddingRows) {
-  const Fused f = fuse("zp 1\n@w = i8[8,16] [" + numbers(128, 1, 14) + "]\n@s = f32[8,2] [" + scales(16) + "]\n@i = i64[2] [3,7]\ngraph main(%x: f32[2]) -> (%y) {\n"
-                       "  %w = const @w : i8<-8:7>(block [1,8]: @s)[8,16]\n  %wd = dequantize(%w)\n  %i = const @i\n  %e = embedding(%wd, %i)\n  %y = add(%e, %e)\n}\n");
+  const Fused f = fuse("zp 1\n@w = i8[8,16] [" + numbers(128, 1, 14) + "]\n@s = f32[8,2] [" + scales(16) +
+                       "]\n@i = i64[2] [3,7]\ngraph main(%x: f32[2]) -> (%y) {\n"
+                       "  %w = const @w : i8<-8:7>(block [1,8]: @s)[8,16]\n  %wd = dequantize(%w)\n  %i = "
+                       "const @i\n  %e = embedding(%wd, %i)\n  %y = add(%e, %e)\n}\n");
   EXPECT_NE(f.rewrite("embedding_q4gsw"), nullptr) << print(*f.model);
 }
 
 TEST(Fuse, LongChainsAreLinear) {
-  std::string text = "zp 1\n@w = i8[4,4] [" + numbers(16, 1) + "]\ngraph main(%x: f32[1,4]) -> (%d400) {\n  %d0 = relu(%x)\n  %w = const @w : i8(0.02, 0)[4,4]\n  %wd = dequantize(%w)\n";
+  std::string text = "zp 1\n@w = i8[4,4] [" + numbers(16, 1) +
+                     "]\ngraph main(%x: f32[1,4]) -> (%d400) {\n  %d0 = relu(%x)\n  %w = const @w : i8(0.02, "
+                     "0)[4,4]\n  %wd = dequantize(%w)\n";
   for (int i = 0; i < 400; ++i) {
     const std::string n = std::to_string(i), m = std::to_string(i + 1);
-    text += "  %q" + n + " = quantize(%d" + n + ") {type: i8(0.05, 0)}\n  %e" + n + " = dequantize(%q" + n + ")\n  %d" + m + " = linear(%e" + n + ", %wd)\n";
+    text += "  %q" + n + " = quantize(%d" + n + ") {type: i8(0.05, 0)}\n  %e" + n + " = dequantize(%q" + n +
+            ")\n  %d" + m + " = linear(%e" + n + ", %wd)\n";
   }
   const Fused f = fuse(text + "}\n");
   EXPECT_EQ(f.records.rewrites.size(), 400u);
@@ -368,8 +423,11 @@ TEST(Fuse, WithoutBackendEveryIntegerFormIsTaken) {
 }
 
 TEST(Fuse, FloatGraphsAreExplained) {
-  const Fused f = fuse("zp 1\n@w = f32[4,4] [" + numbers(16, 1) + "]\ngraph main(%x: f32[5,4]) -> (%y) {\n  %w = const @w\n  %l = linear(%x, %w)\n  %r = relu(%l)\n"
-                       "  %n = layer_norm(%r) {normalized_shape: [4]}\n  %s = softmax(%n)\n  %g = gt(%s, 0.5)\n  %y = where(%g, %s, %r)\n}\n");
+  const Fused f =
+      fuse("zp 1\n@w = f32[4,4] [" + numbers(16, 1) +
+           "]\ngraph main(%x: f32[5,4]) -> (%y) {\n  %w = const @w\n  %l = linear(%x, %w)\n  %r = relu(%l)\n"
+           "  %n = layer_norm(%r) {normalized_shape: [4]}\n  %s = softmax(%n)\n  %g = gt(%s, 0.5)\n  %y = "
+           "where(%g, %s, %r)\n}\n");
   EXPECT_TRUE(f.records.rewrites.empty());
   EXPECT_EQ(f.records.kept.size(), 6u);
 }

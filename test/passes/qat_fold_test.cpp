@@ -61,9 +61,7 @@ constexpr const char* kScale =
     "  %ob4 = reshape(%ob) {shape: [1,-1,1,1]}\n";
 constexpr const char* kNorm = "(%u, %gamma, %beta, %mean, %var) {eps: 0.00001}\n";
 
-std::string chain(const std::string& steps) {
-  return kScale + steps + "  %out = batch_norm" + kNorm;
-}
+std::string chain(const std::string& steps) { return kScale + steps + "  %out = batch_norm" + kNorm; }
 const std::string kDivAdd = chain("  %d = div(%y, %s4)\n  %u = add(%d, %ob4)\n");
 
 struct Folded {

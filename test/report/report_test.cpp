@@ -38,7 +38,9 @@ TEST(ReportTest, JsonHasTheStableKeysAndHtmlEscapes) {
   r.records.kept.push_back({"softmax_2", "softmax", "fuse-qdq", "gates", "types.x", "u8", "f32", "a < b"});
   r.records.rewrites.push_back({"fuse-qdq", "linear_qcs4w", {"linear_3"}, "linear_q_0", "", 0});
   const std::string json = report_json(r);
-  for (const char* key : {"zeropoint", "backend", "input", "output", "passes", "rewrites", "kept", "needs_import", "verify", "time_ms", "peak_rss_bytes", "clause", "wanted", "found", "text"})
+  for (const char* key :
+       {"zeropoint", "backend", "input", "output", "passes", "rewrites", "kept", "needs_import", "verify",
+        "time_ms", "peak_rss_bytes", "clause", "wanted", "found", "text"})
     EXPECT_NE(json.find('"' + std::string(key) + '"'), std::string::npos) << key;
   EXPECT_NE(report_html(r).find("a &lt; b"), std::string::npos);
   EXPECT_NE(report_text(r).find("softmax_2"), std::string::npos);

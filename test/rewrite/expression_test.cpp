@@ -44,19 +44,38 @@ Names names() {
 
 TEST(Expression, ComputesNumbersListsAndLogic) {
   const Names n = names();
-  for (const char* text : {"w.shape[1] % 4 == 0 and alpha == 1", "w.shape[0] % 4 != 0", "w.shape == [9, 16]", "2^-2 == 1/4", "7 // 2 == 3",
-                           "-7 // 2 == -4", "-7 % 4 == 1", "min(w.shape) == 9 and max(w.shape, 20) == 20", "mode == \"same\"",
-                           "not (alpha > 1) or false", "w.scale <= 0.5", "w.scale * 2 == [1, 0.5]", "alpha in [1, 2]", "len(w.shape) == 2",
-                           "prod(w.shape) == 144", "w.shape[-1] == 16", "-2^2 == -4", "2 * 3 - 4 - 1 == 1", "w.shape != [9, 17]",
-                           "known(alpha) and not known(x.shape[0])", "1 + 2 * 3 == 7", "%w.shape[0] == 9", "12 / 4 / 3 == 1"}) {
+  for (const char* text : {"w.shape[1] % 4 == 0 and alpha == 1",
+                           "w.shape[0] % 4 != 0",
+                           "w.shape == [9, 16]",
+                           "2^-2 == 1/4",
+                           "7 // 2 == 3",
+                           "-7 // 2 == -4",
+                           "-7 % 4 == 1",
+                           "min(w.shape) == 9 and max(w.shape, 20) == 20",
+                           "mode == \"same\"",
+                           "not (alpha > 1) or false",
+                           "w.scale <= 0.5",
+                           "w.scale * 2 == [1, 0.5]",
+                           "alpha in [1, 2]",
+                           "len(w.shape) == 2",
+                           "prod(w.shape) == 144",
+                           "w.shape[-1] == 16",
+                           "-2^2 == -4",
+                           "2 * 3 - 4 - 1 == 1",
+                           "w.shape != [9, 17]",
+                           "known(alpha) and not known(x.shape[0])",
+                           "1 + 2 * 3 == 7",
+                           "%w.shape[0] == 9",
+                           "12 / 4 / 3 == 1"}) {
     EXPECT_TRUE(evaluate(*parse(text), n).is_true()) << text << " is " << evaluate(*parse(text), n).str();
   }
 }
 
 TEST(Expression, WhatIsNotKnownIsNeverTrue) {
   const Names n = names();
-  for (const char* text : {"x.shape[0] == 1", "x.shape[0] != 1", "1 / 0 == 1", "5 % 0 == 0", "w.shape[2] == 0", "beta == 1", "not (beta == 1)",
-                           "w.scale + [1, 2, 3] == 0", "mode < 3", "x.shape == [1, 16]", "true and beta == 1"}) {
+  for (const char* text : {"x.shape[0] == 1", "x.shape[0] != 1", "1 / 0 == 1", "5 % 0 == 0",
+                           "w.shape[2] == 0", "beta == 1", "not (beta == 1)", "w.scale + [1, 2, 3] == 0",
+                           "mode < 3", "x.shape == [1, 16]", "true and beta == 1"}) {
     const ExprValue v = evaluate(*parse(text), n);
     EXPECT_EQ(v.kind, ExprValue::Unknown) << text << " is " << v.str();
     EXPECT_FALSE(v.text.empty()) << text;
@@ -68,8 +87,10 @@ TEST(Expression, WhatIsNotKnownIsNeverTrue) {
 }
 
 TEST(Expression, PrintsWhatReadsBackEqual) {
-  for (const char* text : {"w.shape[1] % 4 == 0 and alpha == 1", "(a or b) and not c", "not (a and b)", "a - (b - c)", "a / (b / c)", "2^-12",
-                           "(2^3)^4", "2^3^4", "-(a + b) * c", "min(a, b + 1, [1, 2])", "mode == \"sa\\\"me\"", "a - b - c", "-a^2", "x.shape[w.rank - 1] > 3"}) {
+  for (const char* text :
+       {"w.shape[1] % 4 == 0 and alpha == 1", "(a or b) and not c", "not (a and b)", "a - (b - c)",
+        "a / (b / c)", "2^-12", "(2^3)^4", "2^3^4", "-(a + b) * c", "min(a, b + 1, [1, 2])",
+        "mode == \"sa\\\"me\"", "a - b - c", "-a^2", "x.shape[w.rank - 1] > 3"}) {
     const std::string once = print_expr(*parse(text));
     EXPECT_EQ(once, text);
     EXPECT_EQ(print_expr(*parse(once)), once);

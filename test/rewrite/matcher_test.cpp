@@ -1,4 +1,5 @@
-// The matcher: chains and graphs, commutativity, alternatives, optional steps, literals, uses, choice, linear work.
+// The matcher: chains and graphs, commutativity, alternatives, optional steps, literals, uses, choice, linear
+// work.
 #include "rewrite/matcher.h"
 
 #include <gtest/gtest.h>
@@ -24,7 +25,8 @@ struct Patterns {
   PatternSet set;
 };
 
-std::unique_ptr<Patterns> patterns_of(const std::vector<std::pair<std::string, Clauses>>& texts, const ClassMap& classes = {}) {
+std::unique_ptr<Patterns> patterns_of(const std::vector<std::pair<std::string, Clauses>>& texts,
+                                      const ClassMap& classes = {}) {
   auto all = std::make_unique<Patterns>();
   std::vector<PatternSet::Entry> entries;
   for (const auto& [text, clauses] : texts) {
@@ -47,8 +49,12 @@ std::unique_ptr<Patterns> patterns_of(const std::vector<std::pair<std::string, C
   return all;
 }
 
-std::unique_ptr<Model> graph(const std::string& body, const std::string& head = "%x: f32[1,4,8,8], %z: f32[1,4,8,8]", const std::string& out = "%y") {
-  const std::string text = "zp 1\n@w = f32[4,4,1,1] [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]\n@m = f32[4] [1,1,1,1]\ngraph main(" + head + ") -> (" + out + ") {\n  %w = const @w\n" + body + "}\n";
+std::unique_ptr<Model> graph(const std::string& body,
+                             const std::string& head = "%x: f32[1,4,8,8], %z: f32[1,4,8,8]",
+                             const std::string& out = "%y") {
+  const std::string text =
+      "zp 1\n@w = f32[4,4,1,1] [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]\n@m = f32[4] [1,1,1,1]\ngraph main(" +
+      head + ") -> (" + out + ") {\n  %w = const @w\n" + body + "}\n";
   auto model = parse_model(text, ops::table(), "test");
   EXPECT_TRUE(model.ok()) << (model.ok() ? "" : model.error().str()) << text;
   return model.ok() ? std::move(*model) : nullptr;
@@ -61,14 +67,21 @@ std::string text_of(const Match& match) {
 }
 
 // The matches that are chosen, then the misses.
-std::vector<std::string> matches(const Patterns& p, const Model& model, std::vector<std::string>* missed = nullptr,
+std::vector<std::string> matches(const Patterns& p, const Model& model,
+                                 std::vector<std::string>* missed = nullptr,
                                  std::vector<std::pair<size_t, size_t>>* ties = nullptr) {
   std::vector<Candidate> candidates;
   for (Node* node : model.graph->nodes()) {
-    match_at(p.set, node, [&](Match m) { candidates.push_back({std::move(m), 0}); },
-             [&](const Miss& m) {
-               if (missed != nullptr) missed->push_back(m.variant->pattern->name + ": " + std::string(m.node->name()) + " " + std::to_string(m.uses) + "/" + std::to_string(m.wanted));
-             });
+    match_at(
+        p.set, node,
+        [&](Match m) {
+          candidates.push_back({std::move(m), 0});
+        },
+        [&](const Miss& m) {
+          if (missed != nullptr)
+            missed->push_back(m.variant->pattern->name + ": " + std::string(m.node->name()) + " " +
+                              std::to_string(m.uses) + "/" + std::to_string(m.wanted));
+        });
   }
   std::vector<std::string> out;
   for (size_t i : choose(p.set, candidates, ties)) out.push_back(text_of(candidates[i].match));
@@ -79,7 +92,9 @@ using Lines = std::vector<std::string>;
 
 TEST(Matcher, ChainsWithOptionalStepsAndAlternatives) {
   const auto p = patterns_of({{": conv2d, [batch_norm], [relu | hardtanh]", {}}});
-  const auto m = graph("  %a = conv2d(%x, %w)\n  %b = relu(%a)\n  %c = conv2d(%b, %w)\n  %m = const @m\n  %d = batch_norm(%c, %m, %m, %m, %m)\n  %e = hardtanh(%d)\n  %y = conv2d(%e, %w)\n");
+  const auto m = graph(
+      "  %a = conv2d(%x, %w)\n  %b = relu(%a)\n  %c = conv2d(%b, %w)\n  %m = const @m\n  %d = batch_norm(%c, "
+      "%m, %m, %m, %m)\n  %e = hardtanh(%d)\n  %y = conv2d(%e, %w)\n");
   EXPECT_EQ(matches(*p, *m), (Lines{"p0: a b", "p0: c d e", "p0: y"}));
 }
 
@@ -91,7 +106,8 @@ TEST(Matcher, ClassesStandForTheirOps) {
 }
 
 TEST(Matcher, GraphsMatchInEitherOrderOfCommutativeOperands) {
-  const auto p = patterns_of({{"{ %c = conv2d(%x, %w, %b?) %s = add(%c, %r) %y = relu(%s) }", {.root = "c"}}});
+  const auto p =
+      patterns_of({{"{ %c = conv2d(%x, %w, %b?) %s = add(%c, %r) %y = relu(%s) }", {.root = "c"}}});
   for (const char* sum : {"add(%a, %z)", "add(%z, %a)"}) {
     const auto m = graph(std::string("  %a = conv2d(%x, %w)\n  %s = ") + sum + "\n  %y = relu(%s)\n");
     EXPECT_EQ(matches(*p, *m), (Lines{"p0: a s y"})) << sum;
@@ -104,7 +120,8 @@ TEST(Matcher, GraphsMatchInEitherOrderOfCommutativeOperands) {
 }
 
 TEST(Matcher, OneOfTwoConvolutionsTakesTheSum) {
-  const auto p = patterns_of({{"{ %c = conv2d(%x, %w) %s = add(%c, %r) %y = relu(%s) }", {.root = "c"}}, {": conv2d", {}}});
+  const auto p = patterns_of(
+      {{"{ %c = conv2d(%x, %w) %s = add(%c, %r) %y = relu(%s) }", {.root = "c"}}, {": conv2d", {}}});
   const auto m = graph("  %a = conv2d(%x, %w)\n  %b = conv2d(%z, %w)\n  %s = add(%a, %b)\n  %y = relu(%s)\n");
   EXPECT_EQ(matches(*p, *m), (Lines{"p1: b", "p0: a s y"}));
 }
@@ -154,7 +171,8 @@ TEST(Matcher, ANameUsedTwiceIsOneValue) {
 
 TEST(Matcher, AnInnerValueMayBeUsedTwiceInside) {
   const auto p = patterns_of({{"{ %a = relu(%x) %s = sigmoid(%a) %y = mul(%a, %s) }", {}}});
-  EXPECT_EQ(matches(*p, *graph("  %a = relu(%x)\n  %s = sigmoid(%a)\n  %y = mul(%a, %s)\n")), (Lines{"p0: a s y"}));
+  EXPECT_EQ(matches(*p, *graph("  %a = relu(%x)\n  %s = sigmoid(%a)\n  %y = mul(%a, %s)\n")),
+            (Lines{"p0: a s y"}));
 }
 
 TEST(Matcher, FreeOperandsAreNotOfTheMatch) {
@@ -164,9 +182,13 @@ TEST(Matcher, FreeOperandsAreNotOfTheMatch) {
 
 TEST(Matcher, LiteralsAttributesAndAbsentOperands) {
   const auto three = patterns_of({{"{ %a = add(%x, 3) %y = hardtanh(%a) {min_val: 0, max_val: 6} }", {}}});
-  EXPECT_EQ(matches(*three, *graph("  %a = add(%x, 3)\n  %y = hardtanh(%a) {min_val: 0, max_val: 6}\n")), (Lines{"p0: a y"}));
-  EXPECT_EQ(matches(*three, *graph("  %a = add(%x, 3.0)\n  %y = hardtanh(%a) {min_val: 0.0, max_val: 6.0}\n")), (Lines{"p0: a y"}));
-  EXPECT_TRUE(matches(*three, *graph("  %a = add(%x, 2)\n  %y = hardtanh(%a) {min_val: 0, max_val: 6}\n")).empty());
+  EXPECT_EQ(matches(*three, *graph("  %a = add(%x, 3)\n  %y = hardtanh(%a) {min_val: 0, max_val: 6}\n")),
+            (Lines{"p0: a y"}));
+  EXPECT_EQ(
+      matches(*three, *graph("  %a = add(%x, 3.0)\n  %y = hardtanh(%a) {min_val: 0.0, max_val: 6.0}\n")),
+      (Lines{"p0: a y"}));
+  EXPECT_TRUE(
+      matches(*three, *graph("  %a = add(%x, 2)\n  %y = hardtanh(%a) {min_val: 0, max_val: 6}\n")).empty());
   EXPECT_TRUE(matches(*three, *graph("  %a = add(%x, 3)\n  %y = hardtanh(%a)\n")).empty());
   const auto bias = patterns_of({{"{ %y = conv2d(%x, %w, %b) }", {}}});
   EXPECT_TRUE(matches(*bias, *graph("  %y = conv2d(%x, %w)\n")).empty());
@@ -182,14 +204,21 @@ TEST(Matcher, LegacyFormsMatchAsTheirForwardForms) {
 
 TEST(Matcher, ChoosesByCostThenLengthThenBefore) {
   const auto m = graph("  %a = conv2d(%x, %w)\n  %b = relu(%a)\n  %y = sigmoid(%b)\n");
-  EXPECT_EQ(matches(*patterns_of({{": conv2d", {}}, {": conv2d, relu", {}}, {": relu, sigmoid", {}}}), *m), (Lines{"p1: a b"}));
-  EXPECT_EQ(matches(*patterns_of({{": conv2d", {}}, {": conv2d, relu", {.cost = 1}}, {": relu, sigmoid", {}}}), *m), (Lines{"p0: a", "p2: b y"}));
-  EXPECT_EQ(matches(*patterns_of({{": conv2d, relu", {}}, {": relu, sigmoid", {.before = {0}}}}), *m), (Lines{"p1: b y"}));
+  EXPECT_EQ(matches(*patterns_of({{": conv2d", {}}, {": conv2d, relu", {}}, {": relu, sigmoid", {}}}), *m),
+            (Lines{"p1: a b"}));
+  EXPECT_EQ(
+      matches(*patterns_of({{": conv2d", {}}, {": conv2d, relu", {.cost = 1}}, {": relu, sigmoid", {}}}), *m),
+      (Lines{"p0: a", "p2: b y"}));
+  EXPECT_EQ(matches(*patterns_of({{": conv2d, relu", {}}, {": relu, sigmoid", {.before = {0}}}}), *m),
+            (Lines{"p1: b y"}));
   std::vector<std::pair<size_t, size_t>> ties;
-  EXPECT_EQ(matches(*patterns_of({{": relu", {}}, {": relu | sigmoid", {}}}), *m, nullptr, &ties), (Lines{"p0: b", "p1: y"}));
+  EXPECT_EQ(matches(*patterns_of({{": relu", {}}, {": relu | sigmoid", {}}}), *m, nullptr, &ties),
+            (Lines{"p0: b", "p1: y"}));
   EXPECT_EQ(ties.size(), 1u);
   ties.clear();
-  EXPECT_EQ(matches(*patterns_of({{": relu", {}}, {": relu | sigmoid", {.before = {0}}}}), *m, nullptr, &ties), (Lines{"p1: b", "p1: y"}));
+  EXPECT_EQ(
+      matches(*patterns_of({{": relu", {}}, {": relu | sigmoid", {.before = {0}}}}), *m, nullptr, &ties),
+      (Lines{"p1: b", "p1: y"}));
   EXPECT_TRUE(ties.empty());
 }
 
@@ -198,7 +227,9 @@ TEST(Matcher, TheEntryOfAChainStandsForTheRootsInput) {
   const auto m = graph("  %a = relu(%x)\n  %y = conv2d(%a, %w)\n");
   Match match;
   for (Node* node : m->graph->nodes())
-    match_at(p->set, node, [&](Match found) { if (found.nodes.size() == 2) match = std::move(found); });
+    match_at(p->set, node, [&](Match found) {
+      if (found.nodes.size() == 2) match = std::move(found);
+    });
   ASSERT_NE(match.variant, nullptr);
   EXPECT_EQ(match.root()->name(), "y");
   const auto slots = bind_slots(match);
@@ -209,7 +240,8 @@ TEST(Matcher, SecondResultsMustHaveNoReader) {
   const auto p = patterns_of({{": max_pool2d_with_indices, relu", {}}});
   const auto free = graph("  %a, %i = max_pool2d_with_indices(%x) {kernel_size: [2,2]}\n  %y = relu(%a)\n");
   EXPECT_EQ(matches(*p, *free), (Lines{"p0: a y"}));
-  const auto read = graph("  %a, %i = max_pool2d_with_indices(%x) {kernel_size: [2,2]}\n  %y = relu(%a)\n", "%x: f32[1,4,8,8]", "%y, %i");
+  const auto read = graph("  %a, %i = max_pool2d_with_indices(%x) {kernel_size: [2,2]}\n  %y = relu(%a)\n",
+                          "%x: f32[1,4,8,8]", "%y, %i");
   EXPECT_TRUE(matches(*p, *read).empty());
 }
 
@@ -219,7 +251,8 @@ TEST(Matcher, WorkGrowsWithTheGraph) {
     std::string body = "  %a0 = relu(%x)\n";
     for (int i = 0; i < n; ++i) {
       const std::string k = std::to_string(i), l = std::to_string(i + 1);
-      body += "  %s" + k + " = add(%a" + k + ", %z)\n  %t" + k + " = add(%s" + k + ", %x)\n  %a" + l + " = relu(%t" + k + ")\n";
+      body += "  %s" + k + " = add(%a" + k + ", %z)\n  %t" + k + " = add(%s" + k + ", %x)\n  %a" + l +
+              " = relu(%t" + k + ")\n";
     }
     const auto m = graph(body, "%x: f32[1,4,8,8], %z: f32[1,4,8,8]", "%a" + std::to_string(n));
     const auto start = std::chrono::steady_clock::now();

@@ -3,8 +3,8 @@
 #include <unistd.h>
 
 #include <bit>
-#include <cstring>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -39,9 +39,12 @@ TEST(ResultTest, CarriesTheErrorOfTheCallee) {
   const Result<int> bad = quarter_of(6);
   ASSERT_FALSE(bad.ok());
   EXPECT_EQ(bad.error().str(), "error: half.c1: 3 is odd");
-  Error placed = Error("conv2d.c3", "weight has 30 output channels but 32 scales").at_node("Conv_17", "features.3");
+  Error placed =
+      Error("conv2d.c3", "weight has 30 output channels but 32 scales").at_node("Conv_17", "features.3");
   placed = std::move(placed).in_file("model.pt2").at_node("other");
-  EXPECT_EQ(placed.str(), "model.pt2: node 'Conv_17' (features.3): error: conv2d.c3: weight has 30 output channels but 32 scales");
+  EXPECT_EQ(placed.str(),
+            "model.pt2: node 'Conv_17' (features.3): error: conv2d.c3: weight has 30 output channels but 32 "
+            "scales");
 }
 
 TEST(HalfTest, EveryHalfGoesThereAndBack) {
@@ -58,7 +61,8 @@ TEST(HalfTest, EveryHalfGoesThereAndBack) {
 // Between two neighbours the nearer one wins, in the middle the even one.
 TEST(HalfTest, RoundsToNearestEven) {
   for (uint32_t bits = 0; bits < 0x7bff; ++bits) {
-    const double low = half_to_float(static_cast<uint16_t>(bits)), high = half_to_float(static_cast<uint16_t>(bits + 1));
+    const double low = half_to_float(static_cast<uint16_t>(bits)),
+                 high = half_to_float(static_cast<uint16_t>(bits + 1));
     const auto middle = static_cast<float>((low + high) / 2);
     ASSERT_EQ(float_to_half(middle), bits % 2 == 0 ? bits : bits + 1);
     ASSERT_EQ(float_to_half(std::nextafter(middle, 0.0f)), bits);
@@ -101,7 +105,8 @@ TEST(ArenaTest, InternsAndAligns) {
   Arena arena;
   const std::string_view a = arena.intern("scale"), b = arena.intern(std::string("sca") + "le");
   EXPECT_EQ(a.data(), b.data());
-  for (size_t alignment : {1, 8, 64}) EXPECT_EQ(reinterpret_cast<uintptr_t>(arena.allocate(3, alignment)) % alignment, 0u);
+  for (size_t alignment : {1, 8, 64})
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(arena.allocate(3, alignment)) % alignment, 0u);
   const auto big = static_cast<char*>(arena.allocate(1 << 20, 1));
   std::memset(big, 1, 1 << 20);
   EXPECT_EQ(arena.copy({1, 2, 3})[2], 3);
@@ -155,15 +160,23 @@ TEST(ParallelTest, EveryItemOnceForEveryThreadCount) {
 
 TEST(JsonWriterTest, NumbersReadBackEqual) {
   JsonWriter json;
-  json.begin_object().field("a", 0.1).field("b", 1.0).field("c", int64_t{7}).field("d", true).field("e", "x\"\n\x01");
+  json.begin_object()
+      .field("a", 0.1)
+      .field("b", 1.0)
+      .field("c", int64_t{7})
+      .field("d", true)
+      .field("e", "x\"\n\x01");
   json.key("f").begin_array().value(NAN).value(-INFINITY).null().end_array().end_object();
-  EXPECT_EQ(json.str(), "{\"a\": 0.1, \"b\": 1.0, \"c\": 7, \"d\": true, \"e\": \"x\\\"\\n\\u0001\", \"f\": [\"NaN\", \"-Infinity\", null]}");
+  EXPECT_EQ(json.str(),
+            "{\"a\": 0.1, \"b\": 1.0, \"c\": 7, \"d\": true, \"e\": \"x\\\"\\n\\u0001\", \"f\": [\"NaN\", "
+            "\"-Infinity\", null]}");
 }
 
 // FIPS 180-4, appendix example.
 TEST(Sha256Test, KnownDigest) {
   const std::string text = "abc";
-  EXPECT_EQ(sha256_hex(std::as_bytes(std::span(text.data(), text.size()))), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(sha256_hex(std::as_bytes(std::span(text.data(), text.size()))),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
 }  // namespace

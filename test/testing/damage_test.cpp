@@ -1,5 +1,5 @@
-// Every text test, damaged at random, read with the real operators: a model or an error with a place, never a crash. What
-// can be read is verified and printed, and reads back equal.
+// Every text test, damaged at random, read with the real operators: a model or an error with a place, never a
+// crash. What can be read is verified and printed, and reads back equal.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -41,7 +41,8 @@ std::string damaged(std::string text, const std::vector<std::string>& others, st
       case 4: text.insert(at, text.substr(rng() % text.size(), rng() % 30)); break;
       case 5: {  // a number becomes another
         const size_t digit = text.find_first_of("0123456789", at);
-        constexpr std::string_view kNumbers[] = {"0", "-1", "1", "3", "2147483648", "9223372036854775807", "-9223372036854775808", "1e30", "nan"};
+        constexpr std::string_view kNumbers[] = {
+            "0", "-1", "1", "3", "2147483648", "9223372036854775807", "-9223372036854775808", "1e30", "nan"};
         if (digit != std::string::npos) text.replace(digit, 1, kNumbers[rng() % 9]);
         break;
       }
@@ -87,14 +88,15 @@ TEST(Damage, TextTestsNeverCrashTheReader) {
   EXPECT_GT(read, rounds / 50);
 }
 
-// Calls of every operator with operands and attributes that are legal text, but seldom make sense: inference refuses them
-// with a message or gives types; the verifier agrees with what was inferred.
+// Calls of every operator with operands and attributes that are legal text, but seldom make sense: inference
+// refuses them with a message or gives types; the verifier agrees with what was inferred.
 class RandomCalls {
  public:
   explicit RandomCalls(unsigned seed) : rng_(seed) {}
 
   std::string text() {
-    std::string out = "zp 1\nsym s0 in 1..64\nsym s1\n@s = f32[2] [0.5,0.25]\n@c = f32[2,3] [1,2,3,4,5,6]\ngraph main(";
+    std::string out =
+        "zp 1\nsym s0 in 1..64\nsym s1\n@s = f32[2] [0.5,0.25]\n@c = f32[2,3] [1,2,3,4,5,6]\ngraph main(";
     for (int i = 0; i < 6; ++i) out += (i > 0 ? ", %i" : "%i") + std::to_string(i) + ": " + type();
     out += ") -> () {\n  %i6 = const @c\n";
     int values = 7;
@@ -107,7 +109,8 @@ class RandomCalls {
   bool chance(int n) { return pick(n) == 0; }
   std::string dtype() { return std::string(dtype_name(static_cast<DType>(1 + pick(kDTypeCount - 1)))); }
   std::string dim() {
-    const char* dims[] = {"0", "1", "2", "3", "4", "8", "s0", "s1", "2*s0+1", "?", "s0//2", "9223372036854775807"};
+    const char* dims[] = {"0",  "1",  "2",      "3", "4",     "8",
+                          "s0", "s1", "2*s0+1", "?", "s0//2", "9223372036854775807"};
     return dims[chance(12) ? 11 : pick(11)];
   }
   std::string shape() {
@@ -117,7 +120,9 @@ class RandomCalls {
     return out + "]";
   }
   std::string quant() {
-    const char* quants[] = {"u8(0.5, 3)", "i8(0.25, 0)", "i8(axis 0: @s)", "i8<-127:127>(axis 1: @s)", "i4(block [1,32]: @s)", "u8(dynamic)", "i32(0.125, 0)", "i8(dynamic axis 0, none)"};
+    const char* quants[] = {
+        "u8(0.5, 3)",           "i8(0.25, 0)", "i8(axis 0: @s)", "i8<-127:127>(axis 1: @s)",
+        "i4(block [1,32]: @s)", "u8(dynamic)", "i32(0.125, 0)",  "i8(dynamic axis 0, none)"};
     return quants[pick(8)];
   }
   std::string type() {
@@ -126,7 +131,18 @@ class RandomCalls {
     return element + shape();
   }
   std::string integer() {
-    const char* numbers[] = {"0", "1", "2", "-1", "-2", "3", "5", "100", "-100", "2147483648", "9223372036854775807", "-9223372036854775808"};
+    const char* numbers[] = {"0",
+                             "1",
+                             "2",
+                             "-1",
+                             "-2",
+                             "3",
+                             "5",
+                             "100",
+                             "-100",
+                             "2147483648",
+                             "9223372036854775807",
+                             "-9223372036854775808"};
     return numbers[chance(4) ? pick(12) : pick(6)];
   }
   std::string real() {
@@ -134,7 +150,8 @@ class RandomCalls {
     return numbers[pick(9)];
   }
   std::string word() {
-    const char* words[] = {"", "same", "valid", "mean", "sum", "none", "reflect", "constant", "tanh", "nearest", "floor", "trunc", "ij,jk->ik", "...i->i", "minmax", "x"};
+    const char* words[] = {"",     "same",    "valid", "mean",  "sum",       "none",    "reflect", "constant",
+                           "tanh", "nearest", "floor", "trunc", "ij,jk->ik", "...i->i", "minmax",  "x"};
     return "\"" + std::string(words[pick(16)]) + "\"";
   }
   std::string list(const auto& item) {
@@ -143,7 +160,9 @@ class RandomCalls {
     return out + "]";
   }
   std::string value(AttrKind kind) {
-    const auto number = [this] { return chance(3) ? std::string(chance(2) ? "true" : "false") : chance(2) ? integer() : real(); };
+    const auto number = [this] {
+      return chance(3) ? std::string(chance(2) ? "true" : "false") : chance(2) ? integer() : real();
+    };
     switch (kind) {
       case AttrKind::Int: return integer();
       case AttrKind::Float: return real();
@@ -177,16 +196,20 @@ class RandomCalls {
     while (op == &kReturnOp || op == &kConstOp || op == &kOpaqueOp);
     std::string out = "  ";
     const size_t results = op->has(kVariadicResults) ? static_cast<size_t>(pick(4)) : op->results.size();
-    for (size_t r = 0; r < results; ++r) out += (r > 0 ? ", %i" : "%i") + std::to_string(*values + static_cast<int>(r));
+    for (size_t r = 0; r < results; ++r)
+      out += (r > 0 ? ", %i" : "%i") + std::to_string(*values + static_cast<int>(r));
     out += (results > 0 ? " = " : "") + std::string(op->name) + "(";
     size_t required = 0;
     for (const OperandDef& o : op->operands) required += !o.optional && !o.variadic;
     const size_t most = op->variadic() ? required + static_cast<size_t>(pick(4)) : op->operands.size();
-    const size_t count = required + (most > required ? static_cast<size_t>(pick(static_cast<int>(most - required) + 1)) : 0);
+    const size_t count =
+        required + (most > required ? static_cast<size_t>(pick(static_cast<int>(most - required) + 1)) : 0);
     for (size_t i = 0; i < count; ++i) {
       const bool may_miss = op->operands[std::min(i, op->operands.size() - 1)].optional;
       out += i > 0 ? ", " : "";
-      out += may_miss && chance(5) ? "_" : chance(8) ? (chance(2) ? "1.5" : "3") : "%i" + std::to_string(pick(*values));
+      out += may_miss && chance(5) ? "_"
+             : chance(8)           ? (chance(2) ? "1.5" : "3")
+                                   : "%i" + std::to_string(pick(*values));
     }
     out += ")";
     std::string attrs;

@@ -35,9 +35,12 @@ constexpr char kGraph[] = "zp 1\ngraph main(%x: f32[2]) -> (%y) {\n  %y = relu(%
 
 TEST(TestFile, ReadsDirectives) {
   const TestFile f = file_of(
-      "# test: opt a,b backend=cpu\n# A sentence: with a colon.\n# refuses: conv-relu \"value %c has 2 uses\"\n# refuses: \"odd node\" \"why\"\n"
-      "# error: 3:14 \"text \\\"q\\\"\"\n# error: \"anywhere\"\n# expect-record: fuse-qdq linear: a -> b\n# no-record: \"quoted\"\n"
-      "# input: f32[2] [1,2]\n# samples: 5\n# norun: no evaluator\nzp 1\n# test: not read here\n# ---- expected\nsome\nlines\n");
+      "# test: opt a,b backend=cpu\n# A sentence: with a colon.\n# refuses: conv-relu \"value %c has 2 "
+      "uses\"\n# refuses: \"odd node\" \"why\"\n"
+      "# error: 3:14 \"text \\\"q\\\"\"\n# error: \"anywhere\"\n# expect-record: fuse-qdq linear: a -> b\n# "
+      "no-record: \"quoted\"\n"
+      "# input: f32[2] [1,2]\n# samples: 5\n# norun: no evaluator\nzp 1\n# test: not read here\n# ---- "
+      "expected\nsome\nlines\n");
   EXPECT_EQ(f.mode, "opt");
   EXPECT_EQ(f.arguments, std::vector<std::string>{"a,b"});
   EXPECT_EQ(f.settings.at("backend"), "cpu");
@@ -65,13 +68,15 @@ TEST(TestFile, MisspelledDirectivesAreErrors) {
   const std::pair<const char*, const char*> cases[] = {
       {"# test: rountrip\n", "t.zp:1:1: error: unknown test 'rountrip'; did you mean 'roundtrip'?"},
       {"# tets: run\n", "t.zp:1:1: error: 'tets:' is no directive; did you mean 'test'?"},
-      {"# test: run\n# refuse: a \"b\"\n", "t.zp:2:1: error: 'refuse:' is no directive; did you mean 'refuses'?"},
+      {"# test: run\n# refuse: a \"b\"\n",
+       "t.zp:2:1: error: 'refuse:' is no directive; did you mean 'refuses'?"},
       {"# test: run\n# refuses: a b\n", "t.zp:2:1: error: wanted the quoted text of the reason, found 'b'"},
       {"# test: run\n# error: 3 \"b\"\n", "t.zp:2:1: error: wanted ':', found '\"'"},
       {"# test: run\n# test: run\n", "t.zp:2:1: error: a second test: in one file"},
       {"# test: run\n# samples: 0\n", "t.zp:2:1: error: 0 samples; 1 to 100 are possible"},
       {"# test: run\n# expect-record:\n", "t.zp:2:1: error: wanted the text of a record"},
-      {"# test:\n", "t.zp:1:1: error: wanted what to do: roundtrip, verify, opt, run, import, export, same or none"},
+      {"# test:\n",
+       "t.zp:1:1: error: wanted what to do: roundtrip, verify, opt, run, import, export, same or none"},
   };
   for (const auto& [text, message] : cases) {
     const auto f = TestFile::parse("t.zp", text);
@@ -82,21 +87,25 @@ TEST(TestFile, MisspelledDirectivesAreErrors) {
 
 TEST(LineDiff, ShowsWhatChanged) {
   EXPECT_EQ(line_diff("a\nb\n", "a\nb\n"), "");
-  EXPECT_EQ(line_diff("1\n2\n3\n4\n5\n6\n7\nold\n8\n", "1\n2\n3\n4\n5\n6\n7\nnew\n8\n"), "  ...\n  5\n  6\n  7\n- old\n+ new\n  8\n");
+  EXPECT_EQ(line_diff("1\n2\n3\n4\n5\n6\n7\nold\n8\n", "1\n2\n3\n4\n5\n6\n7\nnew\n8\n"),
+            "  ...\n  5\n  6\n  7\n- old\n+ new\n  8\n");
   EXPECT_EQ(line_diff("a\n", ""), "- a\n");
   EXPECT_EQ(line_diff("", "a\nb\n"), "+ a\n+ b\n");
   EXPECT_EQ(line_diff("a", "a\n"), "  the texts differ in the line end of the last line only\n");
   std::string many;
   for (int i = 0; i < 6000; ++i) many += std::to_string(i) + "\n";
   EXPECT_EQ(line_diff(many, "x\n" + many, 5), "+ x\n  0\n  1\n  2\n");
-  EXPECT_EQ(line_diff("x\n" + many + "y\n", many + "z\n", 2), "- x\n- 0\n  ... more lines differ\n");  // too long for the table
+  EXPECT_EQ(line_diff("x\n" + many + "y\n", many + "z\n", 2),
+            "- x\n- 0\n  ... more lines differ\n");  // too long for the table
 }
 
 TEST(TextTest, RoundtripPassesAndFails) {
   const std::string graph = kGraph;
   EXPECT_EQ(outcome("# test: roundtrip\n" + graph + "# ---- expected\n" + graph), "passed");
-  EXPECT_EQ(outcome("# test: roundtrip\n" + graph + "# ---- expected\nzp 1\ngraph main(%x: f32[2]) -> (%y) {\n  %y = relu(%x) : f32[3]\n}\n"),
-            "  zp 1\n  graph main(%x: f32[2]) -> (%y) {\n-   %y = relu(%x) : f32[3]\n+   %y = relu(%x) : f32[2]\n  }\n");
+  EXPECT_EQ(outcome("# test: roundtrip\n" + graph +
+                    "# ---- expected\nzp 1\ngraph main(%x: f32[2]) -> (%y) {\n  %y = relu(%x) : f32[3]\n}\n"),
+            "  zp 1\n  graph main(%x: f32[2]) -> (%y) {\n-   %y = relu(%x) : f32[3]\n+   %y = relu(%x) : "
+            "f32[2]\n  }\n");
   EXPECT_EQ(outcome("# test: roundtrip\nzp 1\ngraph main() -> (%y) {}\n"),
             "error:\n  t.zp:3:18: error: output '%y' is not defined in this graph\n");
 }
@@ -105,25 +114,37 @@ TEST(TextTest, ExpectedErrors) {
   const std::string bad = "zp 1\ngraph main() -> (%y) {}\n";
   EXPECT_EQ(outcome("# test: roundtrip\n# error: 4:18 \"not defined\"\n" + bad), "passed");
   EXPECT_EQ(outcome("# test: roundtrip\n# error: 4:1 \"not defined\"\n" + bad),
-            "the expected error at 4:1 \"not defined\" did not come; there was:\n  t.zp:4:18: error: output '%y' is not defined in this graph\n");
-  EXPECT_EQ(outcome("# test: roundtrip\n# error: \"other\"\n" + std::string(kGraph)), "the expected error \"other\" did not come; there was none\n");
-  EXPECT_EQ(outcome("# test: verify\n# error: 5:3 \"boundary.1\"\nzp 1\ngraph main(%x: u8(0.5, 3)[2]) -> (%y) {\n  %y = layer_norm(%x) {normalized_shape: [2]}\n}\n"), "passed");
-  EXPECT_EQ(outcome("# test: verify\n# error: \"boundary.1\"\n" + std::string(kGraph)), "the expected error \"boundary.1\" did not come; there was none\n");
+            "the expected error at 4:1 \"not defined\" did not come; there was:\n  t.zp:4:18: error: output "
+            "'%y' is not defined in this graph\n");
+  EXPECT_EQ(outcome("# test: roundtrip\n# error: \"other\"\n" + std::string(kGraph)),
+            "the expected error \"other\" did not come; there was none\n");
+  EXPECT_EQ(outcome("# test: verify\n# error: 5:3 \"boundary.1\"\nzp 1\ngraph main(%x: u8(0.5, 3)[2]) -> "
+                    "(%y) {\n  %y = layer_norm(%x) {normalized_shape: [2]}\n}\n"),
+            "passed");
+  EXPECT_EQ(outcome("# test: verify\n# error: \"boundary.1\"\n" + std::string(kGraph)),
+            "the expected error \"boundary.1\" did not come; there was none\n");
 }
 
 TEST(TextTest, RunComparesOutputs) {
-  const std::string test = "# test: run\n# input: f32[2] [-1,2]\n" + std::string(kGraph) + "# ---- expected\n";
+  const std::string test =
+      "# test: run\n# input: f32[2] [-1,2]\n" + std::string(kGraph) + "# ---- expected\n";
   EXPECT_EQ(outcome(test + "out 0: f32[2] [0,2]\n"), "passed");
   EXPECT_EQ(outcome(test + "out 0: f32[2] [0,3]\n"), "- out 0: f32[2] [0,3]\n+ out 0: f32[2] [0,2]\n");
 }
 
 TEST(TextTest, OptRunsPassesAndReads) {
-  const std::string graph = "zp 1\ngraph main(%x: f32[2]) -> (%y) {\n  %i = identity(%x)\n  %y = relu(%i)\n}\n";
+  const std::string graph =
+      "zp 1\ngraph main(%x: f32[2]) -> (%y) {\n  %i = identity(%x)\n  %y = relu(%i)\n}\n";
   EXPECT_EQ(outcome("# test: opt cleanup\n" + graph + "# ---- expected\n" + kGraph), "passed");
-  EXPECT_NE(outcome("# test: opt cleanup\n# refuses: y \"nothing\"\n" + graph).find("no refusal of 'y' because of \"nothing\"; kept:"), std::string::npos);
-  EXPECT_NE(outcome("# test: opt cleanup\n# expect-record: no such thing\n" + graph).find("no record holds \"no such thing\"; recorded:"), std::string::npos);
+  EXPECT_NE(outcome("# test: opt cleanup\n# refuses: y \"nothing\"\n" + graph)
+                .find("no refusal of 'y' because of \"nothing\"; kept:"),
+            std::string::npos);
+  EXPECT_NE(outcome("# test: opt cleanup\n# expect-record: no such thing\n" + graph)
+                .find("no record holds \"no such thing\"; recorded:"),
+            std::string::npos);
   EXPECT_NE(outcome("# test: opt no-such-pass\n" + graph).find("no-such-pass"), std::string::npos);
-  EXPECT_NE(outcome("# test: opt cleanup bakend=cpu\n" + graph).find("has no setting 'bakend'"), std::string::npos);
+  EXPECT_NE(outcome("# test: opt cleanup bakend=cpu\n" + graph).find("has no setting 'bakend'"),
+            std::string::npos);
 }
 
 class Folder {
@@ -132,7 +153,9 @@ class Folder {
     std::filesystem::create_directories(path_ / "inner");
   }
   ~Folder() { std::filesystem::remove_all(path_); }
-  void write(const std::string& name, const std::string& text) { ASSERT_TRUE(write_file(path(name), text).ok()); }
+  void write(const std::string& name, const std::string& text) {
+    ASSERT_TRUE(write_file(path(name), text).ok());
+  }
   std::string path(const std::string& name = "") const { return (path_ / name).string(); }
 
  private:
@@ -144,7 +167,9 @@ TEST(TextTests, FoldersSummaryAndBless) {
   folder.write("inner/good.zp", "# test: roundtrip\n" + std::string(kGraph) + "# ---- expected\n" + kGraph);
   folder.write("fresh.zp", "# test: run\n# input: f32[2] [-1,2]\n" + std::string(kGraph));
   folder.write("model.zp", "# test: none\n" + std::string(kGraph));
-  folder.write("same.zp", "# test: same model.zp\nzp 1\ngraph main(%x: f32[2]) -> (%y) {\n  %y = clamp(%x) {min: 0}\n}\n");
+  folder.write(
+      "same.zp",
+      "# test: same model.zp\nzp 1\ngraph main(%x: f32[2]) -> (%y) {\n  %y = clamp(%x) {min: 0}\n}\n");
   folder.write("other.txt", "no test");
   ::testing::internal::CaptureStdout();
   EXPECT_EQ(run_text_tests({folder.path()}, {}), 1);
@@ -171,7 +196,8 @@ TEST(TextTests, SameFindsDifferences) {
   Folder folder;
   folder.write("model.zp", "# test: none\n" + std::string(kGraph));
   folder.write("a.zp", "# test: same model.zp\nzp 1\ngraph main(%x: f32[2]) -> (%y) {\n  %y = abs(%x)\n}\n");
-  folder.write("b.zp", "# test: same model.zp within 10\nzp 1\ngraph main(%x: f32[2]) -> (%y) {\n  %y = abs(%x)\n}\n");
+  folder.write(
+      "b.zp", "# test: same model.zp within 10\nzp 1\ngraph main(%x: f32[2]) -> (%y) {\n  %y = abs(%x)\n}\n");
   ::testing::internal::CaptureStdout();
   EXPECT_EQ(run_text_tests({folder.path("a.zp")}, {}), 1);
   EXPECT_EQ(run_text_tests({folder.path("b.zp")}, {}), 0);

@@ -27,7 +27,9 @@ std::string read_all(const fs::path& path) {
   return text.str();
 }
 
-void write_all(const fs::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
+void write_all(const fs::path& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary) << bytes;
+}
 
 class Cli : public testing::Test {
  protected:
@@ -77,7 +79,10 @@ struct Entries {
 
   static Entries of(const std::string& zip) {
     Entries e;
-    auto u16 = [&](size_t at) { return static_cast<size_t>(static_cast<uint8_t>(zip[at])) | static_cast<size_t>(static_cast<uint8_t>(zip[at + 1])) << 8; };
+    auto u16 = [&](size_t at) {
+      return static_cast<size_t>(static_cast<uint8_t>(zip[at])) |
+             static_cast<size_t>(static_cast<uint8_t>(zip[at + 1])) << 8;
+    };
     auto u32 = [&](size_t at) { return u16(at) | u16(at + 2) << 16; };
     const size_t end = zip.rfind("PK\5\6");
     size_t at = u32(end + 16);
@@ -92,27 +97,53 @@ struct Entries {
 
   std::string* find(const std::string& suffix) {
     for (auto& [name, content] : items)
-      if (name.size() >= suffix.size() && name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0) return &content;
+      if (name.size() >= suffix.size() &&
+          name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0)
+        return &content;
     return nullptr;
   }
 
   std::string zip() const {
     std::string out, central;
-    auto put = [](std::string& to, uint64_t v, int bytes) { for (int i = 0; i < bytes; ++i) to += static_cast<char>(v >> (8 * i)); };
+    auto put = [](std::string& to, uint64_t v, int bytes) {
+      for (int i = 0; i < bytes; ++i) to += static_cast<char>(v >> (8 * i));
+    };
     for (const auto& [name, content] : items) {
       const size_t start = out.size();
       auto common = [&](std::string& to) {
-        put(to, 0, 2); put(to, 0, 2); put(to, 0, 2); put(to, 0, 2);
-        put(to, crc32_of(content), 4); put(to, content.size(), 4); put(to, content.size(), 4); put(to, name.size(), 2); put(to, 0, 2);
+        put(to, 0, 2);
+        put(to, 0, 2);
+        put(to, 0, 2);
+        put(to, 0, 2);
+        put(to, crc32_of(content), 4);
+        put(to, content.size(), 4);
+        put(to, content.size(), 4);
+        put(to, name.size(), 2);
+        put(to, 0, 2);
       };
-      out += "PK\3\4"; put(out, 20, 2); common(out); out += name + content;
-      central += "PK\1\2"; put(central, 20, 2); put(central, 20, 2); common(central);
-      put(central, 0, 2); put(central, 0, 2); put(central, 0, 2); put(central, 0, 4); put(central, start, 4);
+      out += "PK\3\4";
+      put(out, 20, 2);
+      common(out);
+      out += name + content;
+      central += "PK\1\2";
+      put(central, 20, 2);
+      put(central, 20, 2);
+      common(central);
+      put(central, 0, 2);
+      put(central, 0, 2);
+      put(central, 0, 2);
+      put(central, 0, 4);
+      put(central, start, 4);
       central += name;
     }
     const size_t begin = out.size();
     out += central + "PK\5\6";
-    put(out, 0, 4); put(out, items.size(), 2); put(out, items.size(), 2); put(out, central.size(), 4); put(out, begin, 4); put(out, 0, 2);
+    put(out, 0, 4);
+    put(out, items.size(), 2);
+    put(out, items.size(), 2);
+    put(out, central.size(), 4);
+    put(out, begin, 4);
+    put(out, 0, 2);
     return out;
   }
 };
@@ -132,12 +163,14 @@ TEST_F(Cli, VersionHelpAndWrongUsage) {
   EXPECT_EQ(zp({"compile", digits_, "-o", file("x.pt2"), "--form", "loose"}).code, 2);
   EXPECT_EQ(zp({"compile", digits_, "-o", file("x.pt2"), "--passes", "cleanup,cleverness"}).code, 2);
   EXPECT_EQ(zp({"compile", digits_, "-o", file("x.unknown")}).code, 2);
-  for (const char* topic : {"compile", "run", "inspect", "explain", "compare", "convert", "backend", "op", "test", "passes"}) {
+  for (const char* topic :
+       {"compile", "run", "inspect", "explain", "compare", "convert", "backend", "op", "test", "passes"}) {
     const Done done = zp({"help", topic});
     EXPECT_EQ(done.code, 0) << topic;
     EXPECT_GT(done.out.size(), 100u) << topic;
   }
-  for (const char* shell : {"bash", "zsh", "fish"}) EXPECT_NE(zp({"completion", shell}).out.find("compile"), std::string::npos);
+  for (const char* shell : {"bash", "zsh", "fish"})
+    EXPECT_NE(zp({"completion", shell}).out.find("compile"), std::string::npos);
 }
 
 TEST_F(Cli, CompileIsDeterministicAndLeavesNoTemporaries) {
@@ -167,7 +200,8 @@ struct Damage {
   std::function<std::string(const std::string&)> make;
 };
 
-std::string edited(const std::string& zip, const std::string& record, const std::function<void(std::string&)>& edit) {
+std::string edited(const std::string& zip, const std::string& record,
+                   const std::function<void(std::string&)>& edit) {
   Entries e = Entries::of(zip);
   std::string* content = e.find(record);
   if (content == nullptr) return "";
@@ -177,7 +211,9 @@ std::string edited(const std::string& zip, const std::string& record, const std:
 
 std::string without(const std::string& zip, const std::string& record) {
   Entries e = Entries::of(zip);
-  std::erase_if(e.items, [&](const auto& item) { return item.first.size() >= record.size() && item.first.ends_with(record); });
+  std::erase_if(e.items, [&](const auto& item) {
+    return item.first.size() >= record.size() && item.first.ends_with(record);
+  });
   return e.zip();
 }
 
@@ -189,27 +225,60 @@ TEST_F(Cli, BrokenArchivesGiveOneErrorWithThePlace) {
       {"half", "", [](const std::string& z) { return z.substr(0, z.size() / 2); }},
       {"no end record", "", [](const std::string& z) { return z.substr(0, z.size() - 30); }},
       {"no graph", "model", [](const std::string& z) { return without(z, "models/model.json"); }},
-      {"no weights config", "weights", [](const std::string& z) { return without(z, "model_weights_config.json"); }},
+      {"no weights config", "weights",
+       [](const std::string& z) { return without(z, "model_weights_config.json"); }},
       {"no payload", "weight_0", [](const std::string& z) { return without(z, "data/weights/weight_0"); }},
-      {"bad json", "", [](const std::string& z) { return edited(z, "models/model.json", [](std::string& j) { j[j.size() / 2] = '\1'; }); }},
-      {"json cut", "", [](const std::string& z) { return edited(z, "models/model.json", [](std::string& j) { j.resize(j.size() / 3); }); }},
-      {"json is a list", "", [](const std::string& z) { return edited(z, "models/model.json", [](std::string& j) { j = "[1, 2]"; }); }},
-      {"undefined value", "nowhere", [](const std::string& z) { return edited(z, "models/model.json", [](std::string& j) {
-         replace_first(j, "{\"name\": \"self\", \"arg\": {\"as_tensor\": {\"name\": \"", "{\"name\": \"self\", \"arg\": {\"as_tensor\": {\"name\": \"nowhere_"); }); }},
-      {"negative size", "", [](const std::string& z) { return edited(z, "model_weights_config.json", [](std::string& j) {
-         replace_first(j, "{\"as_int\": 16}", "{\"as_int\": -16}"); }); }},
-      {"size beyond the payload", "", [](const std::string& z) { return edited(z, "model_weights_config.json", [](std::string& j) {
-         replace_first(j, "{\"as_int\": 16}", "{\"as_int\": 1600000}"); }); }},
-      {"overflowing size", "", [](const std::string& z) { return edited(z, "model_weights_config.json", [](std::string& j) {
-         replace_first(j, "{\"as_int\": 16}", "{\"as_int\": 4611686018427387904}"); }); }},
-      {"zero scale", "scale", [](const std::string& z) { return edited(z, "models/model.json", [](std::string& j) {
-         const size_t at = j.find("{\"name\": \"scale\", \"arg\": {\"as_float\": ");
-         const size_t from = at + 38, to = j.find('}', from);
-         j.replace(from, to - from, "0.0"); }); }},
-      {"zero point out of range", "zero point", [](const std::string& z) { return edited(z, "models/model.json", [](std::string& j) {
-         const size_t at = j.find("{\"name\": \"zero_point\", \"arg\": {\"as_int\": ");
-         const size_t from = at + 41, to = j.find('}', from);
-         j.replace(from, to - from, "999"); }); }},
+      {"bad json", "",
+       [](const std::string& z) {
+         return edited(z, "models/model.json", [](std::string& j) { j[j.size() / 2] = '\1'; });
+       }},
+      {"json cut", "",
+       [](const std::string& z) {
+         return edited(z, "models/model.json", [](std::string& j) { j.resize(j.size() / 3); });
+       }},
+      {"json is a list", "",
+       [](const std::string& z) {
+         return edited(z, "models/model.json", [](std::string& j) { j = "[1, 2]"; });
+       }},
+      {"undefined value", "nowhere",
+       [](const std::string& z) {
+         return edited(z, "models/model.json", [](std::string& j) {
+           replace_first(j, "{\"name\": \"self\", \"arg\": {\"as_tensor\": {\"name\": \"",
+                         "{\"name\": \"self\", \"arg\": {\"as_tensor\": {\"name\": \"nowhere_");
+         });
+       }},
+      {"negative size", "",
+       [](const std::string& z) {
+         return edited(z, "model_weights_config.json",
+                       [](std::string& j) { replace_first(j, "{\"as_int\": 16}", "{\"as_int\": -16}"); });
+       }},
+      {"size beyond the payload", "",
+       [](const std::string& z) {
+         return edited(z, "model_weights_config.json",
+                       [](std::string& j) { replace_first(j, "{\"as_int\": 16}", "{\"as_int\": 1600000}"); });
+       }},
+      {"overflowing size", "",
+       [](const std::string& z) {
+         return edited(z, "model_weights_config.json", [](std::string& j) {
+           replace_first(j, "{\"as_int\": 16}", "{\"as_int\": 4611686018427387904}");
+         });
+       }},
+      {"zero scale", "scale",
+       [](const std::string& z) {
+         return edited(z, "models/model.json", [](std::string& j) {
+           const size_t at = j.find("{\"name\": \"scale\", \"arg\": {\"as_float\": ");
+           const size_t from = at + 38, to = j.find('}', from);
+           j.replace(from, to - from, "0.0");
+         });
+       }},
+      {"zero point out of range", "zero point",
+       [](const std::string& z) {
+         return edited(z, "models/model.json", [](std::string& j) {
+           const size_t at = j.find("{\"name\": \"zero_point\", \"arg\": {\"as_int\": ");
+           const size_t from = at + 41, to = j.find('}', from);
+           j.replace(from, to - from, "999");
+         });
+       }},
   };
   write_all(file("old.pt2"), "what was there");
   for (const Damage& damage : damages) {

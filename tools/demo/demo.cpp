@@ -1,5 +1,6 @@
 // The demonstration: the main job on a real model, shown. Compiles the digits network that quantization-aware
-// training left with its simulation residue, shows what became of it, and runs both versions on the test images.
+// training left with its simulation residue, shows what became of it, and runs both versions on the test
+// images.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -38,7 +39,8 @@ Result<RunResult> run_all(const Model& model, const Tensor& images, const char* 
     const int64_t now = ++done;
     if (::isatty(2) && now_ms() - start > 1000 && now % 16 == 0) {
       fmt::print(stderr, "\r{}: {}/{} images, {:.0f} s left  ", what, now, parts.size(),
-                 (now_ms() - start) / static_cast<double>(now) * static_cast<double>(static_cast<int64_t>(parts.size()) - now) / 1000);
+                 (now_ms() - start) / static_cast<double>(now) *
+                     static_cast<double>(static_cast<int64_t>(parts.size()) - now) / 1000);
     }
   };
   one(0);  // alone: fills what the runs share
@@ -69,9 +71,12 @@ double top1(const Tensor& logits, const Tensor& labels) {
 }
 
 // Images side by side, two pixels a character cell (upper and lower half).
-void draw(const Tensor& images, const Tensor& before, const Tensor& after, const Tensor& labels, const std::vector<int64_t>& rows) {
+void draw(const Tensor& images, const Tensor& before, const Tensor& after, const Tensor& labels,
+          const std::vector<int64_t>& rows) {
   const int64_t height = images.shape()[2], width = images.shape()[3];
-  auto dark = [&](int64_t row, int64_t y, int64_t x) { return images.get_double((row * height + y) * width + x) > 0.45; };
+  auto dark = [&](int64_t row, int64_t y, int64_t x) {
+    return images.get_double((row * height + y) * width + x) > 0.45;
+  };
   for (int64_t y = 0; y < height; y += 2) {
     std::string line = "   ";
     for (int64_t row : rows) {
@@ -101,7 +106,8 @@ Status demo(const std::string& folder) {
   if (code) return Error("file.write", "cannot make the folder: " + code.message()).in_file(out_dir.string());
   const std::string target = out_dir / "digits_integer.pt2";
 
-  fmt::print("A network for handwritten digits, fresh from quantization-aware training, becomes an integer model\n");
+  fmt::print(
+      "A network for handwritten digits, fresh from quantization-aware training, becomes an integer model\n");
   fmt::print("  {}\n\n", source);
   ZP_TRY(const Tensor images, read_npy(folder + "/images.npy"));
   ZP_TRY(const Tensor labels, read_npy(folder + "/labels.npy"));
@@ -110,7 +116,8 @@ Status demo(const std::string& folder) {
   ZP_TRY(const Compiled compiled, compile_file(source, target, options));
   const CompileReport& report = compiled.report;
   fmt::print("operators\n{}\n", ops_table(report.input.ops, report.output.ops));
-  fmt::print("folded and fused (zp compile --report R.html shows all of it)\n{}\n", rewrites_table(report.records.rewrites, 170));
+  fmt::print("folded and fused (zp compile --report R.html shows all of it)\n{}\n",
+             rewrites_table(report.records.rewrites, 170));
   if (report.records.kept.empty()) {
     fmt::print("nothing stayed float\n\n");
   } else {
@@ -126,25 +133,32 @@ Status demo(const std::string& folder) {
   checked.verify = 1;
   checked.inputs = {first_image};
   ZP_TRY(const Compiled verified, compile_model(source, checked));
-  fmt::print("verification: {}\n\n", verified.verified ? "every pass kept what it promises, value by value" : verified.report.verify->first_difference);
+  fmt::print("verification: {}\n\n", verified.verified ? "every pass kept what it promises, value by value"
+                                                       : verified.report.verify->first_difference);
 
   ZP_TRY(const std::unique_ptr<Model> integer, load_model(target));
   ZP_TRY(const RunResult before, run_all(*original, images, "trained model"));
   ZP_TRY(const RunResult after, run_all(*integer, images, "integer model"));
   const Difference difference = compare_tensors("logits", before.logits, after.logits);
   int64_t changed = 0;
-  for (int64_t i = 0; i < labels.elements(); ++i) changed += best_class(before.logits, i) != best_class(after.logits, i);
+  for (int64_t i = 0; i < labels.elements(); ++i)
+    changed += best_class(before.logits, i) != best_class(after.logits, i);
   TextTable table({"", "trained archive", "integer model"});
-  table.add({"file", human_bytes(static_cast<double>(report.input.bytes)), human_bytes(static_cast<double>(report.output.bytes))});
+  table.add({"file", human_bytes(static_cast<double>(report.input.bytes)),
+             human_bytes(static_cast<double>(report.output.bytes))});
   table.add({"nodes", std::to_string(report.input.nodes), std::to_string(report.output.nodes)});
-  table.add({fmt::format("top-1 on {} test images", labels.elements()), fmt::format("{:.2f} %", 100 * top1(before.logits, labels)),
+  table.add({fmt::format("top-1 on {} test images", labels.elements()),
+             fmt::format("{:.2f} %", 100 * top1(before.logits, labels)),
              fmt::format("{:.2f} %", 100 * top1(after.logits, labels))});
-  table.add({"reference run, all images", fmt::format("{:.0f} ms", before.ms), fmt::format("{:.0f} ms", after.ms)});
+  table.add(
+      {"reference run, all images", fmt::format("{:.0f} ms", before.ms), fmt::format("{:.0f} ms", after.ms)});
   fmt::print("{}\n", table.str(2));
-  fmt::print("  logits agree to {}; {} of {} predictions differ\n", difference.sqnr_db ? fmt::format("{:.2f} dB", *difference.sqnr_db) : "the bit", changed,
+  fmt::print("  logits agree to {}; {} of {} predictions differ\n",
+             difference.sqnr_db ? fmt::format("{:.2f} dB", *difference.sqnr_db) : "the bit", changed,
              labels.elements());
-  fmt::print("  compiled in {:.1f} ms: read {:.1f}, passes {:.1f}, write {:.1f}; peak memory {}\n", report.time_ms.total, report.time_ms.import,
-             report.time_ms.passes, report.time_ms.export_, human_bytes(static_cast<double>(report.peak_rss_bytes)));
+  fmt::print("  compiled in {:.1f} ms: read {:.1f}, passes {:.1f}, write {:.1f}; peak memory {}\n",
+             report.time_ms.total, report.time_ms.import, report.time_ms.passes, report.time_ms.export_,
+             human_bytes(static_cast<double>(report.peak_rss_bytes)));
   fmt::print("  written to {}\n\n", target);
 
   std::vector<int64_t> rows;
@@ -153,7 +167,8 @@ Status demo(const std::string& folder) {
   for (int64_t i = 0; i < labels.elements() && rows.size() < 5; ++i)
     if (std::find(rows.begin(), rows.end(), i) == rows.end()) rows.push_back(i);
   draw(images, before.logits, after.logits, labels, rows);
-  if (!verified.verified) return Error("verify", verified.report.verify->first_difference, ErrorKind::Verification);
+  if (!verified.verified)
+    return Error("verify", verified.report.verify->first_difference, ErrorKind::Verification);
   return {};
 }
 

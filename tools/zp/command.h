@@ -27,7 +27,8 @@ struct Globals {
 int fail(const Error& error, const std::string& file = {});
 int fail_usage(const std::string& text);
 
-// Progress with time left on stderr, for work of more than a second; silent when stderr is no terminal or quiet.
+// Progress with time left on stderr, for work of more than a second; silent when stderr is no terminal or
+// quiet.
 class Progress {
  public:
   Progress(const Globals& globals, std::string what, int64_t total);

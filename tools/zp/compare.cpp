@@ -35,7 +35,8 @@ Result<Tensor> real_value(Context& context, const Type& type, const Tensor& tens
   ZP_TRY(Tensor out, Tensor::make(DType::F32, tensor.shape()));
   const auto& q = *type.quant;
   std::vector<int64_t> block(tensor.shape());
-  for (size_t d = 0; d < block.size(); ++d) block[d] = params.grid[d] > 0 ? (tensor.shape()[d] + params.grid[d] - 1) / params.grid[d] : 1;
+  for (size_t d = 0; d < block.size(); ++d)
+    block[d] = params.grid[d] > 0 ? (tensor.shape()[d] + params.grid[d] - 1) / params.grid[d] : 1;
   if (q.per_block())
     for (size_t d = 0; d < block.size(); ++d)
       if (q.block[d] != 0) block[d] = q.block[d];
@@ -44,7 +45,8 @@ Result<Tensor> real_value(Context& context, const Type& type, const Tensor& tens
     int64_t cell = 0;
     for (size_t d = 0; d < index.size(); ++d) cell = cell * params.grid[d] + index[d] / block[d];
     const auto c = static_cast<size_t>(cell);
-    out.mutable_data<float>()[i] = static_cast<float>(tensor.get_int(i) - params.zero_points[c]) * static_cast<float>(params.scales[c]);
+    out.mutable_data<float>()[i] =
+        static_cast<float>(tensor.get_int(i) - params.zero_points[c]) * static_cast<float>(params.scales[c]);
     for (size_t d = index.size(); d-- > 0;) {
       if (++index[d] < tensor.shape()[d]) break;
       index[d] = 0;
@@ -97,7 +99,8 @@ void write_list(JsonWriter& json, std::string_view key, const std::vector<Differ
   json.key(key).begin_array();
   for (const Difference& d : list) {
     json.begin_object().field("name", d.name).field("max_abs_error", d.max_abs_error).key("sqnr_db");
-    if (d.sqnr_db) json.value(*d.sqnr_db); else json.null();
+    if (d.sqnr_db) json.value(*d.sqnr_db);
+    else json.null();
     json.field("cosine", d.cosine).end_object();
   }
   json.end_array();
@@ -106,7 +109,8 @@ void write_list(JsonWriter& json, std::string_view key, const std::vector<Differ
 std::string table_of(const std::string& what, const std::vector<Difference>& list) {
   TextTable table({what, "max abs error", "SQNR dB", "cosine"});
   for (const Difference& d : list) {
-    table.add({d.name, fmt::format("{:.6g}", d.max_abs_error), d.sqnr_db ? fmt::format("{:.2f}", *d.sqnr_db) : "equal", fmt::format("{:.8f}", d.cosine)});
+    table.add({d.name, fmt::format("{:.6g}", d.max_abs_error),
+               d.sqnr_db ? fmt::format("{:.2f}", *d.sqnr_db) : "equal", fmt::format("{:.8f}", d.cosine)});
   }
   return table.str();
 }
@@ -118,10 +122,12 @@ Status run_compare(const Globals& globals, const Options& o) {
     return Error("compare.outputs", fmt::format("{} outputs against {}", a.outputs.size(), b.outputs.size()));
   }
   std::vector<Difference> outputs, layers;
-  for (size_t k = 0; k < a.outputs.size(); ++k) outputs.push_back(compare_tensors(fmt::format("out_{}", k), a.outputs[k], b.outputs[k]));
+  for (size_t k = 0; k < a.outputs.size(); ++k)
+    outputs.push_back(compare_tensors(fmt::format("out_{}", k), a.outputs[k], b.outputs[k]));
   for (const auto& [name, value] : a.values) {
     const auto found = b.values.find(name);
-    if (found != b.values.end() && found->second.shape() == value.shape()) layers.push_back(compare_tensors(name, value, found->second));
+    if (found != b.values.end() && found->second.shape() == value.shape())
+      layers.push_back(compare_tensors(name, value, found->second));
   }
   std::stable_sort(layers.begin(), layers.end(), [](const Difference& x, const Difference& y) {
     return x.sqnr_db.value_or(1e9) < y.sqnr_db.value_or(1e9);
@@ -144,10 +150,12 @@ Status run_compare(const Globals& globals, const Options& o) {
 
 void add_compare(CLI::App& app, Globals& globals) {
   auto o = std::make_shared<Options>();
-  CLI::App* cmd = app.add_subcommand("compare", "run two models on the same inputs and say how far they are apart");
+  CLI::App* cmd =
+      app.add_subcommand("compare", "run two models on the same inputs and say how far they are apart");
   cmd->add_option("A", o->a, "reference model")->required();
   cmd->add_option("B", o->b, "other model")->required();
-  cmd->add_option("--input", o->inputs, "FILE.npy or NAME=FILE.npy (default: seeded inputs)")->allow_extra_args(false);
+  cmd->add_option("--input", o->inputs, "FILE.npy or NAME=FILE.npy (default: seeded inputs)")
+      ->allow_extra_args(false);
   cmd->add_flag("--layers", o->layers, "also inner values of the same name, worst first");
   cmd->add_flag("--split", o->split, "run once per piece of the inputs' first dimension");
   cmd->add_flag("--json", o->json, "one JSON document");

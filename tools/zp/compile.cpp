@@ -45,17 +45,20 @@ int run_compile(const Globals& globals, Options& o) {
       fmt::print("# after {}\n{}\n", pass, print(*model.graph, {.constants = false}));
     };
   }
-  // Never freed: the process ends when this command does, and freeing a large graph node by node would take a while.
+  // Never freed: the process ends when this command does, and freeing a large graph node by node would take a
+  // while.
   Result<Compiled>& result = *new Result<Compiled>(compile_file(o.model, o.output, o.compile));
   if (!result.ok()) return fail(result.error(), o.model);
   const CompileReport& report = result->report;
   if (!o.report.empty()) {
-    const Status written = write_file(o.report, ends_with(o.report, ".html") ? report_html(report) : report_json(report));
+    const Status written =
+        write_file(o.report, ends_with(o.report, ".html") ? report_html(report) : report_json(report));
     if (!written.ok()) return fail(written.error(), o.report);
   }
   if (!globals.quiet) {
     if (o.print_times) {
-      for (const auto& p : report.passes) fmt::print("{:24} {:8} changes {:10.3f} ms\n", p.name, p.changes, p.ms);
+      for (const auto& p : report.passes)
+        fmt::print("{:24} {:8} changes {:10.3f} ms\n", p.name, p.changes, p.ms);
     }
     fmt::print("{}", report_text(report));
   }
@@ -72,18 +75,27 @@ void add_compile(CLI::App& app, Globals& globals) {
   auto o = std::make_shared<Options>();
   CLI::App* cmd = app.add_subcommand("compile", "bring a model into integer form for a backend and write it");
   cmd->add_option("MODEL", o->model, "model file (.pt2, .zp, - for text)")->required();
-  cmd->add_option("-o,--output", o->output, "file to write; its suffix decides the format (.pt2, .zp)")->required();
-  cmd->add_option("--backend", o->compile.backend, "name of a backend, a .zpb file, or none")->capture_default_str();
+  cmd->add_option("-o,--output", o->output, "file to write; its suffix decides the format (.pt2, .zp)")
+      ->required();
+  cmd->add_option("--backend", o->compile.backend, "name of a backend, a .zpb file, or none")
+      ->capture_default_str();
   cmd->add_option("--passes", o->passes, "passes to run instead of the default ones, separated by commas");
-  cmd->add_option("--verify", o->compile.verify, "run before and after each pass on N seeded inputs (or the given ones)")
-      ->expected(0, 1)->default_str("1")->check(CLI::Range(0, 1000));
-  cmd->add_option("--input", o->compile.inputs, "FILE.npy or NAME=FILE.npy: sample inputs")->allow_extra_args(false);
+  cmd->add_option("--verify", o->compile.verify,
+                  "run before and after each pass on N seeded inputs (or the given ones)")
+      ->expected(0, 1)
+      ->default_str("1")
+      ->check(CLI::Range(0, 1000));
+  cmd->add_option("--input", o->compile.inputs, "FILE.npy or NAME=FILE.npy: sample inputs")
+      ->allow_extra_args(false);
   cmd->add_option("--report", o->report, "write the report to this .json or .html file");
-  cmd->add_option("--form", o->compile.form, "qdq, integer or vendor")->capture_default_str()->check(CLI::IsMember({"qdq", "integer", "vendor"}));
+  cmd->add_option("--form", o->compile.form, "qdq, integer or vendor")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"qdq", "integer", "vendor"}));
   cmd->add_option("--print-after", o->compile.print_after, "print the graph after this pass, or after all");
   cmd->add_option("--stop-after", o->compile.stop_after, "stop after this pass");
   cmd->add_flag("--time-passes", o->print_times, "print the time of each pass");
-  cmd->add_flag("--assume-contiguous-weights", o->compile.load.assume_contiguous_weights, "for archives of early torch 2.9 builds");
+  cmd->add_flag("--assume-contiguous-weights", o->compile.load.assume_contiguous_weights,
+                "for archives of early torch 2.9 builds");
   cmd->callback([&globals, o] { globals.action = [&globals, o] { return run_compile(globals, *o); }; });
 }
 

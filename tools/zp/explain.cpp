@@ -27,17 +27,20 @@ int run_explain(const Globals& globals, Options& o) {
     const auto& rewrites = result->report.records.rewrites;
     std::vector<RewriteRecord> mine;
     for (const RewriteRecord& r : rewrites) {
-      if (r.into == o.node || std::find(r.nodes.begin(), r.nodes.end(), o.node) != r.nodes.end()) mine.push_back(r);
+      if (r.into == o.node || std::find(r.nodes.begin(), r.nodes.end(), o.node) != r.nodes.end())
+        mine.push_back(r);
     }
     if (kept.empty() && mine.empty()) {
-      return fail(Error("explain.node", "no rewrite and no refusal concerns a node '" + o.node + "'"), o.model);
+      return fail(Error("explain.node", "no rewrite and no refusal concerns a node '" + o.node + "'"),
+                  o.model);
     }
     if (!o.json && !mine.empty()) fmt::print("part of\n{}\n", rewrites_table(mine));
   }
   if (o.json) {
     fmt::print("{}\n", kept_json(kept));
   } else if (kept.empty()) {
-    if (o.node.empty()) fmt::print("every operator is an integer operator of backend {}\n", o.compile.backend);
+    if (o.node.empty())
+      fmt::print("every operator is an integer operator of backend {}\n", o.compile.backend);
   } else {
     fmt::print("{}", kept_table(kept));
   }

@@ -14,7 +14,9 @@ int help_passes() {
     fmt::print("{}\n  {}\n", pass.name, pass.doc);
     if (!pass.needs.empty()) fmt::print("  needs    {}\n", pass.needs);
     if (!pass.gives.empty()) fmt::print("  gives    {}\n", pass.gives);
-    fmt::print("  promise  {}\n\n", pass.promise == Promise::Exact ? "exact: every output keeps its bits" : "rounded: each rewrite states how far its value may move");
+    fmt::print("  promise  {}\n\n", pass.promise == Promise::Exact
+                                        ? "exact: every output keeps its bits"
+                                        : "rounded: each rewrite states how far its value may move");
   }
   fmt::print("default order: ");
   for (size_t i = 0; i < defaults.size(); ++i) fmt::print("{}{}", i ? ", " : "", defaults[i]);
@@ -32,7 +34,8 @@ int help_on(CLI::App& app, const std::string& topic) {
     fmt::print("{}", app.get_subcommand(topic)->help());
     return 0;
   } catch (const CLI::OptionNotFound&) {
-    return fail_usage("no command is called '" + topic + "'; `zp help` lists them, `zp help passes` the passes");
+    return fail_usage("no command is called '" + topic +
+                      "'; `zp help` lists them, `zp help passes` the passes");
   }
 }
 
@@ -44,13 +47,16 @@ int print_completion(const CLI::App& app, const std::string& shell) {
     std::string options;
     for (const CLI::Option* option : cmd->get_options())
       for (const std::string& name : option->get_lnames()) options += " --" + name;
-    cases += fmt::format("    {}) words=\"{}\" ;;\n", cmd->get_name(), options.empty() ? "" : options.substr(1));
+    cases +=
+        fmt::format("    {}) words=\"{}\" ;;\n", cmd->get_name(), options.empty() ? "" : options.substr(1));
   }
   const std::string body = fmt::format(
-      "_zp() {{\n  local words current=\"${{COMP_WORDS[COMP_CWORD]}}\"\n  if [ \"$COMP_CWORD\" -eq 1 ]; then words=\"{}\"; else\n"
+      "_zp() {{\n  local words current=\"${{COMP_WORDS[COMP_CWORD]}}\"\n  if [ \"$COMP_CWORD\" -eq 1 ]; then "
+      "words=\"{}\"; else\n"
       "  case \"${{COMP_WORDS[1]}}\" in\n{}  esac\n  fi\n"
       "  case \"$current\" in\n    -*) COMPREPLY=($(compgen -W \"$words\" -- \"$current\")) ;;\n"
-      "    *) if [ \"$COMP_CWORD\" -eq 1 ]; then COMPREPLY=($(compgen -W \"$words\" -- \"$current\")); else COMPREPLY=($(compgen -f -- \"$current\")); fi ;;\n"
+      "    *) if [ \"$COMP_CWORD\" -eq 1 ]; then COMPREPLY=($(compgen -W \"$words\" -- \"$current\")); else "
+      "COMPREPLY=($(compgen -f -- \"$current\")); fi ;;\n"
       "  esac\n}}\ncomplete -o filenames -F _zp zp\n",
       commands, cases);
   if (shell == "bash") {
@@ -79,8 +85,11 @@ void add_help(CLI::App& app, Globals& globals) {
 void add_completion(CLI::App& app, Globals& globals) {
   auto shell = std::make_shared<std::string>();
   CLI::App* cmd = app.add_subcommand("completion", "completions for a shell");
-  cmd->add_option("SHELL", *shell, "bash, zsh or fish")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
-  cmd->callback([&globals, &app, shell] { globals.action = [&app, shell] { return print_completion(app, *shell); }; });
+  cmd->add_option("SHELL", *shell, "bash, zsh or fish")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  cmd->callback(
+      [&globals, &app, shell] { globals.action = [&app, shell] { return print_completion(app, *shell); }; });
 }
 
 }  // namespace zp::cli

@@ -33,7 +33,8 @@ Status run_inspect(const Globals& globals, const Options& o) {
   }
   ZP_TRY(const std::string text, o.json ? inspect_json(*model, o.inspect) : inspect_text(*model, o.inspect));
   fmt::print("{}\n", text);
-  if (o.check && !o.json && !globals.quiet) fmt::print("checked: payloads, graph and quantization boundary are right\n");
+  if (o.check && !o.json && !globals.quiet)
+    fmt::print("checked: payloads, graph and quantization boundary are right\n");
   return {};
 }
 

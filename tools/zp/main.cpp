@@ -66,12 +66,14 @@ std::string isa_found() {
 int run_main(int argc, char** argv) {
   CLI::App app("Zeropoint: a compiler for quantized neural networks", "zp");
   Globals globals;
-  app.set_version_flag("--version", fmt::format("zeropoint {} ({}), {}", version_string(), ZP_COMMIT, isa_found()));
+  app.set_version_flag("--version",
+                       fmt::format("zeropoint {} ({}), {}", version_string(), ZP_COMMIT, isa_found()));
   app.require_subcommand(1);
   app.fallthrough();
   app.add_option("--threads", globals.threads, "threads to use, 0 for all cores")->check(CLI::Range(0, 256));
   app.add_option("--seed", globals.seed, "seed of everything random");
-  app.add_option("--max-errors", globals.max_errors, "problems to list before giving up")->check(CLI::Range(1u, 100000u));
+  app.add_option("--max-errors", globals.max_errors, "problems to list before giving up")
+      ->check(CLI::Range(1u, 100000u));
   app.add_flag("-v,--verbose", globals.verbose, "say more");
   app.add_flag("-q,--quiet", globals.quiet, "say only errors");
   add_compile(app, globals);

@@ -47,8 +47,10 @@ int run_match(const Globals& globals, const Options& o) {
     options.config = backend.find_config(o.config);
     if (options.config == nullptr) {
       std::string known;
-      for (const backend::ConfigDef& c : backend.tree().configs) known += (known.empty() ? "" : ", ") + c.name;
-      return fail_usage(fmt::format("backend {} has no config \"{}\"; known: {}", backend.name(), o.config, known));
+      for (const backend::ConfigDef& c : backend.tree().configs)
+        known += (known.empty() ? "" : ", ") + c.name;
+      return fail_usage(
+          fmt::format("backend {} has no config \"{}\"; known: {}", backend.name(), o.config, known));
     }
   }
   const std::vector<fuse::PatternTrial> trials = fuse::try_patterns(*(*model)->graph, backend, options);
@@ -58,7 +60,8 @@ int run_match(const Globals& globals, const Options& o) {
   }
   TextTable table({"pattern", "types", "nodes", "why not"});
   for (const fuse::PatternTrial& t : trials) {
-    table.add({t.pattern, t.types, fmt::format("{}", fmt::join(t.nodes, ", ")), t.legal ? "" : t.clause + ": " + t.why_not});
+    table.add({t.pattern, t.types, fmt::format("{}", fmt::join(t.nodes, ", ")),
+               t.legal ? "" : t.clause + ": " + t.why_not});
   }
   fmt::print("{}", table.str());
   return 0;
@@ -71,7 +74,8 @@ void add_match(CLI::App& app, Globals& globals) {
   CLI::App* cmd = app.add_subcommand("match", "say which nodes each pattern of a backend claims");
   cmd->add_option("MODEL", o->model, "model file")->required();
   cmd->add_option("--backend", o->backend, "name of a backend or a .zpb file")->capture_default_str();
-  cmd->add_option("--config", o->config, "a named configuration of the backend: only the types it wishes for");
+  cmd->add_option("--config", o->config,
+                  "a named configuration of the backend: only the types it wishes for");
   cmd->add_flag("--all", o->all, "also what was refused, or lost against a better match");
   cmd->add_flag("--json", o->json, "as JSON");
   cmd->callback([&globals, o] { globals.action = [&globals, o] { return run_match(globals, *o); }; });

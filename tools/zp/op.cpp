@@ -32,8 +32,10 @@ std::string_view role_name(Role role) {
 }
 
 std::string_view kind_name(AttrKind kind) {
-  static constexpr std::string_view names[] = {"int", "float", "bool", "string", "dtype", "number", "dim", "ints", "floats", "dims", "strings",
-                                               "int?", "float?", "bool?", "dtype?", "number?", "dim?", "dims?", "floats?", "quantization"};
+  static constexpr std::string_view names[] = {"int",     "float", "bool",   "string",  "dtype",
+                                               "number",  "dim",   "ints",   "floats",  "dims",
+                                               "strings", "int?",  "float?", "bool?",   "dtype?",
+                                               "number?", "dim?",  "dims?",  "floats?", "quantization"};
   return names[static_cast<int>(kind)];
 }
 
@@ -48,11 +50,17 @@ void write_op(JsonWriter& json, const OpDef& op) {
   json.field("integer_form", op.has(kIntegerForm)).field("executable", op.eval != nullptr);
   json.key("operands").begin_array();
   for (const OperandDef& o : op.operands) {
-    json.begin_object().field("name", o.name).field("role", role_name(o.role)).field("optional", o.optional).field("variadic", o.variadic).end_object();
+    json.begin_object()
+        .field("name", o.name)
+        .field("role", role_name(o.role))
+        .field("optional", o.optional)
+        .field("variadic", o.variadic)
+        .end_object();
   }
   json.end_array().key("attributes").begin_array();
   if (op.attrs != nullptr)
-    for (const AttrField& f : op.attrs->fields) json.begin_object().field("name", f.name).field("kind", kind_name(f.kind)).end_object();
+    for (const AttrField& f : op.attrs->fields)
+      json.begin_object().field("name", f.name).field("kind", kind_name(f.kind)).end_object();
   json.end_array().key("checks").begin_array();
   for (std::string_view c : op.checks) json.value(c);
   json.end_array().key("pt2").begin_array();
@@ -62,9 +70,15 @@ void write_op(JsonWriter& json, const OpDef& op) {
 
 std::string describe(const OpDef& op) {
   std::string signature;
-  for (const OperandDef& o : op.operands) signature += (signature.empty() ? "" : ", ") + std::string(o.name) + (o.variadic ? "..." : o.optional ? "?" : "");
-  std::string out = fmt::format("{}({})\n  {}\n\n  trait         {}\n", op.name, signature, op.doc, trait_name(op.trait));
-  out += fmt::format("  integer form  {}\n  executable    {}\n", op.has(kIntegerForm) ? "yes" : "no", op.eval ? "yes" : "no");
+  for (const OperandDef& o : op.operands)
+    signature += (signature.empty() ? "" : ", ") + std::string(o.name) +
+                 (o.variadic   ? "..."
+                  : o.optional ? "?"
+                               : "");
+  std::string out =
+      fmt::format("{}({})\n  {}\n\n  trait         {}\n", op.name, signature, op.doc, trait_name(op.trait));
+  out += fmt::format("  integer form  {}\n  executable    {}\n", op.has(kIntegerForm) ? "yes" : "no",
+                     op.eval ? "yes" : "no");
   if (op.attrs != nullptr && !op.attrs->fields.empty()) {
     out += "  attributes    ";
     bool first = true;
@@ -92,13 +106,15 @@ int run_op(const Options& o) {
     TextTable table({"operator", "trait", "integer form", "what it is"});
     for (const OpDef* op : ops::table().all()) {
       const std::string doc(op->doc.substr(0, op->doc.find_first_of(".:")));
-      table.add({std::string(op->name), std::string(trait_name(op->trait)), op->has(kIntegerForm) ? "yes" : "", doc});
+      table.add({std::string(op->name), std::string(trait_name(op->trait)),
+                 op->has(kIntegerForm) ? "yes" : "", doc});
     }
     fmt::print("{}", table.str(0, stdout_is_terminal() ? 140 : 0));
     return 0;
   }
   const OpDef* op = ops::table().find(o.name);
-  if (op == nullptr) return fail(Error("op.name", "no operator is called '" + o.name + "'; `zp op` lists all"));
+  if (op == nullptr)
+    return fail(Error("op.name", "no operator is called '" + o.name + "'; `zp op` lists all"));
   if (o.json) {
     JsonWriter json(1);
     write_op(json, *op);

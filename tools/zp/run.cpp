@@ -27,16 +27,15 @@ std::string file_name(std::string_view name) {
   return out;
 }
 
-Result<std::vector<Tensor>> run_split(const Globals& globals, const Model& model, const std::vector<Tensor>& inputs) {
+Result<std::vector<Tensor>> run_split(const Globals& globals, const Model& model,
+                                      const std::vector<Tensor>& inputs) {
   ZP_TRY(const std::vector<std::vector<Tensor>> pieces, split_inputs(model, inputs));
   std::vector<std::vector<Tensor>> results(pieces.size());
   std::vector<std::unique_ptr<Error>> errors(pieces.size());
   Progress progress(globals, "running", static_cast<int64_t>(pieces.size()));
-  // One run at a time on each core: no two runs share anything but the constants. The first fills the caches of the
-  // context alone.
-  if (!pieces.empty()) {
-    ZP_TRY(results[0], run(model, pieces[0]));
-  }
+  // One run at a time on each core: no two runs share anything but the constants. The first fills the caches
+  // of the context alone.
+  if (!pieces.empty()) { ZP_TRY(results[0], run(model, pieces[0])); }
   constexpr int64_t kChunk = 64;
   for (int64_t begin = 1; begin < static_cast<int64_t>(pieces.size()); begin += kChunk) {
     const int64_t count = std::min<int64_t>(kChunk, static_cast<int64_t>(pieces.size()) - begin);
@@ -63,7 +62,8 @@ Result<std::vector<Tensor>> run_split(const Globals& globals, const Model& model
 }
 
 Status run_run(const Globals& globals, const Options& o) {
-  if (o.mode == "fast") return Error("run.mode", "the compiled runtime is not part of this version; use --mode reference");
+  if (o.mode == "fast")
+    return Error("run.mode", "the compiled runtime is not part of this version; use --mode reference");
   LoadOptions load;
   load.max_errors = globals.max_errors;
   ZP_TRY(const std::unique_ptr<Model> model, load_model(o.model, load));
@@ -90,7 +90,8 @@ Status run_run(const Globals& globals, const Options& o) {
     std::string shape;
     for (int64_t d : outputs[k].shape()) shape += (shape.empty() ? "" : ",") + std::to_string(d);
     fmt::print("out_{}: {}[{}] =", k, dtype_name(outputs[k].dtype()), shape);
-    for (int64_t i = 0; i < std::min<int64_t>(outputs[k].elements(), 16); ++i) fmt::print(" {:.6g}", outputs[k].get_double(i));
+    for (int64_t i = 0; i < std::min<int64_t>(outputs[k].elements(), 16); ++i)
+      fmt::print(" {:.6g}", outputs[k].get_double(i));
     fmt::print("{}\n", outputs[k].elements() > 16 ? " ..." : "");
   }
   return {};
@@ -102,12 +103,18 @@ void add_run(CLI::App& app, Globals& globals) {
   auto o = std::make_shared<Options>();
   CLI::App* cmd = app.add_subcommand("run", "run a model on inputs");
   cmd->add_option("MODEL", o->model, "model file")->required();
-  cmd->add_option("--input", o->inputs, "FILE.npy (next input) or NAME=FILE.npy, `:bf16` appended for raw bfloat16")->allow_extra_args(false);
-  cmd->add_option("--output-dir", o->output_dir, "write out_0.npy, out_1.npy ... there (default: print the first numbers)");
-  cmd->add_option("--mode", o->mode, "reference: the interpreter")->capture_default_str()->check(CLI::IsMember({"reference", "fast"}));
+  cmd->add_option("--input", o->inputs,
+                  "FILE.npy (next input) or NAME=FILE.npy, `:bf16` appended for raw bfloat16")
+      ->allow_extra_args(false);
+  cmd->add_option("--output-dir", o->output_dir,
+                  "write out_0.npy, out_1.npy ... there (default: print the first numbers)");
+  cmd->add_option("--mode", o->mode, "reference: the interpreter")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"reference", "fast"}));
   cmd->add_option("--backend", o->backend, "backend of the fast mode")->capture_default_str();
   cmd->add_option("--trace", o->trace, "also write every inner value to this folder");
-  cmd->add_flag("--split", o->split, "run once per piece of the inputs' first dimension and stack the outputs");
+  cmd->add_flag("--split", o->split,
+                "run once per piece of the inputs' first dimension and stack the outputs");
   cmd->callback([&globals, o] {
     globals.action = [&globals, o] {
       const Status status = run_run(globals, *o);

@@ -35,7 +35,8 @@ bool dense(const DenseMeta& meta) {
   return true;
 }
 
-// Whether reshape gives a view: each run of dims that lie evenly in memory must be filled by new dims exactly.
+// Whether reshape gives a view: each run of dims that lie evenly in memory must be filled by new dims
+// exactly.
 bool viewable(const DenseMeta& from, std::span<const int64_t> to) {
   const auto rank = static_cast<int64_t>(from.sizes.size());
   for (int64_t s : from.sizes)
@@ -46,7 +47,8 @@ bool viewable(const DenseMeta& from, std::span<const int64_t> to) {
   for (int64_t d = rank - 1; d >= 0; --d) {
     const auto at = static_cast<size_t>(d);
     int64_t next = 0;
-    if (__builtin_mul_overflow(run, from.sizes[at], &run) || __builtin_mul_overflow(run, base, &next)) return false;
+    if (__builtin_mul_overflow(run, from.sizes[at], &run) || __builtin_mul_overflow(run, base, &next))
+      return false;
     if (d != 0 && (from.sizes[at - 1] == 1 || from.strides[at - 1] == next)) continue;
     for (; left >= 0 && (filled < run || to[static_cast<size_t>(left)] == 1); --left) {
       if (__builtin_mul_overflow(filled, to[static_cast<size_t>(left)], &filled)) return false;
@@ -66,7 +68,8 @@ std::optional<DenseMeta> layout_of(const GraphData& graph, uint32_t name) {
 }
 
 // How a node that the schema calls a view is undone; nothing if its result is a tensor of its own.
-bool view_kind(const GraphData& graph, const NodeData& node, const Overload& row, uint32_t self, ViewKind* kind) {
+bool view_kind(const GraphData& graph, const NodeData& node, const Overload& row, uint32_t self,
+               ViewKind* kind) {
   const std::string_view base = base_name(row.target);
   if (row.op == "permute") *kind = ViewKind::Permute;
   else if (row.op == "slice") *kind = ViewKind::Slice;
@@ -78,7 +81,9 @@ bool view_kind(const GraphData& graph, const NodeData& node, const Overload& row
     *kind = ViewKind::Reshape;
     if (base == "view" || base == "view_as" || base == "unflatten") return true;
     const auto from = layout_of(graph, self);
-    const auto to = node.outputs.empty() || node.outputs[0].tag != ArgTag::Tensor ? std::nullopt : layout_of(graph, node.outputs[0].value);
+    const auto to = node.outputs.empty() || node.outputs[0].tag != ArgTag::Tensor
+                        ? std::nullopt
+                        : layout_of(graph, node.outputs[0].value);
     if (from && to) return viewable(*from, to->sizes);
     *kind = ViewKind::Maybe;
   } else if (row.op == "cast") {
@@ -102,7 +107,8 @@ bool view_kind(const GraphData& graph, const NodeData& node, const Overload& row
 
 // In-place forms that change only how a tensor is seen: too rare to follow.
 bool changes_only_view(std::string_view op) {
-  return op == "squeeze" || op == "unsqueeze" || op == "permute" || op == "reshape" || op == "as_strided" || op == "expand";
+  return op == "squeeze" || op == "unsqueeze" || op == "permute" || op == "reshape" || op == "as_strided" ||
+         op == "expand";
 }
 
 }  // namespace
@@ -154,8 +160,10 @@ AliasAnalysis::AliasAnalysis(const GraphData& graph) {
 }
 
 void AliasAnalysis::add_view(const GraphData& graph, uint32_t result, uint32_t of, ViewKind kind) {
-  if (result >= records_.size() || of >= records_.size() || graph.values[result].kind != ValueData::Tensor) return;
-  // Other names of the same view are views of its parent: chains stay short, and beyond a bound they are given up.
+  if (result >= records_.size() || of >= records_.size() || graph.values[result].kind != ValueData::Tensor)
+    return;
+  // Other names of the same view are views of its parent: chains stay short, and beyond a bound they are
+  // given up.
   const AliasRecord& source = records_[of];
   if (kind == ViewKind::Same && source.parent != AliasRecord::kNone) {
     records_[result] = source;
@@ -172,12 +180,14 @@ void AliasAnalysis::visit(const GraphData& graph, const NodeData& node) {
     for (uint32_t written : mutation.written) {
       mutated_[base(written)] = true;
       if (mutation.row == nullptr) poisoned_[base(written)] = true;
-      for (uint32_t at = written; records_[at].parent != AliasRecord::kNone && !poisoned_[base(at)]; at = records_[at].parent) {
+      for (uint32_t at = written; records_[at].parent != AliasRecord::kNone && !poisoned_[base(at)];
+           at = records_[at].parent) {
         if (records_[at].kind == ViewKind::Opaque) poisoned_[base(at)] = true;
       }
     }
     if (!node.outputs.empty() && node.outputs[0].tag == ArgTag::Tensor) {
-      add_view(graph, node.outputs[0].value, mutation.written[0], mutation.row == nullptr ? ViewKind::Opaque : ViewKind::Same);
+      add_view(graph, node.outputs[0].value, mutation.written[0],
+               mutation.row == nullptr ? ViewKind::Opaque : ViewKind::Same);
     }
     return;
   }
@@ -188,9 +198,11 @@ void AliasAnalysis::visit(const GraphData& graph, const NodeData& node) {
   if (row->op == "meshgrid" && !node.inputs.empty() && node.inputs[0].arg.tag == ArgTag::Tensors) {
     // Views of the operands, although the schema does not say so.
     std::vector<uint32_t> results;
-    for (const Arg& out : node.outputs) for_each_name(out, [&](const Arg& leaf) { results.push_back(leaf.value); });
+    for (const Arg& out : node.outputs)
+      for_each_name(out, [&](const Arg& leaf) { results.push_back(leaf.value); });
     const List<Arg> operands = node.inputs[0].arg.items;
-    for (size_t k = 0; k < results.size() && k < operands.size(); ++k) add_view(graph, results[k], operands[k].value, ViewKind::Maybe);
+    for (size_t k = 0; k < results.size() && k < operands.size(); ++k)
+      add_view(graph, results[k], operands[k].value, ViewKind::Maybe);
     return;
   }
   const bool returns_self = row->op == "identity" && base_op.ends_with("dropout");

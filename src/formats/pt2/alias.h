@@ -1,6 +1,6 @@
-// Which names of a program share storage, and which of these are written. Programs of the training dialect have in-place
-// operators: this analysis runs before the import and says, for each name, whose view it is, and for each group of
-// names whether all writes can be made functional. It is linear in the program.
+// Which names of a program share storage, and which of these are written. Programs of the training dialect
+// have in-place operators: this analysis runs before the import and says, for each name, whose view it is,
+// and for each group of names whether all writes can be made functional. It is linear in the program.
 #pragma once
 
 #include <cstdint>
@@ -14,12 +14,15 @@ struct Overload;
 
 // How a view is undone when it is written through.
 enum class ViewKind : uint8_t {
-  Same,       // the same elements under another name
-  Reshape,    // reshape, squeeze, unsqueeze ...
+  Same,     // the same elements under another name
+  Reshape,  // reshape, squeeze, unsqueeze ...
   Permute,
-  Slice, Select, Split, Unbind,
-  Opaque,     // expand, as_strided ...: cannot be written through
-  Maybe,      // a view or a copy, the file does not say
+  Slice,
+  Select,
+  Split,
+  Unbind,
+  Opaque,  // expand, as_strided ...: cannot be written through
+  Maybe,   // a view or a copy, the file does not say
 };
 
 struct AliasRecord {
@@ -34,7 +37,7 @@ struct AliasRecord {
 struct Mutation {
   const Overload* row = nullptr;  // of the functional form; null: no row, the node stays opaque
   std::vector<uint32_t> written;
-  bool ignored = false;           // observers that are imported as fixed quantizers
+  bool ignored = false;  // observers that are imported as fixed quantizers
 };
 
 class AliasAnalysis {
@@ -47,7 +50,9 @@ class AliasAnalysis {
   // A write to the group cannot be made functional: all its readers and writers stay as they are, in order.
   bool poisoned(uint32_t name) const { return any_ && poisoned_[base(name)]; }
   bool touches_poisoned(const NodeData& node) const;
-  uint32_t base(uint32_t name) const { return records_[name].base == AliasRecord::kNone ? name : records_[name].base; }
+  uint32_t base(uint32_t name) const {
+    return records_[name].base == AliasRecord::kNone ? name : records_[name].base;
+  }
   // Null if the node writes nothing.
   static bool mutation_of(const NodeData& node, Mutation* out);
 
@@ -63,9 +68,11 @@ class AliasAnalysis {
 template <typename F>
 void for_each_name(const Arg& arg, F body) {
   switch (arg.tag) {
-    case ArgTag::Tensor: case ArgTag::SymInt: case ArgTag::SymFloat: case ArgTag::SymBool: case ArgTag::CustomObject:
-      body(arg);
-      break;
+    case ArgTag::Tensor:
+    case ArgTag::SymInt:
+    case ArgTag::SymFloat:
+    case ArgTag::SymBool:
+    case ArgTag::CustomObject: body(arg); break;
     default:
       for (const Arg& item : arg.items) for_each_name(item, body);
   }

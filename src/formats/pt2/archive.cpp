@@ -14,7 +14,9 @@ namespace {
 
 Error refuse(std::string id, std::string text) { return Error("pt2." + std::move(id), std::move(text)); }
 
-std::string_view text_of(const Blob& blob) { return {reinterpret_cast<const char*>(blob.data()), blob.size()}; }
+std::string_view text_of(const Blob& blob) {
+  return {reinterpret_cast<const char*>(blob.data()), blob.size()};
+}
 
 std::string_view trim(std::string_view s) {
   while (!s.empty() && (s.back() == '\n' || s.back() == ' ' || s.back() == '\r')) s.remove_suffix(1);
@@ -28,13 +30,18 @@ std::string other_kind(const Zip& zip, std::string_view root) {
     std::string_view name = e.name;
     npy = npy || name.ends_with(".npy");
     aoti = aoti || name.find("data/aotinductor/") != std::string_view::npos;
-    if (!root.empty() && name.starts_with(root) && name.size() > root.size()) name.remove_prefix(root.size() + 1);
+    if (!root.empty() && name.starts_with(root) && name.size() > root.size())
+      name.remove_prefix(root.size() + 1);
     code = code || name.starts_with("code/");
     pickle = pickle || name == "data.pkl";
   }
-  if (aoti) return "an AOTInductor package: it holds compiled code, no graph; save the exported program with torch.export.save";
+  if (aoti)
+    return "an AOTInductor package: it holds compiled code, no graph; save the exported program with "
+           "torch.export.save";
   if (code) return "a TorchScript archive; export the model with torch.export.export and torch.export.save";
-  if (pickle) return "a torch.save file (weights or a pickled module); export the model with torch.export.export and torch.export.save";
+  if (pickle)
+    return "a torch.save file (weights or a pickled module); export the model with torch.export.export and "
+           "torch.export.save";
   if (npy) return "a NumPy archive";
   return "a zip archive without models/*.json and archive_format, so no exported program";
 }
@@ -43,19 +50,22 @@ std::string other_kind(const Zip& zip, std::string_view root) {
 Status check_extent(const Payload& p, std::string_view place) {
   auto bad = [&](std::string text) { return refuse("tensor", fmt::format("{}: {}", place, text)); };
   if (p.dtype == DType::Unknown) return bad("its element type is not known");
-  if (p.sizes.size() != p.strides.size()) return bad(fmt::format("{} sizes but {} strides", p.sizes.size(), p.strides.size()));
+  if (p.sizes.size() != p.strides.size())
+    return bad(fmt::format("{} sizes but {} strides", p.sizes.size(), p.strides.size()));
   if (p.sizes.size() > 64) return bad(fmt::format("rank {}", p.sizes.size()));
   int64_t count = 1, last = p.offset;
   bool empty = false;
   if (p.offset < 0) return bad(fmt::format("storage offset {}", p.offset));
   for (size_t d = 0; d < p.sizes.size(); ++d) {
-    if (p.sizes[d] < 0 || p.strides[d] < 0) return bad(fmt::format("size {} with stride {} in dim {}", p.sizes[d], p.strides[d], d));
+    if (p.sizes[d] < 0 || p.strides[d] < 0)
+      return bad(fmt::format("size {} with stride {} in dim {}", p.sizes[d], p.strides[d], d));
     empty = empty || p.sizes[d] == 0;
   }
   if (empty) return {};
   for (size_t d = 0; d < p.sizes.size(); ++d) {
     int64_t step = 0;
-    if (__builtin_mul_overflow(count, p.sizes[d], &count) || __builtin_mul_overflow(p.sizes[d] - 1, p.strides[d], &step) ||
+    if (__builtin_mul_overflow(count, p.sizes[d], &count) ||
+        __builtin_mul_overflow(p.sizes[d] - 1, p.strides[d], &step) ||
         __builtin_add_overflow(last, step, &last)) {
       return bad("its sizes and strides overflow");
     }
@@ -65,16 +75,20 @@ Status check_extent(const Payload& p, std::string_view place) {
   if (p.stripped) return {};
   const auto width = static_cast<uint64_t>(byte_size(p.dtype));
   if (p.storage.size() % width != 0) {
-    return bad(fmt::format("record '{}' has {} bytes, no multiple of the {} bytes of an element", p.path, p.storage.size(), width));
+    return bad(fmt::format("record '{}' has {} bytes, no multiple of the {} bytes of an element", p.path,
+                           p.storage.size(), width));
   }
   if (static_cast<uint64_t>(last) >= p.storage.size() / width) {
-    return bad(fmt::format("needs {} elements of {} bytes but record '{}' has {} bytes", last + 1, width, p.path, p.storage.size()));
+    return bad(fmt::format("needs {} elements of {} bytes but record '{}' has {} bytes", last + 1, width,
+                           p.path, p.storage.size()));
   }
   return {};
 }
 
 bool safe_path(std::string_view path) {
-  if (path.empty() || path.front() == '/' || path.find('\\') != std::string_view::npos || path.find('\0') != std::string_view::npos) return false;
+  if (path.empty() || path.front() == '/' || path.find('\\') != std::string_view::npos ||
+      path.find('\0') != std::string_view::npos)
+    return false;
   for (size_t at = 0; at <= path.size();) {
     const size_t end = std::min(path.find('/', at), path.size());
     const std::string_view part = path.substr(at, end - at);
@@ -98,9 +112,11 @@ struct ArchiveReader {
   }
 
   void add(Payload payload) {
-    const std::string place = fmt::format("{} '{}'", payload.section == Payload::Weights ? "weight" : "constant", payload.fqn);
+    const std::string place =
+        fmt::format("{} '{}'", payload.section == Payload::Weights ? "weight" : "constant", payload.fqn);
     for (Payload& part : payload.parts) {
-      if (Status s = check_extent(part, fmt::format("{}, part '{}'", place, part.fqn)); !s.ok()) problem(std::move(s).error());
+      if (Status s = check_extent(part, fmt::format("{}, part '{}'", place, part.fqn)); !s.ok())
+        problem(std::move(s).error());
     }
     if (!payload.object && payload.parts.empty()) {
       if (Status s = check_extent(payload, place); !s.ok()) return problem(std::move(s).error());
@@ -120,9 +136,12 @@ struct ArchiveReader {
   void read_config(Payload::Section section, std::string_view model) {
     const bool weights = section == Payload::Weights;
     const std::string folder = weights ? "data/weights/" : "data/constants/";
-    const std::string name = fmt::format("{}{}_{}_config.json", folder, model, weights ? "weights" : "constants");
-    const std::string synonym = fmt::format("{}{}_model_{}_config.json", folder, model, weights ? "param" : "constants");
-    const std::string& used = archive.find(name) == nullptr && archive.find(synonym) != nullptr ? synonym : name;
+    const std::string name =
+        fmt::format("{}{}_{}_config.json", folder, model, weights ? "weights" : "constants");
+    const std::string synonym =
+        fmt::format("{}{}_model_{}_config.json", folder, model, weights ? "param" : "constants");
+    const std::string& used =
+        archive.find(name) == nullptr && archive.find(synonym) != nullptr ? synonym : name;
     auto blob = archive.record(used, true);
     if (!blob.ok()) return problem(std::move(blob).error());
     Arena arena;
@@ -142,14 +161,16 @@ struct ArchiveReader {
     if (!seen) problem(refuse("config", fmt::format("record '{}' has no field 'config'", used)));
   }
 
-  bool read_payload(Json& json, Payload::Section section, const std::string& folder, std::string_view fqn, JsonValue value) {
+  bool read_payload(Json& json, Payload::Section section, const std::string& folder, std::string_view fqn,
+                    JsonValue value) {
     Payload p;
     p.section = section;
     p.fqn = fqn;
     int64_t dtype = 0;
     bool meta = false;
     auto number = [&](JsonValue v, int64_t* out) {
-      return json.object_fields(v, [&](std::string_view key, JsonValue n) { return key != "as_int" || json.integer(n, out); });
+      return json.object_fields(
+          v, [&](std::string_view key, JsonValue n) { return key != "as_int" || json.integer(n, out); });
     };
     const bool ok = json.object_fields(value, [&](std::string_view key, JsonValue v) {
       std::string_view text;
@@ -180,7 +201,8 @@ struct ArchiveReader {
 
   void attach(Payload p, const std::string& folder, int64_t dtype) {
     if (!safe_path(p.path)) {
-      return problem(refuse("path", fmt::format("'{}': the record name '{}' leaves the archive's folder", p.fqn, p.path)));
+      return problem(refuse(
+          "path", fmt::format("'{}': the record name '{}' leaves the archive's folder", p.fqn, p.path)));
     }
     if (!p.object && !p.use_pickle && p.dtype == DType::Unknown) {
       return problem(refuse("dtype", fmt::format("'{}': element type {} is not known", p.fqn, dtype)));
@@ -216,8 +238,10 @@ struct ArchiveReader {
     if (parts->empty()) {
       std::string type(subclass);
       std::replace(type.begin(), type.end(), '\n', '.');
-      return problem(refuse("subclass", fmt::format("'{}' is a pickled {}, whose parts cannot be read; call "
-                                                    "torchao.utils.unwrap_tensor_subclass(model) before exporting", p.fqn, type)));
+      return problem(
+          refuse("subclass", fmt::format("'{}' is a pickled {}, whose parts cannot be read; call "
+                                         "torchao.utils.unwrap_tensor_subclass(model) before exporting",
+                                         p.fqn, type)));
     }
     for (TorchFile::Named& named : *parts) {
       Payload part;
@@ -247,7 +271,8 @@ struct ArchiveReader {
     auto file = TorchFile::open(*blob, name);
     if (!file.ok()) return problem(std::move(file).error());
     const PickleValue& root = file->pickle().root();
-    if (root.kind != PickleValue::Dict) return problem(refuse("weights", fmt::format("record '{}' holds no dictionary", name)));
+    if (root.kind != PickleValue::Dict)
+      return problem(refuse("weights", fmt::format("record '{}' holds no dictionary", name)));
     for (size_t k = 0; k + 1 < root.items.size(); k += 2) {
       const PickleValue& key = *file->pickle().item(root, k);
       const PickleValue& value = *file->pickle().item(root, k + 1);
@@ -260,7 +285,10 @@ struct ArchiveReader {
       } else if (auto tensor = file->tensor(value); tensor.ok()) {
         take(p, std::move(*tensor));
       } else if (auto parts = file->subclass_parts(value); parts.ok() && !parts->empty()) {
-        for (TorchFile::Named& named : *parts) take(p.parts.emplace_back(Payload{.section = section, .fqn = std::string(named.name), .path = name}), std::move(named.tensor));
+        for (TorchFile::Named& named : *parts)
+          take(
+              p.parts.emplace_back(Payload{.section = section, .fqn = std::string(named.name), .path = name}),
+              std::move(named.tensor));
       } else {
         p.object = true;
       }
@@ -291,13 +319,18 @@ Result<std::shared_ptr<const Archive>> Archive::open(const std::string& path) {
   ZP_TRY(archive->file_, MappedFile::open(path));
   const MappedFile& file = *archive->file_;
   if (!looks_like_zip(file.bytes())) {
-    return refuse("kind", fmt::format("this is no zip archive ({} bytes), a .pt2 file is one; was it downloaded or copied completely?", file.size()));
+    return refuse(
+        "kind",
+        fmt::format(
+            "this is no zip archive ({} bytes), a .pt2 file is one; was it downloaded or copied completely?",
+            file.size()));
   }
   ZP_TRY(archive->zip_, Zip::open(Blob::from_file(archive->file_, 0, file.size())));
   const Zip& zip = archive->zip_;
   if (zip.entries().empty()) return refuse("kind", "the archive is empty");
   const std::string_view first = zip.entries().front().name;
-  if (const size_t slash = first.find('/'); slash != std::string_view::npos) archive->root_ = first.substr(0, slash);
+  if (const size_t slash = first.find('/'); slash != std::string_view::npos)
+    archive->root_ = first.substr(0, slash);
 
   if (zip.find("serialized_exported_program.json") != nullptr && zip.find("version") != nullptr) {
     archive->root_.clear();
@@ -310,16 +343,19 @@ Result<std::shared_ptr<const Archive>> Archive::open(const std::string& path) {
   }
   ZP_TRY(const Blob format, archive->record("archive_format", true));
   if (trim(text_of(format)) != "pt2") {
-    return refuse("kind", fmt::format("the archive says it holds '{}', not 'pt2'", trim(text_of(format)).substr(0, 40)));
+    return refuse("kind", fmt::format("the archive says it holds '{}', not 'pt2'",
+                                      trim(text_of(format)).substr(0, 40)));
   }
   ZP_TRY(const Blob version, archive->record("archive_version", true));
   if (trim(text_of(version)) != "0") {
-    return refuse("version", fmt::format("archive version '{}'; only version 0 is known", trim(text_of(version)).substr(0, 40)));
+    return refuse("version", fmt::format("archive version '{}'; only version 0 is known",
+                                         trim(text_of(version)).substr(0, 40)));
   }
   if (archive->find("byteorder") != nullptr) {
     ZP_TRY(const Blob order, archive->record("byteorder", true));
     archive->big_endian_ = trim(text_of(order)) == "big";
-    if (archive->big_endian_) return refuse("byteorder", "its weights are big-endian; save it on a little-endian machine");
+    if (archive->big_endian_)
+      return refuse("byteorder", "its weights are big-endian; save it on a little-endian machine");
   }
   const std::string models = archive->root_ + "/models/";
   for (const ZipEntry& e : zip.entries()) {
@@ -327,7 +363,8 @@ Result<std::shared_ptr<const Archive>> Archive::open(const std::string& path) {
     const std::string_view model = e.name.substr(models.size(), e.name.size() - models.size() - 5);
     if (!model.empty() && model.find('/') == std::string_view::npos) archive->models_.emplace_back(model);
   }
-  if (archive->models_.empty()) return refuse("kind", fmt::format("this is {}", other_kind(zip, archive->root_)));
+  if (archive->models_.empty())
+    return refuse("kind", fmt::format("this is {}", other_kind(zip, archive->root_)));
   const std::string_view model = archive->models_.front();
   const bool dictionary = archive->find(fmt::format("data/weights/{}.pt", model)) != nullptr;
   archive->generation_ = dictionary ? Generation::B : Generation::C;
@@ -346,13 +383,15 @@ Result<Blob> Archive::record(std::string_view name, bool check_crc) const {
 }
 
 Result<Blob> Archive::model_json(std::string_view model) const {
-  if (generation_ == Generation::A || generation_ == Generation::A0) return record("serialized_exported_program.json", true);
+  if (generation_ == Generation::A || generation_ == Generation::A0)
+    return record("serialized_exported_program.json", true);
   return record(fmt::format("models/{}.json", model), true);
 }
 
 std::string Archive::sample_inputs_record(std::string_view model) const {
-  std::string name = generation_ == Generation::A || generation_ == Generation::A0 ? "serialized_example_inputs.pt"
-                                                                                   : fmt::format("data/sample_inputs/{}.pt", model);
+  std::string name = generation_ == Generation::A || generation_ == Generation::A0
+                         ? "serialized_example_inputs.pt"
+                         : fmt::format("data/sample_inputs/{}.pt", model);
   return find(name) != nullptr ? name : std::string();
 }
 

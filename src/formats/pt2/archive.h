@@ -1,6 +1,6 @@
-// A torch.export archive: which generation it is, its records, its models and what their weights are. Nothing but
-// the zip directory and the small configuration records is read here; weights stay mapped.
-// Source: torch/export/pt2_archive/{constants.py,_package.py,_package_weights.py}.
+// A torch.export archive: which generation it is, its records, its models and what their weights are. Nothing
+// but the zip directory and the small configuration records is read here; weights stay mapped. Source:
+// torch/export/pt2_archive/{constants.py,_package.py,_package_weights.py}.
 #pragma once
 
 #include <cstdint>
@@ -17,10 +17,10 @@
 namespace zp::pt2 {
 
 enum class Generation : uint8_t {
-  A,    // torch <= 2.7: serialized_exported_program.json beside torch.save dictionaries, no root folder
-  A0,   // ~2.1: as A with other names
-  B,    // torch 2.8: root folder, weights in one torch.save dictionary
-  C,    // torch >= 2.9: raw storages with a configuration record
+  A,   // torch <= 2.7: serialized_exported_program.json beside torch.save dictionaries, no root folder
+  A0,  // ~2.1: as A with other names
+  B,   // torch 2.8: root folder, weights in one torch.save dictionary
+  C,   // torch >= 2.9: raw storages with a configuration record
 };
 std::string_view generation_name(Generation generation);
 
@@ -28,16 +28,16 @@ std::string_view generation_name(Generation generation);
 struct Payload {
   enum Section : uint8_t { Weights, Constants } section = Weights;
   std::string fqn;
-  std::string path;      // name of the record below its folder; several payloads may share it
+  std::string path;  // name of the record below its folder; several payloads may share it
   bool is_param = false;
   bool use_pickle = false;
-  bool object = false;   // no tensor: TorchBind or opaque object
+  bool object = false;  // no tensor: TorchBind or opaque object
   DType dtype = DType::Unknown;
   std::vector<int64_t> sizes, strides;
-  int64_t offset = 0;    // in elements
+  int64_t offset = 0;  // in elements
   bool requires_grad = false;
-  bool stripped = false; // the record is empty although the tensor has elements
-  Blob storage;          // the record: shared by all payloads of one path
+  bool stripped = false;  // the record is empty although the tensor has elements
+  Blob storage;           // the record: shared by all payloads of one path
   // Inner tensors of a tensor subclass that was pickled (`qdata`, `scale`, `zero_point` of torchao).
   std::vector<Payload> parts;
 };

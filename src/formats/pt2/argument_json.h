@@ -1,4 +1,5 @@
-// Arguments of archives as JSON: one object with the variant's name (torch/_export/serde/schema.py, Argument).
+// Arguments of archives as JSON: one object with the variant's name (torch/_export/serde/schema.py,
+// Argument).
 #pragma once
 
 #include <fmt/format.h>
@@ -13,7 +14,9 @@ namespace zp::pt2 {
 
 inline constexpr const char* kNoneJson = R"({"as_none": true})";
 
-inline std::string variant(std::string_view name, std::string_view json) { return fmt::format("{{\"{}\": {}}}", name, json); }
+inline std::string variant(std::string_view name, std::string_view json) {
+  return fmt::format("{{\"{}\": {}}}", name, json);
+}
 inline std::string float_json(double value) { return variant("as_float", JsonWriter().value(value).str()); }
 inline std::string int_json(int64_t value) { return variant("as_int", std::to_string(value)); }
 inline std::string bool_json(bool value) { return variant("as_bool", value ? "true" : "false"); }

@@ -1,5 +1,5 @@
-// Reads every record of the archive behind a model and compares its checksum: what plain reading leaves out, because it
-// would touch all weights.
+// Reads every record of the archive behind a model and compares its checksum: what plain reading leaves out,
+// because it would touch all weights.
 #include "formats/pt2/archive.h"
 #include "formats/pt2/import.h"
 #include "formats/pt2/source.h"

@@ -1,5 +1,5 @@
-// Control flow of archives: cond and while_loop become nodes with regions. Forms that the cards do not have (a predicate
-// that is no tensor, operands that are numbers) stay opaque.
+// Control flow of archives: cond and while_loop become nodes with regions. Forms that the cards do not have
+// (a predicate that is no tensor, operands that are numbers) stay opaque.
 #include <fmt/format.h>
 
 #include "formats/pt2/graph_reader.h"
@@ -35,7 +35,8 @@ Graph* GraphReader::read_region(Node& parent, const GraphData& data) {
   Graph* region = parent.add_region();
   GraphReader reader(state_, data, *region);
   for (const Arg& input : data.inputs) {
-    reader.name(input.value).value = region->add_input(data.values[input.value].name, type_of(data.values[input.value]));
+    reader.name(input.value).value =
+        region->add_input(data.values[input.value].name, type_of(data.values[input.value]));
   }
   reader.read_nodes();
   std::vector<Value*> outputs;
@@ -85,7 +86,8 @@ bool GraphReader::read_control(const NodeData& node) {
     values.push_back(*value);
   }
   std::vector<uint32_t> results;
-  for (const Arg& out : node.outputs) for_each_name(out, [&](const Arg& leaf) { results.push_back(leaf.value); });
+  for (const Arg& out : node.outputs)
+    for_each_name(out, [&](const Arg& leaf) { results.push_back(leaf.value); });
   AttrBuilder attrs(*card, context());
   if (!cond) attrs.set_int("carried", static_cast<int64_t>(carried));
   NodeSpec spec;

@@ -1,5 +1,5 @@
-// Puts an archive together: the program as JSON, the weights, and what an imported archive carried along. All text is
-// ready before the file is begun.
+// Puts an archive together: the program as JSON, the weights, and what an imported archive carried along. All
+// text is ready before the file is begun.
 #include "formats/pt2/export.h"
 
 #include <fmt/format.h>
@@ -16,7 +16,9 @@ namespace {
 
 constexpr std::string_view kModel = "model";  // the only one that torch.export.load returns
 
-std::string_view or_else(std::string_view text, std::string_view otherwise) { return text.empty() ? otherwise : text; }
+std::string_view or_else(std::string_view text, std::string_view otherwise) {
+  return text.empty() ? otherwise : text;
+}
 
 void write_list(JsonWriter& json, std::string_view key, const std::vector<std::string>& items) {
   json.key(key).begin_array();
@@ -28,22 +30,32 @@ std::string program_text(GraphWriter& graph, const SignatureText& signature) {
   const Pt2Source* source = graph.source();
   JsonWriter json;
   json.begin_object().key("graph_module").begin_object().key("graph").begin_object();
-  graph.write_fields(json, signature.inputs, signature.outputs, source != nullptr && source->single_tensor_return,
+  graph.write_fields(json, signature.inputs, signature.outputs,
+                     source != nullptr && source->single_tensor_return,
                      source != nullptr ? or_else(source->custom_obj_values, "{}") : "{}");
   json.end_object().key("signature").begin_object();
   write_list(json, "input_specs", signature.input_specs);
   write_list(json, "output_specs", signature.output_specs);
   json.end_object().key("module_call_graph").raw(signature.module_call_graph);
   json.key("metadata").raw(source != nullptr ? or_else(source->metadata, "{}") : "{}");
-  json.key("treespec_namedtuple_fields").raw(source != nullptr ? or_else(source->treespec_fields, "{}") : "{}");
-  json.end_object().key("opset_version").raw(source != nullptr ? or_else(source->opset_version, R"({"aten": 10})") : R"({"aten": 10})");
+  json.key("treespec_namedtuple_fields")
+      .raw(source != nullptr ? or_else(source->treespec_fields, "{}") : "{}");
+  json.end_object()
+      .key("opset_version")
+      .raw(source != nullptr ? or_else(source->opset_version, R"({"aten": 10})") : R"({"aten": 10})");
   json.key("range_constraints");
   if (source != nullptr) json.raw(or_else(source->range_constraints, "{}"));
   else graph.dims().write_ranges(json);
   // Nothing newer than 8.14 is written of our own; carried texts may be as new as the source.
-  json.key("schema_version").begin_object().field("major", 8).field("minor", std::max<int64_t>(14, source != nullptr ? source->schema_minor : 0)).end_object();
-  json.key("verifiers").raw(source != nullptr ? or_else(source->verifiers, R"(["TRAINING"])") : R"(["TRAINING"])");
-  json.field("torch_version", source != nullptr ? or_else(source->torch_version, "<=2.4") : std::string_view("2.9.0"));
+  json.key("schema_version")
+      .begin_object()
+      .field("major", 8)
+      .field("minor", std::max<int64_t>(14, source != nullptr ? source->schema_minor : 0))
+      .end_object();
+  json.key("verifiers")
+      .raw(source != nullptr ? or_else(source->verifiers, R"(["TRAINING"])") : R"(["TRAINING"])");
+  json.field("torch_version",
+             source != nullptr ? or_else(source->torch_version, "<=2.4") : std::string_view("2.9.0"));
   json.key("guards_code").raw(source != nullptr ? or_else(source->guards_code, "[]") : "[]");
   return json.end_object().take();
 }
@@ -61,7 +73,8 @@ Status carry_extra(ZipWriter& zip, const Archive& archive) {
 
 Status carry_sample_inputs(ZipWriter& zip, const Pt2Source* source, bool wanted) {
   const std::string name = fmt::format("data/sample_inputs/{}.pt", kModel);
-  if (wanted && source != nullptr && source->archive != nullptr && source->archive->generation() != Generation::A0) {
+  if (wanted && source != nullptr && source->archive != nullptr &&
+      source->archive->generation() != Generation::A0) {
     const std::string record = source->archive->sample_inputs_record(source->model_name);
     if (const ZipEntry* entry = record.empty() ? nullptr : source->archive->find(record)) {
       ZP_TRY(const Blob blob, source->archive->record(record, false));
@@ -71,7 +84,8 @@ Status carry_sample_inputs(ZipWriter& zip, const Pt2Source* source, bool wanted)
   return zip.add(name, "");
 }
 
-Status write_archive(ZipWriter& zip, const Pt2Source* source, PayloadWriter& payloads, const std::string& program, const ExportOptions& options) {
+Status write_archive(ZipWriter& zip, const Pt2Source* source, PayloadWriter& payloads,
+                     const std::string& program, const ExportOptions& options) {
   ZP_CHECK(payloads.write(zip, kModel));
   ZP_CHECK(zip.add(fmt::format("models/{}.json", kModel), program));
   ZP_CHECK(carry_sample_inputs(zip, source, options.carry_sample_inputs));
@@ -88,7 +102,8 @@ Status export_to(const Model& model, const std::string& path, const ExportOption
   GraphWriter graph(model, source);
   ZP_CHECK(graph.write_nodes());
   const Archive* archive = source != nullptr ? source->archive.get() : nullptr;
-  PayloadWriter payloads(*model.context, archive, source != nullptr ? source->model_name : kModel, graph.device());
+  PayloadWriter payloads(*model.context, archive, source != nullptr ? source->model_name : kModel,
+                         graph.device());
   ZP_TRY(const SignatureText signature, write_signature(graph, payloads));
   const std::string program = program_text(graph, signature);
   const std::string_view root = archive != nullptr && !archive->root().empty() ? archive->root() : kModel;
@@ -108,8 +123,9 @@ constexpr Library kLibraries[] = {
     {"llama", "executorch.extension.llm.custom_ops"},
     {"zp", "zeropoint_ops"},  // python/zeropoint_ops.py of this project
 };
-constexpr std::string_view kTorchsOwn[] = {"aten", "prims", "higher_order", "export", "inductor", "quantized", "_quantized", "mkldnn", "sparse",
-                                           "rngprims", "debugprims", "profiler", "c10d", "_c10d_functional", "symm_mem"};
+constexpr std::string_view kTorchsOwn[] = {
+    "aten",   "prims",    "higher_order", "export",   "inductor", "quantized",        "_quantized", "mkldnn",
+    "sparse", "rngprims", "debugprims",   "profiler", "c10d",     "_c10d_functional", "symm_mem"};
 
 std::vector<std::string> modules_for(const Model& model) {
   GraphWriter graph(model, dynamic_cast<const Pt2Source*>(model.source.get()));
@@ -119,7 +135,8 @@ std::vector<std::string> modules_for(const Model& model) {
   std::vector<std::string> modules;
   for (const std::string& name_space : graph.namespaces()) {
     if (std::find(std::begin(kTorchsOwn), std::end(kTorchsOwn), name_space) != std::end(kTorchsOwn)) continue;
-    const auto known = std::find_if(std::begin(kLibraries), std::end(kLibraries), [&](const Library& l) { return l.name_space == name_space; });
+    const auto known = std::find_if(std::begin(kLibraries), std::end(kLibraries),
+                                    [&](const Library& l) { return l.name_space == name_space; });
     modules.emplace_back(known != std::end(kLibraries) ? known->module : std::string_view(name_space));
   }
   std::sort(modules.begin(), modules.end());

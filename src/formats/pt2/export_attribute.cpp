@@ -1,4 +1,5 @@
-// Attributes of a node as arguments of an operator, and the question whether a row of the operator table can say them all.
+// Attributes of a node as arguments of an operator, and the question whether a row of the operator table can
+// say them all.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -19,18 +20,29 @@ bool no_padding(const AttrField& field, const void* attrs) {
 
 ArgKind kind_of(AttrKind kind) {
   switch (kind) {
-    case AttrKind::Float: case AttrKind::Floats: case AttrKind::OptFloat: case AttrKind::OptFloats: return ArgKind::Float;
-    case AttrKind::Bool: case AttrKind::OptBool: return ArgKind::Bool;
-    case AttrKind::String: case AttrKind::Strings: return ArgKind::String;
-    case AttrKind::DType: case AttrKind::OptDType: return ArgKind::DType;
-    case AttrKind::Number: case AttrKind::OptNumber: return ArgKind::Scalar;
+    case AttrKind::Float:
+    case AttrKind::Floats:
+    case AttrKind::OptFloat:
+    case AttrKind::OptFloats: return ArgKind::Float;
+    case AttrKind::Bool:
+    case AttrKind::OptBool: return ArgKind::Bool;
+    case AttrKind::String:
+    case AttrKind::Strings: return ArgKind::String;
+    case AttrKind::DType:
+    case AttrKind::OptDType: return ArgKind::DType;
+    case AttrKind::Number:
+    case AttrKind::OptNumber: return ArgKind::Scalar;
     default: return ArgKind::Int;
   }
 }
 
 bool is_list(AttrKind kind) {
   switch (kind) {
-    case AttrKind::Ints: case AttrKind::Floats: case AttrKind::Dims: case AttrKind::Strings: case AttrKind::OptDims:
+    case AttrKind::Ints:
+    case AttrKind::Floats:
+    case AttrKind::Dims:
+    case AttrKind::Strings:
+    case AttrKind::OptDims:
     case AttrKind::OptFloats: return true;
     default: return false;
   }
@@ -51,7 +63,8 @@ std::string literal_json(const ArgSpec& arg, std::string_view text) {
   const Literal literal = parse_literal(text, arg.kind);
   if (literal.kind == Literal::None) return kNoneJson;
   std::vector<Literal> items = literal.items;
-  if (arg.list && literal.kind != Literal::List) items.assign(static_cast<size_t>(std::max(arg.fixed_size, 1)), literal);
+  if (arg.list && literal.kind != Literal::List)
+    items.assign(static_cast<size_t>(std::max(arg.fixed_size, 1)), literal);
   if (arg.list) {
     std::vector<double> floats;
     std::vector<int64_t> ints;
@@ -105,9 +118,11 @@ Result<std::optional<std::string>> NodeWriter::dim_json(Dim dim) {
   return std::optional(variant("as_sym_int", json));
 }
 
-Result<std::optional<std::string>> NodeWriter::dim_list_json(const ArgSpec& arg, std::span<const Dim> values) {
+Result<std::optional<std::string>> NodeWriter::dim_list_json(const ArgSpec& arg,
+                                                             std::span<const Dim> values) {
   if (arg.optional && values.empty()) return std::optional(std::string(kNoneJson));
-  if (values.empty() && arg.has_default && arg.fixed_size > 0) return std::optional(literal_json(arg, arg.default_text));
+  if (values.empty() && arg.has_default && arg.fixed_size > 0)
+    return std::optional(literal_json(arg, arg.default_text));
   if (!arg.list) {
     if (values.size() == 1) return dim_json(values[0]);
     why_ = fmt::format("{} has {} entries, one is wanted", arg.attr, values.size());
@@ -129,7 +144,9 @@ Result<std::optional<std::string>> NodeWriter::value_json(const ArgSpec& arg, co
   switch (field.kind) {
     case AttrKind::Int: {
       const int64_t v = attr_ref<int64_t>(attrs, field);
-      return std::optional(arg.list ? list_json("as_ints", std::span(&v, 1)) : real ? float_json(static_cast<double>(v)) : int_json(v));
+      return std::optional(arg.list ? list_json("as_ints", std::span(&v, 1))
+                           : real   ? float_json(static_cast<double>(v))
+                                    : int_json(v));
     }
     case AttrKind::Float: return std::optional(float_json(attr_ref<double>(attrs, field)));
     case AttrKind::Bool: return std::optional(bool_json(attr_ref<bool>(attrs, field)));
@@ -140,7 +157,8 @@ Result<std::optional<std::string>> NodeWriter::value_json(const ArgSpec& arg, co
     case AttrKind::DType: return std::optional(dtype_json(attr_ref<DType>(attrs, field)));
     case AttrKind::Number: {
       const Number& n = attr_ref<Number>(attrs, field);
-      if (real && arg.optional && attr_equal(field, attrs, node_.op().attrs->defaults)) return std::optional(std::string(kNoneJson));
+      if (real && arg.optional && attr_equal(field, attrs, node_.op().attrs->defaults))
+        return std::optional(std::string(kNoneJson));
       return std::optional(real ? float_json(n.as_double()) : number_json(n));
     }
     case AttrKind::Dim: return dim_json(attr_ref<Dim>(attrs, field));
@@ -151,7 +169,8 @@ Result<std::optional<std::string>> NodeWriter::value_json(const ArgSpec& arg, co
     }
     case AttrKind::Floats: return std::optional(list_json("as_floats", attr_ref<List<double>>(attrs, field)));
     case AttrKind::Dims: return dim_list_json(arg, attr_ref<List<Dim>>(attrs, field));
-    case AttrKind::Strings: return std::optional(list_json("as_strings", attr_ref<List<std::string_view>>(attrs, field)));
+    case AttrKind::Strings:
+      return std::optional(list_json("as_strings", attr_ref<List<std::string_view>>(attrs, field)));
     default: break;
   }
   why_ = fmt::format("{} has no form here", arg.attr);
@@ -176,7 +195,8 @@ Result<std::optional<std::string>> NodeWriter::optional_json(const ArgSpec& arg,
       if (const auto& v = attr_ref<std::optional<DType>>(attrs, field)) return std::optional(dtype_json(*v));
       break;
     case AttrKind::OptNumber:
-      if (const auto& v = attr_ref<std::optional<Number>>(attrs, field)) return std::optional(real ? float_json(v->as_double()) : number_json(*v));
+      if (const auto& v = attr_ref<std::optional<Number>>(attrs, field))
+        return std::optional(real ? float_json(v->as_double()) : number_json(*v));
       break;
     case AttrKind::OptDim:
       if (const auto& v = attr_ref<std::optional<Dim>>(attrs, field)) return dim_json(*v);
@@ -189,7 +209,8 @@ Result<std::optional<std::string>> NodeWriter::optional_json(const ArgSpec& arg,
       }
       break;
     case AttrKind::OptFloats:
-      if (const auto& v = attr_ref<std::optional<List<double>>>(attrs, field)) return std::optional(list_json("as_floats", *v));
+      if (const auto& v = attr_ref<std::optional<List<double>>>(attrs, field))
+        return std::optional(list_json("as_floats", *v));
       break;
     default: return value_json(arg, field);
   }
@@ -206,7 +227,8 @@ Result<std::optional<std::string>> NodeWriter::attribute_json(const ArgSpec& arg
     return std::optional<std::string>();
   }
   // aten's Scalar may be symbolic: the card then has the expression in a field of its own.
-  const AttrField* symbolic = field->kind == AttrKind::Number ? def->find(std::string(arg.attr) + "_dim") : nullptr;
+  const AttrField* symbolic =
+      field->kind == AttrKind::Number ? def->find(std::string(arg.attr) + "_dim") : nullptr;
   if (symbolic != nullptr && symbolic->kind == AttrKind::OptDim) {
     if (const auto& d = attr_ref<std::optional<Dim>>(node_.attrs_data(), *symbolic)) return dim_json(*d);
   }
@@ -249,9 +271,11 @@ bool NodeWriter::others_default(const Overload& row) {
     bool said = false;
     for (const FixedAttr& fixed : row.fixed) said |= fixed.attr == field.name;
     for (const ArgSpec& arg : row.args) {
-      said |= arg.to == ArgSpec::Attribute && (arg.attr == field.name || std::string(arg.attr) + "_dim" == field.name);
+      said |= arg.to == ArgSpec::Attribute &&
+              (arg.attr == field.name || std::string(arg.attr) + "_dim" == field.name);
     }
-    if (!said && !attr_equal(field, node_.attrs_data(), def->defaults) && !no_padding(field, node_.attrs_data())) {
+    if (!said && !attr_equal(field, node_.attrs_data(), def->defaults) &&
+        !no_padding(field, node_.attrs_data())) {
       why_ = fmt::format("{} cannot say {}", row.target, field.name);
       return false;
     }

@@ -54,7 +54,9 @@ void DimWriter::append(std::string* out, const DimExpr* expr) {
   switch (expr->op) {
     case DimOp::Symbol: {
       const Symbol& s = symbol(expr->symbol);
-      out->append("Symbol('").append(s.name).append(s.positive ? "', positive=True, integer=True)" : "', integer=True)");
+      out->append("Symbol('")
+          .append(s.name)
+          .append(s.positive ? "', positive=True, integer=True)" : "', integer=True)");
       return;
     }
     case DimOp::Constant: out->append("Integer(" + std::to_string(expr->value) + ")"); return;
@@ -62,7 +64,8 @@ void DimWriter::append(std::string* out, const DimExpr* expr) {
     case DimOp::Mul: return append_call(out, "Mul", expr);
     case DimOp::FloorDiv: return append_call(out, "FloorDiv", expr);
     case DimOp::CeilDiv: return append_call(out, "CeilDiv", expr);
-    case DimOp::Mod: return append_call(out, dims_.lower_bound(Dim(expr->args[0])) >= 0 ? "Mod" : "PythonMod", expr);
+    case DimOp::Mod:
+      return append_call(out, dims_.lower_bound(Dim(expr->args[0])) >= 0 ? "Mod" : "PythonMod", expr);
     case DimOp::Min: return append_call(out, "Min", expr);
     case DimOp::Max: return append_call(out, "Max", expr);
     case DimOp::Pow: return append_call(out, "Pow", expr);

@@ -15,8 +15,9 @@ namespace zp::pt2 {
 
 class DimWriter {
  public:
-  // `keep_names`: the symbols come from an archive. Otherwise they get names of the form s0, s1 ..., which is how
-  // torch knows a size (torch/utils/_sympy/symbol.py tells kinds of symbols by the first letters of their names).
+  // `keep_names`: the symbols come from an archive. Otherwise they get names of the form s0, s1 ..., which is
+  // how torch knows a size (torch/utils/_sympy/symbol.py tells kinds of symbols by the first letters of their
+  // names).
   DimWriter(DimContext& dims, bool keep_names) : dims_(dims), keep_names_(keep_names) {}
 
   // A number that a user passes (an integer argument) may be zero or negative; a size may not.

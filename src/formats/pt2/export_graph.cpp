@@ -12,13 +12,21 @@ namespace zp::pt2 {
 namespace {
 
 std::string tensor_argument(std::string_view name) {
-  return JsonWriter().begin_object().key("as_tensor").begin_object().field("name", name).end_object().end_object().take();
+  return JsonWriter()
+      .begin_object()
+      .key("as_tensor")
+      .begin_object()
+      .field("name", name)
+      .end_object()
+      .end_object()
+      .take();
 }
 
 // Names in the JSON of a node's outputs, in order: getitem nodes of several results.
 std::vector<std::string> output_names(std::string_view json) {
   std::vector<std::string> names;
-  for (size_t at = json.find("\"name\":"); at != std::string_view::npos; at = json.find("\"name\":", at + 1)) {
+  for (size_t at = json.find("\"name\":"); at != std::string_view::npos;
+       at = json.find("\"name\":", at + 1)) {
     const size_t open = json.find('"', at + 7);
     const size_t close = open == std::string_view::npos ? open : json.find('"', open + 1);
     if (close == std::string_view::npos) break;
@@ -31,8 +39,10 @@ std::vector<std::string> output_names(std::string_view json) {
 
 DType stored_dtype(DType dtype) {
   switch (dtype) {
-    case DType::I2: case DType::I4: return DType::I8;
-    case DType::U2: case DType::U4: return DType::U8;
+    case DType::I2:
+    case DType::I4: return DType::I8;
+    case DType::U2:
+    case DType::U4: return DType::U8;
     default: return dtype;
   }
 }
@@ -54,8 +64,14 @@ GraphWriter::GraphWriter(const Model& model, const Pt2Source* source)
 }
 
 GraphWriter::GraphWriter(GraphWriter& parent, const Graph& region, Captures& captures)
-    : model_(parent.model_), graph_(region), source_(parent.source_), context_(parent.context_), root_(parent.root_), parent_(&parent),
-      captures_(&captures), dims_(parent.dims_) {
+    : model_(parent.model_),
+      graph_(region),
+      source_(parent.source_),
+      context_(parent.context_),
+      root_(parent.root_),
+      parent_(&parent),
+      captures_(&captures),
+      dims_(parent.dims_) {
   name_region_inputs();
   name_results();
 }
@@ -74,7 +90,8 @@ std::optional<size_t> GraphWriter::input_index(const SourceInput& input) const {
 
 std::optional<size_t> GraphWriter::output_index(const SourceOutput& output) const {
   const auto found = output_places_.find(output.model_output);
-  return output.model_output < 0 || found == output_places_.end() ? std::nullopt : std::optional(found->second);
+  return output.model_output < 0 || found == output_places_.end() ? std::nullopt
+                                                                  : std::optional(found->second);
 }
 
 void GraphWriter::name_inputs() {
@@ -83,16 +100,19 @@ void GraphWriter::name_inputs() {
     for (const SourceInput& input : source_->inputs) {
       if (!input.fqn.empty()) paths_.take(input.fqn);
       if (!input.name.empty()) names_.take(input.name);
-      if (input.constant != nullptr && input.model_input < 0) source_constants_.emplace(input.constant, &input);
+      if (input.constant != nullptr && input.model_input < 0)
+        source_constants_.emplace(input.constant, &input);
       const std::optional<size_t> index = input_index(input);
-      if (index && *index < inputs.size() && !input.name.empty()) value_names_.emplace(inputs[*index], std::string(input.name));
+      if (index && *index < inputs.size() && !input.name.empty())
+        value_names_.emplace(inputs[*index], std::string(input.name));
     }
   }
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Value* value = inputs[i];
     if (!value_names_.contains(value)) {
       const bool state = i < model_.inputs.size() && model_.inputs[i].kind == InputInfo::State;
-      value_names_.emplace(value, names_.unique(state ? "b_" + std::string(value->name()) : std::string(value->name())));
+      value_names_.emplace(
+          value, names_.unique(state ? "b_" + std::string(value->name()) : std::string(value->name())));
     }
     if (value->type().kind == TypeKind::Int) dims_->declare_number(value->type().value);
     declare_value(value_names_.at(value), *value);
@@ -136,7 +156,8 @@ void GraphWriter::name_results() {
 // A constant in a region: its name there. The node that holds the region gets it as an operand.
 std::string GraphWriter::capture(const Constant& constant) {
   if (auto found = captured_names_.find(&constant); found != captured_names_.end()) return found->second;
-  if (std::find(captures_->begin(), captures_->end(), &constant) == captures_->end()) captures_->push_back(&constant);
+  if (std::find(captures_->begin(), captures_->end(), &constant) == captures_->end())
+    captures_->push_back(&constant);
   return captured_names_.emplace(&constant, names_.unique(fmt::format("c_{}", constant.name))).first->second;
 }
 
@@ -146,8 +167,8 @@ Result<std::string> GraphWriter::placeholder(const Constant& constant) {
     return placeholders_[found->second].name;
   }
   if (serialized_dtype(stored_dtype(constant.dtype)) == 0) {
-    return Error("export.dtype", fmt::format("constant {} has elements {}, which archives cannot hold", constant.name,
-                                             dtype_name(constant.dtype)));
+    return Error("export.dtype", fmt::format("constant {} has elements {}, which archives cannot hold",
+                                             constant.name, dtype_name(constant.dtype)));
   }
   Placeholder made;
   made.constant = &constant;
@@ -169,8 +190,8 @@ Result<std::string> GraphWriter::placeholder(const Constant& constant) {
   return placeholders_.back().name;
 }
 
-Result<std::string> GraphWriter::helper_constant(std::string_view name, DType dtype, std::span<const int64_t> shape,
-                                                 Blob bytes) {
+Result<std::string> GraphWriter::helper_constant(std::string_view name, DType dtype,
+                                                 std::span<const int64_t> shape, Blob bytes) {
   auto [at, added] = root_.helpers_.try_emplace(std::string(name));
   Helper& h = at->second;
   if (!added) return placeholder(h.constant);
@@ -188,7 +209,8 @@ Result<std::string> GraphWriter::name_of(const Value* value) {
   if (value->def() != nullptr && value->def()->is(kConstOp)) return placeholder(*value->def()->constant());
   const auto found = value_names_.find(value);
   if (found == value_names_.end()) {
-    return Error("export.value", fmt::format("value {} has no definition in the graph", value->name()), ErrorKind::Internal);
+    return Error("export.value", fmt::format("value {} has no definition in the graph", value->name()),
+                 ErrorKind::Internal);
   }
   return found->second;
 }
@@ -202,7 +224,14 @@ Result<std::string> GraphWriter::argument(const Value* value) {
     case TypeKind::Bool: variant = "as_sym_bool"; break;
     default: return tensor_argument(name);
   }
-  return JsonWriter().begin_object().key(variant).begin_object().field("as_name", name).end_object().end_object().take();
+  return JsonWriter()
+      .begin_object()
+      .key(variant)
+      .begin_object()
+      .field("as_name", name)
+      .end_object()
+      .end_object()
+      .take();
 }
 
 void GraphWriter::declare_value(const std::string& name, const Value& value) {
@@ -225,7 +254,8 @@ std::string GraphWriter::declare_number(std::string_view wish, Dim dim) {
 // Where the value of a symbolic expression can be read at run time: the first place wins.
 void GraphWriter::note_dims(const Value* value) {
   const Type& type = value->type();
-  if (type.kind == TypeKind::Int && type.value.is_symbolic()) dim_names_.emplace(type.value.expr(), value_names_.at(value));
+  if (type.kind == TypeKind::Int && type.value.is_symbolic())
+    dim_names_.emplace(type.value.expr(), value_names_.at(value));
   if (!type.is_tensor() || !type.ranked) return;
   for (size_t d = 0; d < type.shape.size(); ++d) {
     if (!type.shape[d].is_symbolic()) continue;
@@ -233,11 +263,15 @@ void GraphWriter::note_dims(const Value* value) {
     if (!dim_places_.emplace(expr, DimPlace{value, d}).second) continue;
     // Where only 2*s is a size, s is that size halved.
     const DimExpr* whole[] = {expr};
-    const auto terms = expr->op == DimOp::Add ? std::span<const DimExpr* const>(expr->args.data(), expr->args.size()) : std::span<const DimExpr* const>(whole);
+    const auto terms = expr->op == DimOp::Add
+                           ? std::span<const DimExpr* const>(expr->args.data(), expr->args.size())
+                           : std::span<const DimExpr* const>(whole);
     for (const DimExpr* term : terms) {
-      const bool scaled = term->op == DimOp::Mul && term->args.size() == 2 && term->args[0]->op == DimOp::Constant;
+      const bool scaled =
+          term->op == DimOp::Mul && term->args.size() == 2 && term->args[0]->op == DimOp::Constant;
       const DimExpr* symbol = scaled ? term->args[1] : term;
-      if (symbol->op == DimOp::Symbol && symbol != expr) solvable_.emplace(symbol, Solvable{expr, scaled ? term->args[0]->value : 1});
+      if (symbol->op == DimOp::Symbol && symbol != expr)
+        solvable_.emplace(symbol, Solvable{expr, scaled ? term->args[0]->value : 1});
     }
   }
 }
@@ -249,7 +283,8 @@ Result<std::string> GraphWriter::sym_int(Dim dim) {
   return fmt::format("{{\"as_name\": \"{}\"}}", name);
 }
 
-// The name of a symbolic number; adds the nodes that compute it on first use. The depth of expressions is bounded.
+// The name of a symbolic number; adds the nodes that compute it on first use. The depth of expressions is
+// bounded.
 Result<std::string> GraphWriter::compute(const DimExpr* expr) {
   if (auto found = dim_names_.find(expr); found != dim_names_.end()) return found->second;
   if (auto place = dim_places_.find(expr); place != dim_places_.end()) {
@@ -257,7 +292,8 @@ Result<std::string> GraphWriter::compute(const DimExpr* expr) {
     ZP_TRY(std::string tensor, argument(at.value));
     NodeText node;
     node.target = "torch.ops.aten.sym_size.int";
-    node.args = {{"self", std::move(tensor), false}, {"dim", fmt::format("{{\"as_int\": {}}}", at.dim), false}};
+    node.args = {{"self", std::move(tensor), false},
+                 {"dim", fmt::format("{{\"as_int\": {}}}", at.dim), false}};
     node.name = declare_number("sym_size_int", Dim(expr));
     node.outputs = fmt::format("[{{\"as_sym_int\": {{\"as_name\": \"{}\"}}}}]", node.name);
     emit(node);
@@ -272,7 +308,8 @@ Result<std::string> GraphWriter::compute(const DimExpr* expr) {
     return name;
   }
   if (expr->args.empty()) {
-    return Error("export.dim", fmt::format("the size {} cannot be read from any value before its use", Dim(expr).str()));
+    return Error("export.dim",
+                 fmt::format("the size {} cannot be read from any value before its use", Dim(expr).str()));
   }
   ZP_TRY(std::string name, arithmetic(expr));
   dim_names_.emplace(expr, name);
@@ -287,7 +324,8 @@ Result<std::string> GraphWriter::solve(const DimExpr* symbol, const Solvable& fr
   const auto step = [&](std::string_view target, const std::string& right, Dim value) {
     NodeText node;
     node.target = target;
-    node.args = {{"a", fmt::format("{{\"as_sym_int\": {{\"as_name\": \"{}\"}}}}", name), false}, {"b", right, false}};
+    node.args = {{"a", fmt::format("{{\"as_sym_int\": {{\"as_name\": \"{}\"}}}}", name), false},
+                 {"b", right, false}};
     node.name = declare_number(target.substr(target.find('.') + 1), value);
     node.outputs = fmt::format("[{{\"as_sym_int\": {{\"as_name\": \"{}\"}}}}]", node.name);
     emit(node);
@@ -297,7 +335,8 @@ Result<std::string> GraphWriter::solve(const DimExpr* symbol, const Solvable& fr
     ZP_TRY(const std::string right, sym_int(rest));
     step("_operator.sub", rest.is_known() ? right : fmt::format("{{\"as_sym_int\": {}}}", right), scaled);
   }
-  if (from.factor != 1) step("_operator.floordiv", fmt::format("{{\"as_int\": {}}}", from.factor), Dim(symbol));
+  if (from.factor != 1)
+    step("_operator.floordiv", fmt::format("{{\"as_int\": {}}}", from.factor), Dim(symbol));
   return name;
 }
 
@@ -335,7 +374,8 @@ Result<std::string> GraphWriter::arithmetic(const DimExpr* expr) {
     NodeText node;
     node.target = target;
     node.args = {{"a", std::move(left), false}, {"b", std::move(right), false}};
-    node.name = declare_number(target.substr(target.find('.') + 1), i + 1 == expr->args.size() ? Dim(expr) : value);
+    node.name =
+        declare_number(target.substr(target.find('.') + 1), i + 1 == expr->args.size() ? Dim(expr) : value);
     node.outputs = fmt::format("[{{\"as_sym_int\": {{\"as_name\": \"{}\"}}}}]", node.name);
     emit(node);
     left = fmt::format("{{\"as_sym_int\": {{\"as_name\": \"{}\"}}}}", node.name);
@@ -358,12 +398,18 @@ Result<std::string> GraphWriter::clone_of(const Value* value) {
 void GraphWriter::emit(const NodeText& node) {
   constexpr std::string_view kPrefix = "torch.ops.";
   if (node.target.starts_with(kPrefix)) {
-    root_.namespaces_.insert(node.target.substr(kPrefix.size(), node.target.find('.', kPrefix.size()) - kPrefix.size()));
+    root_.namespaces_.insert(
+        node.target.substr(kPrefix.size(), node.target.find('.', kPrefix.size()) - kPrefix.size()));
   }
   JsonWriter json;
   json.begin_object().field("target", node.target).key("inputs").begin_array();
   for (const ArgText& arg : node.args) {
-    json.begin_object().field("name", arg.name).key("arg").raw(arg.json).field("kind", arg.keyword ? 2 : 1).end_object();
+    json.begin_object()
+        .field("name", arg.name)
+        .key("arg")
+        .raw(arg.json)
+        .field("kind", arg.keyword ? 2 : 1)
+        .end_object();
   }
   json.end_array().key("outputs").raw(node.outputs);
   json.key("metadata").raw(node.metadata.empty() ? "{}" : node.metadata).key("is_hop_single_tensor_return");
@@ -397,7 +443,8 @@ void GraphWriter::write_meta(JsonWriter& json, const Type& type, bool of_input) 
   }
   json.key("strides").begin_array();
   for (const Dim d : strides) {
-    if (d.is_unknown()) json.begin_object().field("as_int", 1).end_object();  // a fact of tracing that nobody reads
+    if (d.is_unknown())
+      json.begin_object().field("as_int", 1).end_object();  // a fact of tracing that nobody reads
     else dims_->write(json, d, of_input);
   }
   json.end_array().key("storage_offset").begin_object().field("as_int", 0).end_object();
@@ -434,14 +481,24 @@ std::string GraphWriter::number_values(TypeKind kind) {
     if (d.type->kind != kind) continue;
     json.key(d.name);
     if (kind == TypeKind::Int) dims_->write(json, d.type->value, d.of_input);
-    else if (kind == TypeKind::Bool) json.begin_object().field("as_bool", true).end_object();  // a fact of tracing
-    else json.begin_object().key("as_expr").begin_object().field("expr_str", fmt::format("Symbol('zuf{}')", floats++)).key("hint").null().end_object().end_object();
+    else if (kind == TypeKind::Bool)
+      json.begin_object().field("as_bool", true).end_object();  // a fact of tracing
+    else
+      json.begin_object()
+          .key("as_expr")
+          .begin_object()
+          .field("expr_str", fmt::format("Symbol('zuf{}')", floats++))
+          .key("hint")
+          .null()
+          .end_object()
+          .end_object();
   }
   return json.end_object().take();
 }
 
-void GraphWriter::write_fields(JsonWriter& json, const std::vector<std::string>& inputs, const std::vector<std::string>& outputs,
-                               bool single_return, std::string_view objects) {
+void GraphWriter::write_fields(JsonWriter& json, const std::vector<std::string>& inputs,
+                               const std::vector<std::string>& outputs, bool single_return,
+                               std::string_view objects) {
   const auto list = [&](std::string_view key, const std::vector<std::string>& items) {
     json.key(key).begin_array();
     for (const std::string& item : items) json.raw(item);
@@ -451,7 +508,9 @@ void GraphWriter::write_fields(JsonWriter& json, const std::vector<std::string>&
   list("outputs", outputs);
   list("nodes", nodes_);
   json.key("tensor_values").raw(tensor_values()).key("sym_int_values").raw(number_values(TypeKind::Int));
-  json.key("sym_bool_values").raw(number_values(TypeKind::Bool)).field("is_single_tensor_return", single_return);
+  json.key("sym_bool_values")
+      .raw(number_values(TypeKind::Bool))
+      .field("is_single_tensor_return", single_return);
   json.key("custom_obj_values").raw(objects).key("sym_float_values").raw(number_values(TypeKind::Float));
 }
 
@@ -481,7 +540,8 @@ Status GraphWriter::write_nodes() {
   }
   if (!problems.empty()) return Error(std::move(problems));
   for (size_t i = 0; parent_ != nullptr && i < graph_.output_count(); ++i) {
-    if (graph_.output(i) == nullptr) return Error("export.region", fmt::format("result {} of a region is absent", i));
+    if (graph_.output(i) == nullptr)
+      return Error("export.region", fmt::format("result {} of a region is absent", i));
     ZP_TRY(std::string json, argument(graph_.output(i)));
     region_outputs_.push_back(std::move(json));
   }

@@ -1,7 +1,8 @@
-// The graph of an exported program: nodes, names and types as JSON. Constants become placeholders when a node first
-// asks for them, so that dead ones (the float originals of quantized weights) never reach the archive. Symbolic numbers
-// become sym_size and arithmetic nodes where an argument needs one. One pass in order, linear in the graph. The regions of
-// a node are graphs of their own with their own names; a constant that a region reads becomes an operand of the node.
+// The graph of an exported program: nodes, names and types as JSON. Constants become placeholders when a node
+// first asks for them, so that dead ones (the float originals of quantized weights) never reach the archive.
+// Symbolic numbers become sym_size and arithmetic nodes where an argument needs one. One pass in order,
+// linear in the graph. The regions of a node are graphs of their own with their own names; a constant that a
+// region reads becomes an operand of the node.
 #pragma once
 
 #include <optional>
@@ -26,7 +27,7 @@ struct Placeholder {
   const Constant* constant = nullptr;
   const SourceInput* source = nullptr;  // null: made by a pass, or the model comes from elsewhere
   std::string name, fqn;
-  bool parameter = false;    // else a buffer, or a tensor constant
+  bool parameter = false;  // else a buffer, or a tensor constant
   bool buffer = true;
   bool persistent = true;
 };
@@ -60,7 +61,8 @@ class GraphWriter {
   // Names and writes all nodes. Problems of all nodes are collected into one error.
   Status write_nodes();
 
-  // What a value is called; a constant gets its placeholder. Casts between integers and quantized are looked through.
+  // What a value is called; a constant gets its placeholder. Casts between integers and quantized are looked
+  // through.
   Result<std::string> name_of(const Value* value);
   Result<std::string> placeholder(const Constant& constant);
   // {"as_tensor": {"name": ...}} and its like for symbolic numbers.
@@ -73,8 +75,8 @@ class GraphWriter {
   // A region as JSON, after write_nodes() of all regions of its node.
   Result<std::string> region_text(bool single_return);
   // Graph.inputs to Graph.sym_float_values of an open JSON object.
-  void write_fields(JsonWriter& json, const std::vector<std::string>& inputs, const std::vector<std::string>& outputs, bool single_return,
-                    std::string_view objects);
+  void write_fields(JsonWriter& json, const std::vector<std::string>& inputs,
+                    const std::vector<std::string>& outputs, bool single_return, std::string_view objects);
   // A new name with the type of a tensor.
   std::string declare_tensor(std::string_view wish, const Type& type);
   std::string unique(std::string_view wish) { return names_.unique(wish); }
@@ -83,9 +85,10 @@ class GraphWriter {
   std::optional<size_t> output_index(const SourceOutput& output) const;
   // A copy of a tensor as a node of its own: where an output must not alias a state that is written.
   Result<std::string> clone_of(const Value* value);
-  // A constant that no node of the model holds, e.g. zero points where an operator insists on them. Asked for again by
-  // the same name it is the same one.
-  Result<std::string> helper_constant(std::string_view name, DType dtype, std::span<const int64_t> shape, Blob bytes);
+  // A constant that no node of the model holds, e.g. zero points where an operator insists on them. Asked for
+  // again by the same name it is the same one.
+  Result<std::string> helper_constant(std::string_view name, DType dtype, std::span<const int64_t> shape,
+                                      Blob bytes);
 
   Context& context() const { return context_; }
   const Model& model() const { return model_; }
@@ -93,7 +96,9 @@ class GraphWriter {
   DimWriter& dims() { return *dims_; }
   PathScope& paths() { return paths_; }
   bool source_uses(std::string_view name_space) const;
-  std::string_view device() const { return source_ != nullptr && !source_->device.empty() ? source_->device : "cpu"; }
+  std::string_view device() const {
+    return source_ != nullptr && !source_->device.empty() ? source_->device : "cpu";
+  }
 
   const std::vector<std::string>& nodes() const { return nodes_; }
   const std::set<std::string>& namespaces() const { return root_.namespaces_; }
@@ -126,7 +131,7 @@ class GraphWriter {
   const Pt2Source* source_;
   Context& context_;
   GraphWriter& root_;
-  GraphWriter* parent_ = nullptr;   // of a region
+  GraphWriter* parent_ = nullptr;  // of a region
   Captures* captures_ = nullptr;
   std::unordered_map<const Constant*, std::string> captured_names_;
   std::vector<std::string> region_outputs_;

@@ -1,4 +1,5 @@
-// Names of an exported graph: identifiers that Python accepts, each taken once, as close to the wish as can be.
+// Names of an exported graph: identifiers that Python accepts, each taken once, as close to the wish as can
+// be.
 #pragma once
 
 #include <string>
@@ -25,8 +26,8 @@ class NameScope {
   std::unordered_map<std::string, uint64_t> next_;  // of a stem: keeps repeated wishes linear
 };
 
-// Dotted paths of a module tree: no path may be a leaf and a folder at once, and torch.nn.Module has attributes of
-// its own that no leaf of the root may hide.
+// Dotted paths of a module tree: no path may be a leaf and a folder at once, and torch.nn.Module has
+// attributes of its own that no leaf of the root may hide.
 class PathScope {
  public:
   void take(std::string_view path);

@@ -15,7 +15,8 @@ namespace {
 const Constant* literal_of(const Value* value) {
   if (value == nullptr || value->def() == nullptr || !value->def()->is(kConstOp)) return nullptr;
   const Constant* constant = value->def()->constant();
-  return constant != nullptr && constant->kind == ConstantKind::Literal && constant->shape.empty() ? constant : nullptr;
+  return constant != nullptr && constant->kind == ConstantKind::Literal && constant->shape.empty() ? constant
+                                                                                                   : nullptr;
 }
 
 std::optional<Number> literal_number(const Constant& constant) {
@@ -35,22 +36,27 @@ std::optional<Number> literal_number(const Constant& constant) {
   }
 }
 
-// Operators whose tensor arguments may be plain numbers (torch/csrc/utils/tensor_numpy and its list of names).
+// Operators whose tensor arguments may be plain numbers (torch/csrc/utils/tensor_numpy and its list of
+// names).
 bool takes_numbers(std::string_view target) {
-  constexpr std::string_view kNames[] = {"aten.add.Tensor", "aten.sub.Tensor", "aten.mul.Tensor", "aten.div.Tensor",
-                                         "aten.div.Tensor_mode", "aten.true_divide.Tensor", "aten.floor_divide.default"};
+  constexpr std::string_view kNames[] = {
+      "aten.add.Tensor",      "aten.sub.Tensor",         "aten.mul.Tensor",          "aten.div.Tensor",
+      "aten.div.Tensor_mode", "aten.true_divide.Tensor", "aten.floor_divide.default"};
   return std::find(std::begin(kNames), std::end(kNames), target) != std::end(kNames);
 }
 
 // These fail where the strides of their operand do not suit, and passes remove what made them suit.
 bool needs_strides(std::string_view target) {
-  constexpr std::string_view kNames[] = {"aten.view.default", "aten._unsafe_view.default", "aten.view_copy.default"};
+  constexpr std::string_view kNames[] = {"aten.view.default", "aten._unsafe_view.default",
+                                         "aten.view_copy.default"};
   return std::find(std::begin(kNames), std::end(kNames), target) != std::end(kNames);
 }
 
 }  // namespace
 
-void NodeWriter::raw(std::string_view arg, std::string json, bool keyword) { text_.args.push_back({arg, std::move(json), keyword}); }
+void NodeWriter::raw(std::string_view arg, std::string json, bool keyword) {
+  text_.args.push_back({arg, std::move(json), keyword});
+}
 
 Status NodeWriter::tensor(std::string_view arg, const Value* value, bool keyword) {
   if (value == nullptr) {
@@ -94,8 +100,12 @@ void NodeWriter::integer(std::string_view arg, int64_t value) { raw(arg, int_jso
 void NodeWriter::number(std::string_view arg, double value) { raw(arg, float_json(value)); }
 void NodeWriter::boolean(std::string_view arg, bool value) { raw(arg, bool_json(value)); }
 void NodeWriter::text(std::string_view arg, std::string_view value) { raw(arg, string_json(value)); }
-void NodeWriter::integers(std::string_view arg, std::span<const int64_t> values) { raw(arg, list_json("as_ints", values)); }
-void NodeWriter::dtype(std::string_view arg, DType dtype, bool keyword) { raw(arg, dtype_json(dtype), keyword); }
+void NodeWriter::integers(std::string_view arg, std::span<const int64_t> values) {
+  raw(arg, list_json("as_ints", values));
+}
+void NodeWriter::dtype(std::string_view arg, DType dtype, bool keyword) {
+  raw(arg, dtype_json(dtype), keyword);
+}
 
 Status NodeWriter::dims(std::string_view arg, std::span<const Dim> values, bool keyword) {
   std::vector<int64_t> numbers;
@@ -124,7 +134,8 @@ Status NodeWriter::finish(int results, bool list) {
     text_.name = own->second;
   } else {
     const bool several = results > 1 || list;
-    text_.name = several ? graph_.unique(std::string(node_.name()) + "_node") : graph_.value_names_.at(node_.result());
+    text_.name =
+        several ? graph_.unique(std::string(node_.name()) + "_node") : graph_.value_names_.at(node_.result());
   }
   for (size_t i = 0; i < count; ++i) {
     const Value* value = node_.result(i);
@@ -135,9 +146,15 @@ Status NodeWriter::finish(int results, bool list) {
     }
     switch (value->type().kind) {
       case TypeKind::None: outputs.raw(kNoneJson); continue;
-      case TypeKind::Int: outputs.raw(variant("as_sym_int", fmt::format("{{\"as_name\": \"{}\"}}", name))); continue;
-      case TypeKind::Float: outputs.raw(variant("as_sym_float", fmt::format("{{\"as_name\": \"{}\"}}", name))); continue;
-      case TypeKind::Bool: outputs.raw(variant("as_sym_bool", fmt::format("{{\"as_name\": \"{}\"}}", name))); continue;
+      case TypeKind::Int:
+        outputs.raw(variant("as_sym_int", fmt::format("{{\"as_name\": \"{}\"}}", name)));
+        continue;
+      case TypeKind::Float:
+        outputs.raw(variant("as_sym_float", fmt::format("{{\"as_name\": \"{}\"}}", name)));
+        continue;
+      case TypeKind::Bool:
+        outputs.raw(variant("as_sym_bool", fmt::format("{{\"as_name\": \"{}\"}}", name)));
+        continue;
       default: outputs.raw(variant("as_tensor", fmt::format("{{\"name\": \"{}\"}}", name)));
     }
   }
@@ -175,7 +192,8 @@ Result<std::optional<std::string>> NodeWriter::tensor_list(const ArgSpec& arg) {
   return std::optional(std::move(json));
 }
 
-Result<std::optional<std::string>> NodeWriter::operand_json(const Overload& row, const ArgSpec& arg, Fit fit) {
+Result<std::optional<std::string>> NodeWriter::operand_json(const Overload& row, const ArgSpec& arg,
+                                                            Fit fit) {
   const std::optional<std::string> no;
   if (arg.list) return tensor_list(arg);
   const Value* value = node_.operand(static_cast<size_t>(arg.operand));
@@ -217,8 +235,10 @@ Result<bool> NodeWriter::try_row(const Overload& row, const SourceNode* source, 
     switch (arg.to) {
       case ArgSpec::Operand: {
         ZP_TRY(json, operand_json(row, arg, fit));
-        covered = std::max(covered, arg.list && arg.fixed_size == 0 ? node_.operand_count()
-                                    : static_cast<size_t>(arg.operand) + static_cast<size_t>(arg.list ? arg.fixed_size : 1));
+        covered = std::max(covered, arg.list && arg.fixed_size == 0
+                                        ? node_.operand_count()
+                                        : static_cast<size_t>(arg.operand) +
+                                              static_cast<size_t>(arg.list ? arg.fixed_size : 1));
         break;
       }
       case ArgSpec::Attribute: {
@@ -253,7 +273,8 @@ Result<bool> NodeWriter::try_row(const Overload& row, const SourceNode* source, 
     if (!entries[i].arg->keyword_only && entries[i].written) positional = i + 1;
   for (size_t i = 0; i < entries.size(); ++i) {
     const bool keyword = entries[i].arg->keyword_only;
-    if (keyword ? entries[i].written : i < positional) raw(entries[i].arg->name, std::move(entries[i].json), keyword);
+    if (keyword ? entries[i].written : i < positional)
+      raw(entries[i].arg->name, std::move(entries[i].json), keyword);
   }
   target(row.target);
   ZP_CHECK(finish(row.results, row.list_result));
@@ -294,7 +315,8 @@ namespace {
 // Operands of an opaque node by the names they had.
 class OpaqueNames : public Renamer {
  public:
-  OpaqueNames(GraphWriter& graph, const Node& node, std::span<const std::string_view> names) : graph_(graph), node_(node) {
+  OpaqueNames(GraphWriter& graph, const Node& node, std::span<const std::string_view> names)
+      : graph_(graph), node_(node) {
     for (size_t i = 0; i < names.size(); ++i) slots_[std::string(names[i])].push_back(i);
   }
   Result<std::string> tensor(std::string_view name) override {
@@ -313,7 +335,8 @@ class OpaqueNames : public Renamer {
       return fmt::format("{{\"as_name\": \"{}\"}}", now);
     }
     if (const Pt2Source* source = graph_.source()) {
-      if (auto found = source->symbol_values.find(name); found != source->symbol_values.end()) return graph_.sym_int(found->second);
+      if (auto found = source->symbol_values.find(name); found != source->symbol_values.end())
+        return graph_.sym_int(found->second);
     }
     return Error("export.opaque", fmt::format("nothing is known of the number '{}'", name));
   }
@@ -337,12 +360,14 @@ Status NodeWriter::write_opaque(const SourceNode* source) {
   } else {
     ZP_TRY(found, tensor_names(inputs));
     if (found.size() != node_.operand_count()) {
-      return Error("export.opaque", fmt::format("{} names {} tensors, the node has {} operands", attrs.target, found.size(), node_.operand_count()));
+      return Error("export.opaque", fmt::format("{} names {} tensors, the node has {} operands", attrs.target,
+                                                found.size(), node_.operand_count()));
     }
     names.assign(found.begin(), found.end());
   }
   text_.target = source != nullptr ? source->target : attrs.target;
-  if (!text_.target.starts_with("torch.") && !text_.target.starts_with("_operator.") && !text_.target.starts_with("math.")) {
+  if (!text_.target.starts_with("torch.") && !text_.target.starts_with("_operator.") &&
+      !text_.target.starts_with("math.")) {
     text_.target = "torch.ops." + text_.target;
   }
   if (source != nullptr) text_.single_return = source->single_return;

@@ -1,6 +1,7 @@
-// One node of an exported graph. The row of the operator table decides: each argument is an operand, an attribute, or a
-// fixed value; a node whose attributes no row can say is refused by name. Operators whose arguments follow from types
-// (quantizers) have functions of their own in hooks_export.cpp. Opaque nodes are written as they were, with new names.
+// One node of an exported graph. The row of the operator table decides: each argument is an operand, an
+// attribute, or a fixed value; a node whose attributes no row can say is refused by name. Operators whose
+// arguments follow from types (quantizers) have functions of their own in hooks_export.cpp. Opaque nodes are
+// written as they were, with new names.
 #pragma once
 
 #include <optional>
@@ -68,8 +69,8 @@ ExportHook find_export_hook(const Node& node);
 std::string literal_json(const ArgSpec& arg, std::string_view text);
 std::string number_json(const Number& number);
 
-// An argument list of an archive with operands renamed: `rename` gives the new JSON for the n-th name that stands for a
-// tensor, and for symbolic numbers by their name.
+// An argument list of an archive with operands renamed: `rename` gives the new JSON for the n-th name that
+// stands for a tensor, and for symbolic numbers by their name.
 struct Renamer {
   virtual ~Renamer() = default;
   virtual Result<std::string> tensor(std::string_view name) = 0;

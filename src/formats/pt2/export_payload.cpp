@@ -24,14 +24,19 @@ void write_payload_meta(JsonWriter& json, const Constant& constant, std::string_
   const bool dense = constant.dense() || unpacked(constant.dtype);
   if (dense) {
     strides.assign(constant.shape.size(), 1);
-    for (size_t d = constant.shape.size(); d-- > 1;) strides[d - 1] = strides[d] * std::max<int64_t>(constant.shape[d], 1);
+    for (size_t d = constant.shape.size(); d-- > 1;)
+      strides[d - 1] = strides[d] * std::max<int64_t>(constant.shape[d], 1);
   }
   json.begin_object().field("dtype", serialized_dtype(stored_dtype(constant.dtype)));
   write_numbers(json, "sizes", constant.shape);
-  json.field("requires_grad", constant.requires_grad && (is_float(constant.dtype) || is_complex(constant.dtype)));
+  json.field("requires_grad",
+             constant.requires_grad && (is_float(constant.dtype) || is_complex(constant.dtype)));
   json.key("device").begin_object().field("type", device).key("index").null().end_object();
   write_numbers(json, "strides", strides);
-  json.key("storage_offset").begin_object().field("as_int", unpacked(constant.dtype) ? 0 : constant.offset).end_object();
+  json.key("storage_offset")
+      .begin_object()
+      .field("as_int", unpacked(constant.dtype) ? 0 : constant.offset)
+      .end_object();
   json.field("layout", 7).end_object();
 }
 
@@ -45,10 +50,12 @@ Status PayloadWriter::add(std::string_view fqn, const Constant& constant, bool i
     blob = tensor.blob().slice(0, static_cast<size_t>(tensor.bytes()));
   } else if (blob.size() % static_cast<size_t>(byte_size(constant.dtype)) != 0) {
     // The loader views the whole record as elements.
-    blob = blob.slice(0, blob.size() / static_cast<size_t>(byte_size(constant.dtype)) * static_cast<size_t>(byte_size(constant.dtype)));
+    blob = blob.slice(0, blob.size() / static_cast<size_t>(byte_size(constant.dtype)) *
+                             static_cast<size_t>(byte_size(constant.dtype)));
   }
   // Unpacked storages are keyed by what they come from; empty ones have no identity.
-  const auto key = std::make_pair(std::make_pair(constant.storage.data(), constant.storage.size()), constant.dtype);
+  const auto key =
+      std::make_pair(std::make_pair(constant.storage.data(), constant.storage.size()), constant.dtype);
   std::string path;
   if (auto found = section.paths.find(key); found != section.paths.end() && !blob.empty()) {
     path = found->second;
@@ -59,25 +66,32 @@ Status PayloadWriter::add(std::string_view fqn, const Constant& constant, bool i
   }
   if (!section.config.str().empty()) section.config.key(fqn);
   else section.config.begin_object().key("config").begin_object().key(fqn);
-  section.config.begin_object().field("path_name", path).field("is_param", is_param).field("use_pickle", false).key("tensor_meta");
+  section.config.begin_object()
+      .field("path_name", path)
+      .field("is_param", is_param)
+      .field("use_pickle", false)
+      .key("tensor_meta");
   write_payload_meta(section.config, constant, device_);
   section.config.end_object();
   return {};
 }
 
 Status PayloadWriter::add_object(std::string_view fqn) {
-  if (source_ == nullptr) return Error("export.object", fmt::format("the object {} has no archive to come from", fqn));
-  if (!payloads_) {
-    ZP_TRY(payloads_, source_->payloads(source_model_));
-  }
+  if (source_ == nullptr)
+    return Error("export.object", fmt::format("the object {} has no archive to come from", fqn));
+  if (!payloads_) { ZP_TRY(payloads_, source_->payloads(source_model_)); }
   const Payload* payload = payloads_->find(Payload::Constants, fqn);
-  if (payload == nullptr) return Error("export.object", fmt::format("the object {} is not in the source archive", fqn));
+  if (payload == nullptr)
+    return Error("export.object", fmt::format("the object {} is not in the source archive", fqn));
   bool written = false;
   for (const Record& record : constants_.records) written |= record.name == payload->path;
   if (!written) constants_.records.push_back({payload->path, payload->storage});
   if (!constants_.config.str().empty()) constants_.config.key(fqn);
   else constants_.config.begin_object().key("config").begin_object().key(fqn);
-  constants_.config.begin_object().field("path_name", payload->path).field("is_param", false).field("use_pickle", true);
+  constants_.config.begin_object()
+      .field("path_name", payload->path)
+      .field("is_param", false)
+      .field("use_pickle", true);
   constants_.config.key("tensor_meta").null().end_object();
   return {};
 }
@@ -88,7 +102,8 @@ std::optional<uint32_t> PayloadWriter::known_crc(const Blob& blob) {
     source_crcs_read_ = true;
     for (const ZipEntry& entry : source_->zip().entries()) {
       if (!entry.stored()) continue;
-      if (Result<uint64_t> offset = source_->zip().payload_offset(entry); offset.ok()) source_crcs_[*offset] = {entry.size, entry.crc};
+      if (Result<uint64_t> offset = source_->zip().payload_offset(entry); offset.ok())
+        source_crcs_[*offset] = {entry.size, entry.crc};
     }
   }
   const auto found = source_crcs_.find(blob.offset());
@@ -96,12 +111,14 @@ std::optional<uint32_t> PayloadWriter::known_crc(const Blob& blob) {
   return found->second.second;
 }
 
-Status PayloadWriter::write_section(ZipWriter& zip, Section& section, std::string_view folder, std::string_view config_name) {
+Status PayloadWriter::write_section(ZipWriter& zip, Section& section, std::string_view folder,
+                                    std::string_view config_name) {
   for (const Record& record : section.records) {
     ZP_CHECK(zip.add(fmt::format("data/{}/{}", folder, record.name), record.blob, known_crc(record.blob)));
   }
   if (section.config.str().empty()) section.config.begin_object().key("config").begin_object();
-  return zip.add(fmt::format("data/{}/{}", folder, config_name), section.config.end_object().end_object().str());
+  return zip.add(fmt::format("data/{}/{}", folder, config_name),
+                 section.config.end_object().end_object().str());
 }
 
 Status PayloadWriter::write(ZipWriter& zip, std::string_view model) {

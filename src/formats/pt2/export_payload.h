@@ -1,6 +1,6 @@
-// The weights of an exported program: raw storages as records, one for each storage however many tensors view it, and the
-// configuration that says which view each name is. Storages that come from an archive keep their CRC and are copied
-// without being read.
+// The weights of an exported program: raw storages as records, one for each storage however many tensors view
+// it, and the configuration that says which view each name is. Storages that come from an archive keep their
+// CRC and are copied without being read.
 #pragma once
 
 #include <map>
@@ -22,10 +22,12 @@ void write_payload_meta(JsonWriter& json, const Constant& constant, std::string_
 class PayloadWriter {
  public:
   // `source_model` names the model in the source archive, if there is one.
-  PayloadWriter(Context& context, const Archive* source, std::string_view source_model, std::string_view device)
+  PayloadWriter(Context& context, const Archive* source, std::string_view source_model,
+                std::string_view device)
       : context_(context), source_(source), source_model_(source_model), device_(device) {}
 
-  // Parameters and persistent buffers are weights, all others constants (torch/export/pt2_archive/_package.py).
+  // Parameters and persistent buffers are weights, all others constants
+  // (torch/export/pt2_archive/_package.py).
   Status add(std::string_view fqn, const Constant& constant, bool is_param, bool weight);
   // An object of the source archive that only torch understands.
   Status add_object(std::string_view fqn);
@@ -44,13 +46,15 @@ class PayloadWriter {
     size_t tensors = 0;
   };
   std::optional<uint32_t> known_crc(const Blob& blob);
-  Status write_section(ZipWriter& zip, Section& section, std::string_view folder, std::string_view config_name);
+  Status write_section(ZipWriter& zip, Section& section, std::string_view folder,
+                       std::string_view config_name);
 
   Context& context_;
   const Archive* source_;
   std::string source_model_, device_;
   Section weights_, constants_;
-  std::unordered_map<uint64_t, std::pair<uint64_t, uint32_t>> source_crcs_;  // by offset in the file: size and CRC
+  std::unordered_map<uint64_t, std::pair<uint64_t, uint32_t>>
+      source_crcs_;  // by offset in the file: size and CRC
   bool source_crcs_read_ = false;
   std::optional<Payloads> payloads_;
 };

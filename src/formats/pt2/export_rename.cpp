@@ -1,5 +1,5 @@
-// Argument lists of an archive, written again with other names. The text was valid when it was imported; it is parsed
-// again here because only few nodes need it.
+// Argument lists of an archive, written again with other names. The text was valid when it was imported; it
+// is parsed again here because only few nodes need it.
 #include <simdjson.h>
 
 #include <fmt/format.h>
@@ -13,7 +13,9 @@ using simdjson::dom::element;
 
 constexpr int kMaxDepth = 500;
 
-Error broken(std::string_view what) { return Error("export.json", fmt::format("the source's arguments cannot be read: {}", what)); }
+Error broken(std::string_view what) {
+  return Error("export.json", fmt::format("the source's arguments cannot be read: {}", what));
+}
 
 std::string_view text_of(element e) {
   std::string_view text;
@@ -102,7 +104,8 @@ class Rewriter {
 
 Result<element> parse(simdjson::dom::parser& parser, std::string_view json) {
   element e;
-  if (const auto error = parser.parse(json.data(), json.size()).get(e)) return broken(simdjson::error_message(error));
+  if (const auto error = parser.parse(json.data(), json.size()).get(e))
+    return broken(simdjson::error_message(error));
   if (!e.is_array()) return broken("no list");
   return e;
 }
@@ -140,7 +143,8 @@ Result<std::vector<ArgText>> rename_arguments(std::string_view json, Context& co
     std::string_view name;
     element value;
     int64_t kind = 1;
-    if (item["name"].get(name) != simdjson::SUCCESS || item["arg"].get(value) != simdjson::SUCCESS) return broken("an argument without a name or value");
+    if (item["name"].get(name) != simdjson::SUCCESS || item["arg"].get(value) != simdjson::SUCCESS)
+      return broken("an argument without a name or value");
     if (item["kind"].get(kind) == simdjson::SUCCESS) arg.keyword = kind == 2;
     arg.name = context.text(name);
     JsonWriter out;

@@ -7,12 +7,15 @@
 namespace zp::pt2 {
 namespace {
 
-std::string tensor_json(std::string_view name) { return fmt::format("{{\"as_tensor\": {{\"name\": {}}}}}", json_quote(name)); }
+std::string tensor_json(std::string_view name) {
+  return fmt::format("{{\"as_tensor\": {{\"name\": {}}}}}", json_quote(name));
+}
 std::string name_json(std::string_view name) { return fmt::format("{{\"name\": {}}}", json_quote(name)); }
 
 class SignatureWriter {
  public:
-  SignatureWriter(GraphWriter& graph, PayloadWriter& payloads) : graph_(graph), model_(graph.model()), source_(graph.source()), payloads_(payloads) {}
+  SignatureWriter(GraphWriter& graph, PayloadWriter& payloads)
+      : graph_(graph), model_(graph.model()), source_(graph.source()), payloads_(payloads) {}
 
   Result<SignatureText> write() {
     // Outputs first: they may ask for constants.
@@ -54,11 +57,14 @@ Status SignatureWriter::write_placeholder(const Placeholder& p) {
   ZP_CHECK(payloads_.add(p.fqn, *p.constant, p.parameter, p.parameter || (p.buffer && p.persistent)));
   std::string spec;
   if (p.parameter) {
-    spec = fmt::format("{{\"parameter\": {{\"arg\": {}, \"parameter_name\": {}}}}}", name_json(p.name), json_quote(p.fqn));
+    spec = fmt::format("{{\"parameter\": {{\"arg\": {}, \"parameter_name\": {}}}}}", name_json(p.name),
+                       json_quote(p.fqn));
   } else if (p.buffer) {
-    spec = fmt::format("{{\"buffer\": {{\"arg\": {}, \"buffer_name\": {}, \"persistent\": {}}}}}", name_json(p.name), json_quote(p.fqn), p.persistent);
+    spec = fmt::format("{{\"buffer\": {{\"arg\": {}, \"buffer_name\": {}, \"persistent\": {}}}}}",
+                       name_json(p.name), json_quote(p.fqn), p.persistent);
   } else {
-    spec = fmt::format("{{\"tensor_constant\": {{\"arg\": {}, \"tensor_constant_name\": {}}}}}", name_json(p.name), json_quote(p.fqn));
+    spec = fmt::format("{{\"tensor_constant\": {{\"arg\": {}, \"tensor_constant_name\": {}}}}}",
+                       name_json(p.name), json_quote(p.fqn));
   }
   add_input(tensor_json(p.name), std::move(spec));
   return {};
@@ -68,7 +74,8 @@ Status SignatureWriter::write_placeholder(const Placeholder& p) {
 Status SignatureWriter::write_state(size_t input) {
   const Constant* initial = model_.inputs[input].initial;
   const Value* value = model_.graph->inputs()[input];
-  if (initial == nullptr) return Error("export.state", fmt::format("state {} has no initial value", value->name()));
+  if (initial == nullptr)
+    return Error("export.state", fmt::format("state {} has no initial value", value->name()));
   Placeholder p;
   p.constant = initial;
   ZP_TRY(p.name, graph_.name_of(value));
@@ -94,8 +101,9 @@ Status SignatureWriter::write_source_input(const SourceInput& input, const Place
     return write_state(*index);
   }
   switch (input.kind) {
-    case SourceInput::Parameter: case SourceInput::Buffer: case SourceInput::TensorConstant:
-      return live != nullptr ? write_placeholder(*live) : Status();
+    case SourceInput::Parameter:
+    case SourceInput::Buffer:
+    case SourceInput::TensorConstant: return live != nullptr ? write_placeholder(*live) : Status();
     case SourceInput::CustomObject: ZP_CHECK(payloads_.add_object(input.fqn)); break;
     default: break;
   }
@@ -118,7 +126,9 @@ Status SignatureWriter::write_inputs() {
   size_t last = 0;
   for (size_t i = 0; i < source_->inputs.size(); ++i) {
     const SourceInput::Kind kind = source_->inputs[i].kind;
-    if (kind == SourceInput::Parameter || kind == SourceInput::Buffer || (kind == SourceInput::Token && last == i)) last = i + 1;
+    if (kind == SourceInput::Parameter || kind == SourceInput::Buffer ||
+        (kind == SourceInput::Token && last == i))
+      last = i + 1;
   }
   std::unordered_map<const SourceInput*, const Placeholder*> live;
   for (const Placeholder& p : graph_.placeholders())
@@ -139,7 +149,8 @@ bool SignatureWriter::aliases_state(const Value* value) const {
     bool view = node->op().trait == Trait::ShapeOnly || node->is(ops::storage_cast);
     if (node->is(ops::identity)) {  // a copy, unless the source had one that is none
       const SourceNode* from = source_node(*node, source_);
-      view = from != nullptr && from->overload != nullptr && !from->overload->args.empty() && from->overload->args[0].aliased;
+      view = from != nullptr && from->overload != nullptr && !from->overload->args.empty() &&
+             from->overload->args[0].aliased;
     }
     if (!view || node->operand_count() == 0 || node->operand(0) == nullptr) return false;
     value = node->operand(0);
@@ -156,7 +167,8 @@ bool SignatureWriter::aliases_state(const Value* value) const {
 Result<std::string> SignatureWriter::output_name(const Value* value, bool mutation) {
   if (!mutation) return aliases_state(value) ? graph_.clone_of(value) : graph_.name_of(value);
   ZP_TRY(std::string name, graph_.name_of(value));
-  const bool computed = value->def() != nullptr && !value->def()->is(kConstOp) && !value->def()->is(ops::storage_cast);
+  const bool computed =
+      value->def() != nullptr && !value->def()->is(kConstOp) && !value->def()->is(ops::storage_cast);
   if (!computed || aliases_state(value) || !mutation_names_.insert(name).second) {
     ZP_TRY(name, graph_.clone_of(value));
     mutation_names_.insert(name);
@@ -176,11 +188,14 @@ Status SignatureWriter::write_mutation(size_t output) {
   text_.outputs.push_back(tensor_json(name));
   if (info.kind == OutputInfo::InputMutation) {
     ZP_TRY(const std::string target, graph_.name_of(model_.graph->inputs()[input]));
-    text_.output_specs.push_back(fmt::format("{{\"user_input_mutation\": {{\"arg\": {}, \"user_input_name\": {}}}}}", name_json(name), json_quote(target)));
+    text_.output_specs.push_back(
+        fmt::format("{{\"user_input_mutation\": {{\"arg\": {}, \"user_input_name\": {}}}}}", name_json(name),
+                    json_quote(target)));
   } else {
     const auto& [path, parameter] = states_.at(input);
     const std::string_view what = parameter ? "parameter" : "buffer";
-    text_.output_specs.push_back(fmt::format("{{\"{}_mutation\": {{\"arg\": {}, \"{}_name\": {}}}}}", what, name_json(name), what, json_quote(path)));
+    text_.output_specs.push_back(fmt::format("{{\"{}_mutation\": {{\"arg\": {}, \"{}_name\": {}}}}}", what,
+                                             name_json(name), what, json_quote(path)));
   }
   return {};
 }
@@ -218,15 +233,19 @@ Status SignatureWriter::write_source_output(const SourceOutput& output) {
   const Value* value = model_.graph->output(index);
   switch (output.kind) {
     case SourceOutput::User: return write_user_output(value);
-    case SourceOutput::BufferMutation: case SourceOutput::ParameterMutation: case SourceOutput::UserInputMutation:
-      return write_mutation(index);
+    case SourceOutput::BufferMutation:
+    case SourceOutput::ParameterMutation:
+    case SourceOutput::UserInputMutation: return write_mutation(index);
     default: break;
   }
-  constexpr std::string_view kWords[] = {"", "loss_output", "", "", "", "gradient_to_parameter", "gradient_to_user_input", "token"};
+  constexpr std::string_view kWords[] = {
+      "", "loss_output", "", "", "", "gradient_to_parameter", "gradient_to_user_input", "token"};
   ZP_TRY(const std::string name, graph_.name_of(value));
   std::string spec = fmt::format("{{\"{}\": {{\"arg\": {}", kWords[output.kind], name_json(name));
-  if (output.kind == SourceOutput::GradientToParameter) spec += fmt::format(", \"parameter_name\": {}", json_quote(output.target));
-  if (output.kind == SourceOutput::GradientToUserInput) spec += fmt::format(", \"user_input_name\": {}", json_quote(output.target));
+  if (output.kind == SourceOutput::GradientToParameter)
+    spec += fmt::format(", \"parameter_name\": {}", json_quote(output.target));
+  if (output.kind == SourceOutput::GradientToUserInput)
+    spec += fmt::format(", \"user_input_name\": {}", json_quote(output.target));
   text_.output_specs.push_back(spec + "}}");
   text_.outputs.push_back(tensor_json(name));
   return {};
@@ -237,11 +256,13 @@ Status SignatureWriter::write_outputs() {
   for (size_t i = 0; i < model_.inputs.size(); ++i) {
     const Constant* initial = model_.inputs[i].initial;
     if (model_.inputs[i].kind != InputInfo::State || initial == nullptr) continue;
-    if (source_ == nullptr) states_[i] = {paths.unique(initial->name), initial->kind == ConstantKind::Parameter};
+    if (source_ == nullptr)
+      states_[i] = {paths.unique(initial->name), initial->kind == ConstantKind::Parameter};
   }
   if (source_ != nullptr) {
     for (const SourceInput& input : source_->inputs)
-      if (const auto index = graph_.input_index(input)) states_[*index] = {std::string(input.fqn), input.kind == SourceInput::Parameter};
+      if (const auto index = graph_.input_index(input))
+        states_[*index] = {std::string(input.fqn), input.kind == SourceInput::Parameter};
   }
   std::vector<bool> listed(model_.outputs.size(), false);
   if (source_ != nullptr) {
@@ -251,7 +272,8 @@ Status SignatureWriter::write_outputs() {
   // Writes that the source made in place are outputs of their own here, in front of all others.
   for (size_t i = 0; i < model_.outputs.size(); ++i) {
     const OutputInfo::Kind kind = model_.outputs[i].kind;
-    if (!listed[i] && (kind == OutputInfo::StateUpdate || kind == OutputInfo::InputMutation)) ZP_CHECK(write_mutation(i));
+    if (!listed[i] && (kind == OutputInfo::StateUpdate || kind == OutputInfo::InputMutation))
+      ZP_CHECK(write_mutation(i));
   }
   if (source_ != nullptr) {
     for (const SourceOutput& output : source_->outputs) ZP_CHECK(write_source_output(output));
@@ -276,9 +298,9 @@ Status SignatureWriter::write_calls() {
   };
   const std::vector<size_t> users = model_.user_inputs();
   const size_t results = model_.user_outputs().size();
-  const std::string in_spec =
-      fmt::format(R"([1, {{"type": "builtins.tuple", "context": "null", "children_spec": [{}, {{"type": "builtins.dict", "context": "[]", "children_spec": []}}]}}])",
-                  tuple(users.size()));
+  const std::string in_spec = fmt::format(
+      R"([1, {{"type": "builtins.tuple", "context": "null", "children_spec": [{}, {{"type": "builtins.dict", "context": "[]", "children_spec": []}}]}}])",
+      tuple(users.size()));
   const std::string out_spec = fmt::format("[1, {}]", results == 1 ? std::string(kLeaf) : tuple(results));
   JsonWriter json;
   json.begin_array().begin_object().field("fqn", "").key("signature").begin_object();
@@ -294,6 +316,8 @@ Status SignatureWriter::write_calls() {
 
 }  // namespace
 
-Result<SignatureText> write_signature(GraphWriter& graph, PayloadWriter& payloads) { return SignatureWriter(graph, payloads).write(); }
+Result<SignatureText> write_signature(GraphWriter& graph, PayloadWriter& payloads) {
+  return SignatureWriter(graph, payloads).write();
+}
 
 }  // namespace zp::pt2

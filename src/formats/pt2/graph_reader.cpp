@@ -58,7 +58,12 @@ void ImportState::report(Error error, const NodeData* node) {
 }
 
 GraphReader::GraphReader(ImportState& state, const GraphData& data, Graph& graph)
-    : state_(state), data_(data), graph_(graph), names_(data.values.size()), read_(data.values.size()), aliases_(data) {
+    : state_(state),
+      data_(data),
+      graph_(graph),
+      names_(data.values.size()),
+      read_(data.values.size()),
+      aliases_(data) {
   auto mark = [&](const Arg& leaf) { read_[leaf.value] = true; };
   for (const NodeData& node : data.nodes)
     for (const NamedArg& named : node.inputs) for_each_name(named.arg, mark);
@@ -85,8 +90,11 @@ void GraphReader::set_current(const NodeData* node) {
   auto* origin = arena.make<Origin>();
   const bool unnamed = node->outputs.empty() || node->outputs[0].text.empty();
   // Copies: the graph may outlive the archive.
-  origin->name = context().text(!node->name.empty() ? node->name : unnamed ? node->target : node->outputs[0].text);
-  origin->target = current_row_ != nullptr ? current_row_->target : context().text(short_target(node->target));
+  origin->name = context().text(!node->name.empty() ? node->name
+                                : unnamed           ? node->target
+                                                    : node->outputs[0].text);
+  origin->target =
+      current_row_ != nullptr ? current_row_->target : context().text(short_target(node->target));
   origin->module = node->module;
   origin->format_data = source_;
   origin_ = origin;
@@ -99,7 +107,8 @@ const Type* GraphReader::type_of(const ValueData& value) {
     case ValueData::Float: return context().scalar(TypeKind::Float);
     case ValueData::Bool: return context().scalar(TypeKind::Bool);
     case ValueData::Object: return context().scalar(TypeKind::Object);
-    case ValueData::Token: case ValueData::Undeclared: break;
+    case ValueData::Token:
+    case ValueData::Undeclared: break;
   }
   return context().scalar(TypeKind::Token);
 }
@@ -116,19 +125,23 @@ Value* GraphReader::const_node(const Constant& constant, const Type* type) {
 }
 
 Value* GraphReader::literal(Number number, DType dtype) {
-  const uint64_t bits = number.kind == Number::Float ? std::bit_cast<uint64_t>(number.f) : static_cast<uint64_t>(number.i);
+  const uint64_t bits =
+      number.kind == Number::Float ? std::bit_cast<uint64_t>(number.f) : static_cast<uint64_t>(number.i);
   Value*& value = literals_[{static_cast<int>(dtype), static_cast<int64_t>(number.kind), bits}];
   if (value != nullptr) return value;
   Tensor tensor = std::move(*Tensor::make(dtype, {}));
   if (number.kind == Number::Float) tensor.set_double(0, number.f);
   else tensor.set_int(0, number.i);
-  const Constant* constant = context().make_constant(fmt::format("literal_{}", literals_.size()), dtype, std::span<const int64_t>(), tensor.blob(),
-                                                     ConstantKind::Literal);
+  const Constant* constant =
+      context().make_constant(fmt::format("literal_{}", literals_.size()), dtype, std::span<const int64_t>(),
+                              tensor.blob(), ConstantKind::Literal);
   value = graph_.add_const(*constant);
   return value;
 }
 
-const Constant* GraphReader::constant_of(uint32_t index) const { return names_[index].value == nullptr ? names_[index].constant : nullptr; }
+const Constant* GraphReader::constant_of(uint32_t index) const {
+  return names_[index].value == nullptr ? names_[index].constant : nullptr;
+}
 
 bool GraphReader::read_as_number(uint32_t index) {
   if (read_as_number_.empty()) {
@@ -137,11 +150,14 @@ bool GraphReader::read_as_number(uint32_t index) {
       const Overload* row = find_overload(node.target);
       for (const NamedArg& named : node.inputs) {
         const ArgSpec* spec = row == nullptr ? nullptr : row->find(named.name);
-        if (spec != nullptr && (spec->to == ArgSpec::Operand || row->hook == "assert") && !named.arg.is_list()) continue;
+        if (spec != nullptr && (spec->to == ArgSpec::Operand || row->hook == "assert") &&
+            !named.arg.is_list())
+          continue;
         for_each_name(named.arg, [&](const Arg& leaf) { read_as_number_[leaf.value] = true; });
       }
     }
-    for (const Arg& out : data_.outputs) for_each_name(out, [&](const Arg& leaf) { read_as_number_[leaf.value] = true; });
+    for (const Arg& out : data_.outputs)
+      for_each_name(out, [&](const Arg& leaf) { read_as_number_[leaf.value] = true; });
   }
   return read_as_number_[index];
 }
@@ -154,11 +170,14 @@ Result<Value*> GraphReader::value_of(uint32_t index, bool plain_wanted) {
     return const_node(c, context().tensor(c.dtype, std::span<const int64_t>(c.shape)));
   }
   if (name.subclass != nullptr) {
-    return Error("pt2.subclass", fmt::format("'{}' is a pickled tensor subclass: only its parts can be read", said.name));
+    return Error("pt2.subclass",
+                 fmt::format("'{}' is a pickled tensor subclass: only its parts can be read", said.name));
   }
   if (name.value == nullptr && name.symbolic != nullptr) ZP_CHECK(make_symbolic(index));
   if (name.value == nullptr) {
-    return Error("pt2.order", fmt::format("'{}' is read before anything defines it: nodes must be in topological order", said.name));
+    return Error("pt2.order",
+                 fmt::format("'{}' is read before anything defines it: nodes must be in topological order",
+                             said.name));
   }
   if (aliases_.any_mutation()) refresh(index);
   return plain_wanted ? plain(names_[index].value) : names_[index].value;
@@ -174,13 +193,14 @@ Value* GraphReader::plain(Value* value) {
   if (cast == nullptr) {
     AttrBuilder attrs(ops::storage_cast, context());
     Value* operands[] = {value};
-    cast = make_node(ops::storage_cast, operands, attrs.data(), 1, fmt::format("{}_int", value->name()))->result();
+    cast = make_node(ops::storage_cast, operands, attrs.data(), 1, fmt::format("{}_int", value->name()))
+               ->result();
   }
   return cast;
 }
 
 Result<Value*> GraphReader::moved_value(uint32_t index) {
-  ZP_TRY(Value* value, value_of(index, false));
+  ZP_TRY(Value * value, value_of(index, false));
   const bool keeps = value->type().is_quantized() && value->type().quant->per_tensor();
   return keeps ? value : plain(value);
 }
@@ -188,19 +208,21 @@ Result<Value*> GraphReader::moved_value(uint32_t index) {
 Result<Value*> GraphReader::as_quantized(uint32_t index, const QuantType* quant) {
   if (const Constant* constant = constant_of(index)) {
     if (constant->dtype != quant->storage) {
-      return Error("pt2.dtype", fmt::format("'{}' is {}, the operator says {}", constant->name, dtype_name(constant->dtype), dtype_name(quant->storage)));
+      return Error("pt2.dtype", fmt::format("'{}' is {}, the operator says {}", constant->name,
+                                            dtype_name(constant->dtype), dtype_name(quant->storage)));
     }
     const Type* plain_type = context().tensor(constant->dtype, std::span<const int64_t>(constant->shape));
     return const_node(*constant, context().with_quant(*plain_type, *quant));
   }
-  ZP_TRY(Value* value, value_of(index, false));
+  ZP_TRY(Value * value, value_of(index, false));
   return quantized_value(value, quant);
 }
 
 Result<Value*> GraphReader::quantized_value(Value* value, const QuantType* quant) {
   if (value->type().quant == quant) return value;
   value = plain(value);
-  if (value->def() != nullptr && value->def()->constant() != nullptr && value->type().dtype == quant->storage) {
+  if (value->def() != nullptr && value->def()->constant() != nullptr &&
+      value->type().dtype == quant->storage) {
     return const_node(*value->def()->constant(), context().with_quant(value->type(), *quant));
   }
   Value*& cast = quantized_[{value, quant}];
@@ -208,7 +230,8 @@ Result<Value*> GraphReader::quantized_value(Value* value, const QuantType* quant
     AttrBuilder attrs(ops::storage_cast, context());
     attrs.set_quant("type", quant);
     Value* operands[] = {value};
-    cast = make_node(ops::storage_cast, operands, attrs.data(), 1, fmt::format("{}_quantized", value->name()))->result();
+    cast = make_node(ops::storage_cast, operands, attrs.data(), 1, fmt::format("{}_quantized", value->name()))
+               ->result();
   }
   return cast;
 }
@@ -218,14 +241,16 @@ const Constant* GraphReader::part_constant(const Payload& payload, std::string_v
   if (auto known = parts_.find(name); known != parts_.end()) return known->second;
   for (const Payload& p : payload.parts) {
     if (p.fqn != part) continue;
-    const Constant* constant = add_payload_constant(context(), p, name, payload.is_param ? ConstantKind::Parameter : ConstantKind::Buffer, false);
+    const Constant* constant = add_payload_constant(
+        context(), p, name, payload.is_param ? ConstantKind::Parameter : ConstantKind::Buffer, false);
     parts_.emplace(name, constant);
     return constant;
   }
   return nullptr;
 }
 
-Node* GraphReader::make_node(const OpDef& op, std::span<Value* const> operands, const void* attrs, size_t results, std::string_view name) {
+Node* GraphReader::make_node(const OpDef& op, std::span<Value* const> operands, const void* attrs,
+                             size_t results, std::string_view name) {
   NodeSpec spec;
   spec.op = &op;
   spec.operands = operands;
@@ -251,7 +276,8 @@ void GraphReader::check_type(Value* value, const ValueData& said) {
   };
   const DType dtype = found.is_quantized() ? found.quant->storage : found.dtype;
   if (dtype != said.dtype && dtype != DType::Unknown) {
-    warn("pt2.dtype", fmt::format("'{}' is {} by inference, the file says {}", said.name, dtype_name(dtype), dtype_name(said.dtype)));
+    warn("pt2.dtype", fmt::format("'{}' is {} by inference, the file says {}", said.name, dtype_name(dtype),
+                                  dtype_name(said.dtype)));
   }
   if (!found.ranked) {
     if (!found.is_quantized()) value->set_type(context().tensor(found.dtype, said.sizes));
@@ -266,7 +292,8 @@ void GraphReader::check_type(Value* value, const ValueData& said) {
   if (!agrees) {
     std::string shape;
     for (const Dim& d : said.sizes) shape += (shape.empty() ? "" : ", ") + d.str();
-    warn("pt2.shape", fmt::format("'{}' is {} by inference, the file says [{}]", said.name, found.str(), shape));
+    warn("pt2.shape",
+         fmt::format("'{}' is {} by inference, the file says [{}]", said.name, found.str(), shape));
   } else if (unknown) {
     // What inference cannot know (sizes that depend on data) the file names by a symbol.
     std::vector<Dim> shape(found.shape.begin(), found.shape.end());
@@ -302,7 +329,8 @@ void GraphReader::read_node(const NodeData& node) {
   const bool assertion = row != nullptr && row->hook == "assert";
   if (!assertion && aliases_.touches_poisoned(node)) return read_opaque(node, true);
   Mutation mutation;
-  const bool writes = aliases_.any_mutation() && AliasAnalysis::mutation_of(node, &mutation) && !mutation.ignored && !mutation.written.empty();
+  const bool writes = aliases_.any_mutation() && AliasAnalysis::mutation_of(node, &mutation) &&
+                      !mutation.ignored && !mutation.written.empty();
   if (row == nullptr) row = find_functional_overload(node.target);
   const bool integer = node.target.starts_with(kIntegerNamespace);
   if (row == nullptr && !integer) return read_opaque(node, node.outputs.empty());
@@ -316,20 +344,25 @@ void GraphReader::read_node(const NodeData& node) {
   }
   if (!*done) {
     if (writes) {
-      state_.report(Error("pt2.in_place", fmt::format("{} cannot be made functional: {}", short_target(node.target), reader.why())), &node);
+      state_.report(Error("pt2.in_place", fmt::format("{} cannot be made functional: {}",
+                                                      short_target(node.target), reader.why())),
+                    &node);
       return;
     }
     if (!reader.why().empty()) {
-      state_.report(Diagnostic{Severity::Warning, "pt2.opaque", state_.place(&node),
-                               fmt::format("{} is kept as it is: {}", short_target(node.target), reader.why())});
+      state_.report(
+          Diagnostic{Severity::Warning, "pt2.opaque", state_.place(&node),
+                     fmt::format("{} is kept as it is: {}", short_target(node.target), reader.why())});
     }
     return read_opaque(node, false);
   }
-  if (writes && reader.main_value() != nullptr) apply_mutation(node, mutation.written[0], reader.main_value());
+  if (writes && reader.main_value() != nullptr)
+    apply_mutation(node, mutation.written[0], reader.main_value());
   if (reader.main_ != nullptr) {
     source_->overload = integer ? nullptr : reader.row_;
     source_->op = &reader.main_->op();
-    if (source_->op->attrs != nullptr) source_->attrs_hash = attrs_hash(*source_->op->attrs, reader.main_->attrs_data());
+    if (source_->op->attrs != nullptr)
+      source_->attrs_hash = attrs_hash(*source_->op->attrs, reader.main_->attrs_data());
     ++state_.model.source_ops[std::string(reader.main_->op().name)];
   } else {
     ++state_.model.source_ops[std::string(canonical_name(node.target))];
@@ -344,7 +377,8 @@ void GraphReader::read_opaque(const NodeData& node, bool effect) {
     for_each_name(named.arg, [&](const Arg& leaf) {
       const ValueData& value = data_.values[leaf.value];
       if (leaf.tag == ArgTag::CustomObject && names_[leaf.value].value == nullptr) return;
-      if (leaf.tag == ArgTag::SymInt && !value.dim.is_unknown()) return;  // the exporter knows the number by its name
+      if (leaf.tag == ArgTag::SymInt && !value.dim.is_unknown())
+        return;  // the exporter knows the number by its name
       auto operand = value_of(leaf.value, true);
       if (!operand.ok()) {
         if (!names_[leaf.value].missing) state_.report(std::move(operand).error(), &node);
@@ -373,7 +407,9 @@ void GraphReader::read_opaque(const NodeData& node, bool effect) {
       state_.report(Error("pt2.value", fmt::format("the file gives no type for '{}'", said.name)), &node);
     }
     if (said.kind == ValueData::Tensor && said.dtype == DType::Unknown) {
-      state_.report(Error("pt2.dtype", fmt::format("'{}' has element type {}, which is not known", said.name, said.dtype_number)), &node);
+      state_.report(Error("pt2.dtype", fmt::format("'{}' has element type {}, which is not known", said.name,
+                                                   said.dtype_number)),
+                    &node);
     }
     made->result(k)->set_type(type_of(said));
     names_[results[k].value].value = made->result(k);
@@ -397,7 +433,8 @@ Status GraphReader::make_symbolic(uint32_t index) {
   const NodeData* node = names_[index].symbolic;
   if (++symbol_depth_ > kMaxSymbolDepth) {
     --symbol_depth_;
-    return Error("pt2.symbol", fmt::format("more than {} symbolic numbers depend on each other", kMaxSymbolDepth));
+    return Error("pt2.symbol",
+                 fmt::format("more than {} symbolic numbers depend on each other", kMaxSymbolDepth));
   }
   names_[index].symbolic = nullptr;  // a cycle then reads an undefined name
   const NodeData* outer = current_;
@@ -409,18 +446,21 @@ Status GraphReader::make_symbolic(uint32_t index) {
   set_current(node);
   read_opaque(*node, false);
   --state_.model.source_ops[std::string(short_target(node->target))];
-  if (state_.model.source_ops[std::string(short_target(node->target))] == 0) state_.model.source_ops.erase(std::string(short_target(node->target)));
+  if (state_.model.source_ops[std::string(short_target(node->target))] == 0)
+    state_.model.source_ops.erase(std::string(short_target(node->target)));
   current_ = outer;
   origin_ = outer_origin;
   current_row_ = outer_row;
   source_ = outer_source;
   operand_names_ = outer_names;
   --symbol_depth_;
-  if (state_.errors.size() != before) return Error("pt2.symbol", fmt::format("'{}' cannot be computed", data_.values[index].name));
+  if (state_.errors.size() != before)
+    return Error("pt2.symbol", fmt::format("'{}' cannot be computed", data_.values[index].name));
   return {};
 }
 
-// --- writes -------------------------------------------------------------------------------------------------------
+// --- writes
+// -------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -428,7 +468,8 @@ std::vector<int64_t> inverse(List<int64_t> dims) {
   std::vector<int64_t> back(dims.size());
   for (size_t i = 0; i < dims.size(); ++i) {
     const int64_t d = dims[i] < 0 ? dims[i] + static_cast<int64_t>(dims.size()) : dims[i];
-    if (d >= 0 && d < static_cast<int64_t>(dims.size())) back[static_cast<size_t>(d)] = static_cast<int64_t>(i);
+    if (d >= 0 && d < static_cast<int64_t>(dims.size()))
+      back[static_cast<size_t>(d)] = static_cast<int64_t>(i);
   }
   return back;
 }
@@ -447,7 +488,9 @@ void GraphReader::refresh(uint32_t index) {
   const AliasRecord& record = aliases_.record(index);
   if (record.parent == AliasRecord::kNone || seen_[index] == versions_[record.base]) return;
   std::vector<uint32_t> chain;
-  for (uint32_t at = index; aliases_.record(at).parent != AliasRecord::kNone && seen_[at] != versions_[record.base]; at = aliases_.record(at).parent) {
+  for (uint32_t at = index;
+       aliases_.record(at).parent != AliasRecord::kNone && seen_[at] != versions_[record.base];
+       at = aliases_.record(at).parent) {
     chain.push_back(at);
   }
   for (size_t i = chain.size(); i-- > 0;) {
@@ -474,7 +517,8 @@ void GraphReader::refresh(uint32_t index) {
 Value* GraphReader::current_value(uint32_t index) {
   Name& name = names_[index];
   if (name.value == nullptr && name.constant != nullptr) {
-    return const_node(*name.constant, context().tensor(name.constant->dtype, std::span<const int64_t>(name.constant->shape)));
+    return const_node(*name.constant,
+                      context().tensor(name.constant->dtype, std::span<const int64_t>(name.constant->shape)));
   }
   return name.value;
 }
@@ -487,7 +531,9 @@ Value* GraphReader::undo_view(uint32_t view, Value* parent, Value* value) {
     if (card == nullptr) return nullptr;
     AttrBuilder attrs(*card, context());
     if (!fill(attrs)) return nullptr;
-    return make_node(*card, std::span<Value* const>(operands.begin(), operands.size()), attrs.data(), 1, fmt::format("{}_{}", origin_->name, op))->result();
+    return make_node(*card, std::span<Value* const>(operands.begin(), operands.size()), attrs.data(), 1,
+                     fmt::format("{}_{}", origin_->name, op))
+        ->result();
   };
   if (link.kind == ViewKind::Same) return value;
   auto found = views_.find(view);
@@ -497,37 +543,60 @@ Value* GraphReader::undo_view(uint32_t view, Value* parent, Value* value) {
   const int64_t k = found->second->index();
   switch (link.kind) {
     case ViewKind::Reshape:
-      return node_with("reshape", [&](AttrBuilder& a) { return parent->type().ranked && a.set_dims("shape", parent->type().shape); }, {value});
+      return node_with(
+          "reshape",
+          [&](AttrBuilder& a) { return parent->type().ranked && a.set_dims("shape", parent->type().shape); },
+          {value});
     case ViewKind::Permute:
-      return node_with("permute", [&](AttrBuilder& a) { return a.set_ints("dims", inverse(attr_of<List<int64_t>>(node, "dims", {}))); }, {value});
+      return node_with("permute",
+                       [&](AttrBuilder& a) {
+                         return a.set_ints("dims", inverse(attr_of<List<int64_t>>(node, "dims", {})));
+                       },
+                       {value});
     case ViewKind::Slice:
-      return node_with("slice_scatter", [&](AttrBuilder& a) {
-        const auto start = attr_of<std::optional<Dim>>(node, "start", {}), end = attr_of<std::optional<Dim>>(node, "end", {});
-        return a.set_int("dim", dim) && (start ? a.set_dim("start", *start) : a.set_none("start")) &&
-               (end ? a.set_dim("end", *end) : a.set_none("end")) && a.set_dim("step", attr_of<Dim>(node, "step", Dim(1)));
-      }, {parent, value});
+      return node_with("slice_scatter",
+                       [&](AttrBuilder& a) {
+                         const auto start = attr_of<std::optional<Dim>>(node, "start", {}),
+                                    end = attr_of<std::optional<Dim>>(node, "end", {});
+                         return a.set_int("dim", dim) &&
+                                (start ? a.set_dim("start", *start) : a.set_none("start")) &&
+                                (end ? a.set_dim("end", *end) : a.set_none("end")) &&
+                                a.set_dim("step", attr_of<Dim>(node, "step", Dim(1)));
+                       },
+                       {parent, value});
     case ViewKind::Select:
-      return node_with("select_scatter", [&](AttrBuilder& a) { return a.set_int("dim", dim) && a.set_dim("index", attr_of<Dim>(node, "index", Dim(0))); },
+      return node_with("select_scatter",
+                       [&](AttrBuilder& a) {
+                         return a.set_int("dim", dim) &&
+                                a.set_dim("index", attr_of<Dim>(node, "index", Dim(0)));
+                       },
                        {parent, value});
     case ViewKind::Unbind:
-      return node_with("select_scatter", [&](AttrBuilder& a) { return a.set_int("dim", dim) && a.set_dim("index", Dim(k)); }, {parent, value});
+      return node_with("select_scatter",
+                       [&](AttrBuilder& a) { return a.set_int("dim", dim) && a.set_dim("index", Dim(k)); },
+                       {parent, value});
     case ViewKind::Split: {
       const auto sizes = attr_of<List<Dim>>(node, "sizes", {});
       if (static_cast<size_t>(k) >= sizes.size()) return nullptr;
       Dim start = 0;
       for (int64_t i = 0; i < k; ++i) start = context().dims().add(start, sizes[static_cast<size_t>(i)]);
       const Dim end = context().dims().add(start, sizes[static_cast<size_t>(k)]);
-      return node_with("slice_scatter", [&](AttrBuilder& a) { return a.set_int("dim", dim) && a.set_dim("start", start) && a.set_dim("end", end); }, {parent, value});
+      return node_with("slice_scatter",
+                       [&](AttrBuilder& a) {
+                         return a.set_int("dim", dim) && a.set_dim("start", start) && a.set_dim("end", end);
+                       },
+                       {parent, value});
     }
     default: return nullptr;
   }
 }
 
-// `self` was written and is now `value`: its base and everything between are made anew, and `self` and the result of
-// the node are names of the new value.
+// `self` was written and is now `value`: its base and everything between are made anew, and `self` and the
+// result of the node are names of the new value.
 void GraphReader::apply_mutation(const NodeData& node, uint32_t self, Value* value) {
   const Value* old = current_value(self);
-  if (old != nullptr && old->type().is_tensor() && value->type().is_tensor() && old->type().dtype != value->type().dtype) {
+  if (old != nullptr && old->type().is_tensor() && value->type().is_tensor() &&
+      old->type().dtype != value->type().dtype) {
     if (const OpDef* cast = NodeReader::card("cast")) {
       AttrBuilder attrs(*cast, context());
       attrs.set_dtype("dtype", old->type().dtype);
@@ -543,8 +612,10 @@ void GraphReader::apply_mutation(const NodeData& node, uint32_t self, Value* val
     Value* before = current_value(parent);
     value = before == nullptr ? nullptr : undo_view(at, before, value);
     if (value == nullptr) {
-      state_.report(Error("pt2.in_place", fmt::format("the write to '{}' cannot be carried to '{}', whose view it is", data_.values[self].name,
-                                                      data_.values[base].name)), &node);
+      state_.report(
+          Error("pt2.in_place", fmt::format("the write to '{}' cannot be carried to '{}', whose view it is",
+                                            data_.values[self].name, data_.values[base].name)),
+          &node);
       return;
     }
     updated.push_back({parent, value});

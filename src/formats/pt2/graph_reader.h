@@ -1,6 +1,6 @@
-// Turns the nodes of an archive into nodes of a graph: names become values, constants become const nodes where they are
-// read, symbolic numbers become Dims, in-place operators become functional ones. What has no card stays as an opaque
-// node with its source form.
+// Turns the nodes of an archive into nodes of a graph: names become values, constants become const nodes
+// where they are read, symbolic numbers become Dims, in-place operators become functional ones. What has no
+// card stays as an opaque node with its source form.
 #pragma once
 
 #include <map>
@@ -35,7 +35,7 @@ struct ImportState {
 
   Context& context() { return *model.context; }
   bool full() const { return errors.size() >= options.max_errors; }
-  void report(Diagnostic diagnostic);           // an error, or a warning of the model
+  void report(Diagnostic diagnostic);              // an error, or a warning of the model
   void report(Error error, const NodeData* node);  // errors of a node get its place
   Location place(const NodeData* node) const;
 };
@@ -69,11 +69,12 @@ class GraphReader {
   }
   const AliasAnalysis& aliases() const { return aliases_; }
 
-  // The value that a name stands for now; quantized integers are seen as plain ones if `plain`. An error if nothing
-  // defines it.
+  // The value that a name stands for now; quantized integers are seen as plain ones if `plain`. An error if
+  // nothing defines it.
   Result<Value*> value_of(uint32_t index, bool plain);
-  Value* plain(Value* value);                              // through storage_cast if quantized
-  // For operators that only move elements: stays quantized where one pair of parameters holds for all of them.
+  Value* plain(Value* value);  // through storage_cast if quantized
+  // For operators that only move elements: stays quantized where one pair of parameters holds for all of
+  // them.
   Result<Value*> moved_value(uint32_t index);
   // The value as that quantized type: constants get it directly, others through storage_cast.
   Result<Value*> as_quantized(uint32_t index, const QuantType* quant);
@@ -84,14 +85,17 @@ class GraphReader {
   Value* literal(Number number, DType dtype);
   const Constant* part_constant(const Payload& payload, std::string_view part);
 
-  // Makes a node and infers its types; where inference fails the error is reported and the types of the file are taken.
-  Node* make_node(const OpDef& op, std::span<Value* const> operands, const void* attrs, size_t results, std::string_view name);
+  // Makes a node and infers its types; where inference fails the error is reported and the types of the file
+  // are taken.
+  Node* make_node(const OpDef& op, std::span<Value* const> operands, const void* attrs, size_t results,
+                  std::string_view name);
   void set_current(const NodeData* node);
   // Checks what was inferred against what the file says of a name.
   void check_type(Value* value, const ValueData& said);
   const Type* type_of(const ValueData& value);
 
-  // Whether a number is read where only a number will do (a size, a bound); in place of a tensor its tensor serves.
+  // Whether a number is read where only a number will do (a size, a bound); in place of a tensor its tensor
+  // serves.
   bool read_as_number(uint32_t index);
   bool is_read(uint32_t index) const { return read_[index]; }  // by a node, or as an output of the graph
   Dim dim_of_name(uint32_t index) const { return data_.values[index].dim; }
@@ -136,6 +140,7 @@ class GraphReader {
 };
 
 // A constant for a payload; strides are dropped where the elements lie densely in C order.
-const Constant* add_payload_constant(Context& context, const Payload& payload, std::string_view name, ConstantKind kind, bool assume_contiguous);
+const Constant* add_payload_constant(Context& context, const Payload& payload, std::string_view name,
+                                     ConstantKind kind, bool assume_contiguous);
 
 }  // namespace zp::pt2

@@ -1,6 +1,6 @@
 // Operators whose arguments follow from quantized types, and others that no row of the table can say. Static
-// parameters of a tensor are numbers in the argument list, those of an axis or a grid are buffers. An archive that
-// uses only torchao's operators gets no others, and the other way round, where the form allows it.
+// parameters of a tensor are numbers in the argument list, those of an axis or a grid are buffers. An archive
+// that uses only torchao's operators gets no others, and the other way round, where the form allows it.
 // Sources: torch/ao/quantization/fx/_decomposed.py; torchao/quantization/quant_primitives.py.
 #include <fmt/format.h>
 
@@ -29,33 +29,42 @@ Result<std::string> zeros(GraphWriter& graph, DType dtype, int64_t count) {
   Blob blob = Blob::allocate(bytes, &at);
   std::memset(at, 0, bytes);
   const int64_t shape[] = {count};
-  return graph.helper_constant(fmt::format("_zeros_{}_{}", dtype_name(dtype), count), dtype, shape, std::move(blob));
+  return graph.helper_constant(fmt::format("_zeros_{}_{}", dtype_name(dtype), count), dtype, shape,
+                               std::move(blob));
 }
 
-// The same zero points in another integer type: kernels of torch subtract in the promoted type of both operands.
+// The same zero points in another integer type: kernels of torch subtract in the promoted type of both
+// operands.
 Result<std::string> zero_points_as(GraphWriter& graph, const Constant& constant, DType dtype) {
   if (constant.dtype == dtype) return graph.placeholder(constant);
   ZP_TRY(const Tensor from, constant_tensor(graph.context(), constant));
   ZP_TRY(Tensor to, Tensor::make(dtype, from.shape()));
   for (int64_t i = 0; i < from.elements(); ++i) to.set_int(i, from.get_int(i));
-  return graph.helper_constant(fmt::format("{}.{}", constant.name, dtype_name(dtype)), dtype, from.shape(), to.blob());
+  return graph.helper_constant(fmt::format("{}.{}", constant.name, dtype_name(dtype)), dtype, from.shape(),
+                               to.blob());
 }
 
-std::string tensor_json(std::string_view name) { return fmt::format("{{\"as_tensor\": {{\"name\": \"{}\"}}}}", name); }
+std::string tensor_json(std::string_view name) {
+  return fmt::format("{{\"as_tensor\": {{\"name\": \"{}\"}}}}", name);
+}
 
 struct Quantizer {
   NodeWriter& w;
   const QuantType& quant;
-  bool quantizes;          // else dequantizes
+  bool quantizes;  // else dequantizes
   bool zero_point_first;
-  const Type& input;       // of operand 0
+  const Type& input;  // of operand 0
 
   GraphWriter& graph() { return w.graph(); }
   const Node& node() { return w.node(); }
   const Value* scale() { return node().operand(1); }
   const Value* zero_point() { return node().operand(2); }
-  std::string name(std::string_view form) { return fmt::format("quantized_decomposed.{}quantize_{}", quantizes ? "" : "de", form); }
-  bool affine_only() { return graph().source_uses("torchao") && !graph().source_uses("quantized_decomposed"); }
+  std::string name(std::string_view form) {
+    return fmt::format("quantized_decomposed.{}quantize_{}", quantizes ? "" : "de", form);
+  }
+  bool affine_only() {
+    return graph().source_uses("torchao") && !graph().source_uses("quantized_decomposed");
+  }
 
   void range() {
     w.integer("quant_min", quant.qmin);
@@ -65,13 +74,16 @@ struct Quantizer {
   void out_dtype() {
     if (!quantizes && quant.expressed != DType::F32) w.dtype("out_dtype", quant.expressed, true);
   }
-  // `exact`: the operator subtracts in the promoted type of values and zero points, narrow integers would wrap.
+  // `exact`: the operator subtracts in the promoted type of values and zero points, narrow integers would
+  // wrap.
   Status zero_points(std::string_view arg, int64_t cells, bool may_be_none, bool exact = false) {
     if (quant.dynamic) {
       if (zero_point() != nullptr || may_be_none) return w.tensor(arg, zero_point());
     } else if (quant.zero_points != nullptr) {
-      const bool narrow = exact && quant.domain == ZeroPointDomain::Integer && byte_size(quant.zero_points->dtype) < 4;
-      ZP_TRY(const std::string name, narrow ? zero_points_as(graph(), *quant.zero_points, DType::I64) : graph().placeholder(*quant.zero_points));
+      const bool narrow =
+          exact && quant.domain == ZeroPointDomain::Integer && byte_size(quant.zero_points->dtype) < 4;
+      ZP_TRY(const std::string name, narrow ? zero_points_as(graph(), *quant.zero_points, DType::I64)
+                                            : graph().placeholder(*quant.zero_points));
       w.raw(arg, tensor_json(name));
       return {};
     } else if (may_be_none) {
@@ -82,16 +94,20 @@ struct Quantizer {
     w.raw(arg, tensor_json(name));
     return {};
   }
-  Status scales(std::string_view arg) { return quant.dynamic ? w.tensor(arg, scale()) : w.constant(arg, quant.scales); }
+  Status scales(std::string_view arg) {
+    return quant.dynamic ? w.tensor(arg, scale()) : w.constant(arg, quant.scales);
+  }
   int64_t extent(size_t dim) {
-    return input.ranked && dim < input.shape.size() && input.shape[dim].is_known() ? input.shape[dim].value() : -1;
+    return input.ranked && dim < input.shape.size() && input.shape[dim].is_known() ? input.shape[dim].value()
+                                                                                   : -1;
   }
 
   // The extent that shares one parameter along each dim.
   std::vector<Dim> block_size() {
     std::vector<Dim> block;
     for (size_t d = 0; d < input.shape.size(); ++d) {
-      const bool split = quant.per_axis() ? static_cast<size_t>(quant.axis) == d : quant.per_block() && quant.block[d] != 0;
+      const bool split =
+          quant.per_axis() ? static_cast<size_t>(quant.axis) == d : quant.per_block() && quant.block[d] != 0;
       block.push_back(!split ? input.shape[d] : quant.per_axis() ? Dim(1) : Dim(quant.block[d]));
     }
     return block;
@@ -114,7 +130,9 @@ struct Quantizer {
   }
   // Rows of a matrix cut into groups, parameters laid out as a matrix.
   bool grouped() {
-    if (!quant.per_block() || quant.block.size() != 2 || quant.block[0] != 1 || quant.block[1] < 1 || quant.dynamic) return false;
+    if (!quant.per_block() || quant.block.size() != 2 || quant.block[0] != 1 || quant.block[1] < 1 ||
+        quant.dynamic)
+      return false;
     return quant.scales != nullptr && quant.scales->shape.size() == 2 && extent(0) == quant.scales->shape[0];
   }
 
@@ -147,7 +165,8 @@ Status Quantizer::per_channel() {
   ZP_CHECK(w.tensor("input", node().operand(0)));
   ZP_CHECK(scales("scales"));
   const int64_t channels = extent(static_cast<size_t>(quant.axis));
-  if (quantizes && quant.zero_points == nullptr && channels < 0) return cannot(node(), "the number of channels is not known");
+  if (quantizes && quant.zero_points == nullptr && channels < 0)
+    return cannot(node(), "the number of channels is not known");
   ZP_CHECK(zero_points("zero_points", channels, !quantizes, !quantizes));
   w.integer("axis", quant.axis);
   range();
@@ -186,16 +205,19 @@ Status Quantizer::affine() {
     ZP_TRY(Tensor number, Tensor::make(single ? DType::F32 : DType::F64, {1}));
     number.set_double(0, quant.scale);
     const int64_t one[] = {1};
-    ZP_TRY(const std::string scale_name, graph().helper_constant(fmt::format("{}_scale", node().name()), number.dtype(), one, number.blob()));
+    ZP_TRY(const std::string scale_name, graph().helper_constant(fmt::format("{}_scale", node().name()),
+                                                                 number.dtype(), one, number.blob()));
     w.raw("scale", tensor_json(scale_name));
     ZP_TRY(Tensor zero, Tensor::make(DType::I64, {1}));
     zero.set_int(0, static_cast<int64_t>(quant.zero_point));
-    ZP_TRY(const std::string zero_name, graph().helper_constant(fmt::format("{}_zero_point", node().name()), DType::I64, one, zero.blob()));
+    ZP_TRY(const std::string zero_name, graph().helper_constant(fmt::format("{}_zero_point", node().name()),
+                                                                DType::I64, one, zero.blob()));
     w.raw("zero_point", tensor_json(zero_name));
   } else {
     ZP_CHECK(scales("scale"));
     const int64_t count = cells();
-    if (quantizes && count < 0 && quant.zero_points == nullptr && zero_point() == nullptr) return cannot(node(), "the number of blocks is not known");
+    if (quantizes && count < 0 && quant.zero_points == nullptr && zero_point() == nullptr)
+      return cannot(node(), "the number of blocks is not known");
     ZP_CHECK(zero_points("zero_point", count, !quantizes));
   }
   w.dtype(quantizes ? "output_dtype" : "input_dtype", quant.storage);
@@ -210,7 +232,8 @@ Status Quantizer::plain_dequantize() {
   Type real = input;
   real.quant = nullptr;
   real.dtype = quant.expressed;
-  const auto step = [&](std::string_view target, std::string first, std::string_view arg, std::string second) {
+  const auto step = [&](std::string_view target, std::string first, std::string_view arg,
+                        std::string second) {
     NodeText text;
     text.target = target;
     text.args = {{"self", std::move(first), false}, {arg, std::move(second), false}};
@@ -220,8 +243,11 @@ Status Quantizer::plain_dequantize() {
     return tensor_json(text.name);
   };
   ZP_TRY(std::string value, graph().argument(node().operand(0)));
-  value = step("torch.ops.aten.to.dtype", value, "dtype", fmt::format("{{\"as_scalar_type\": {}}}", serialized_dtype(quant.expressed)));
-  if (quant.zero_point != 0) value = step("torch.ops.aten.sub.Tensor", value, "other", number_json(Number::of_float(quant.zero_point)));
+  value = step("torch.ops.aten.to.dtype", value, "dtype",
+               fmt::format("{{\"as_scalar_type\": {}}}", serialized_dtype(quant.expressed)));
+  if (quant.zero_point != 0)
+    value =
+        step("torch.ops.aten.sub.Tensor", value, "other", number_json(Number::of_float(quant.zero_point)));
   w.target("aten.mul.Tensor");
   w.raw("self", value);
   w.number("other", quant.scale);
@@ -230,19 +256,28 @@ Status Quantizer::plain_dequantize() {
 
 bool storable(DType storage) {
   switch (stored_dtype(storage)) {
-    case DType::I8: case DType::U8: case DType::I16: case DType::U16: case DType::I32: case DType::F8E4M3: case DType::F8E5M2: return true;
+    case DType::I8:
+    case DType::U8:
+    case DType::I16:
+    case DType::U16:
+    case DType::I32:
+    case DType::F8E4M3:
+    case DType::F8E5M2: return true;
     default: return false;
   }
 }
 
 Status Quantizer::write() {
   const SourceNode* from = source_node(node(), graph().source());
-  const std::string_view was = from != nullptr && from->overload != nullptr ? from->overload->target : std::string_view();
+  const std::string_view was =
+      from != nullptr && from->overload != nullptr ? from->overload->target : std::string_view();
   if (!storable(quant.storage)) {
-    if (quantizes || !quant.per_tensor() || quant.dynamic) return cannot(node(), fmt::format("storage {}", dtype_name(quant.storage)));
+    if (quantizes || !quant.per_tensor() || quant.dynamic)
+      return cannot(node(), fmt::format("storage {}", dtype_name(quant.storage)));
     return plain_dequantize();
   }
-  if (quant.per_tensor() && quant.domain == ZeroPointDomain::Float && quant.zero_point != static_cast<double>(static_cast<int64_t>(quant.zero_point))) {
+  if (quant.per_tensor() && quant.domain == ZeroPointDomain::Float &&
+      quant.zero_point != static_cast<double>(static_cast<int64_t>(quant.zero_point))) {
     return cannot(node(), fmt::format("zero point {} is no integer", quant.zero_point));
   }
   if (zero_point_first) {
@@ -253,7 +288,9 @@ Status Quantizer::write() {
   if (quant.per_tensor()) return affine_only() && !quant.dynamic ? affine() : per_tensor();
   if (quant.per_axis()) return affine_only() ? affine() : per_channel();
   if (was.starts_with("torchao.") || graph().source_uses("torchao")) return affine();
-  if (!quantizes && quant.dynamic && per_token() && scale() != nullptr && scale()->type().shape.size() == input.shape.size()) return token();
+  if (!quantizes && quant.dynamic && per_token() && scale() != nullptr &&
+      scale()->type().shape.size() == input.shape.size())
+    return token();
   if (!quantizes && grouped()) return group();
   return affine();
 }
@@ -273,7 +310,8 @@ Status write_dequantize(NodeWriter& w) {
 Status write_fake_quantize(NodeWriter& w) {
   const Node& node = w.node();
   const auto& attrs = node.attrs<ops::FakeQuantizeAttrs>();
-  if (attrs.type == nullptr || attrs.zero_point_first || attrs.type->per_block()) return cannot(node, "only per tensor and per axis are known");
+  if (attrs.type == nullptr || attrs.zero_point_first || attrs.type->per_block())
+    return cannot(node, "only per tensor and per axis are known");
   const QuantType& quant = *attrs.type;
   GraphWriter& graph = w.graph();
   const bool tensors = quant.dynamic || quant.per_axis();
@@ -291,9 +329,10 @@ Status write_fake_quantize(NodeWriter& w) {
   } else {
     ZP_CHECK(w.constant("scale", quant.scales));
     const bool integer = quant.domain != ZeroPointDomain::Float;
-    ZP_TRY(const std::string name, quant.zero_points == nullptr ? zeros(graph, DType::I32, quant.scales->elements())
-                                   : integer                    ? zero_points_as(graph, *quant.zero_points, DType::I32)
-                                                                : graph.placeholder(*quant.zero_points));
+    ZP_TRY(const std::string name, quant.zero_points == nullptr
+                                       ? zeros(graph, DType::I32, quant.scales->elements())
+                                   : integer ? zero_points_as(graph, *quant.zero_points, DType::I32)
+                                             : graph.placeholder(*quant.zero_points));
     w.raw("zero_point", tensor_json(name));
   }
   if (quant.per_axis()) w.integer("axis", quant.axis);
@@ -318,7 +357,8 @@ Status write_choose_qparams(NodeWriter& w) {
       {"per_token_asymmetric", "quantized_decomposed.choose_qparams_per_token_asymmetric.default", "", false},
       {"affine_asymmetric", "torchao.choose_qparams_affine.default", "ASYMMETRIC", true},
       {"affine_symmetric", "torchao.choose_qparams_affine.default", "SYMMETRIC", true},
-      {"affine_symmetric_no_clipping", "torchao.choose_qparams_affine.default", "SYMMETRIC_NO_CLIPPING_ERR", true},
+      {"affine_symmetric_no_clipping", "torchao.choose_qparams_affine.default", "SYMMETRIC_NO_CLIPPING_ERR",
+       true},
   };
   for (const Rule& rule : kRules) {
     if (rule.rule != attrs.rule) continue;
@@ -347,7 +387,8 @@ Status write_choose_qparams(NodeWriter& w) {
   return cannot(node, fmt::format("rule {}", attrs.rule));
 }
 
-// Strides count in the dense order of the operand here, in its storage there: a dense copy makes both the same.
+// Strides count in the dense order of the operand here, in its storage there: a dense copy makes both the
+// same.
 Status write_as_strided(NodeWriter& w) {
   const Node& node = w.node();
   const auto& attrs = node.attrs<ops::AsStridedAttrs>();
@@ -367,7 +408,8 @@ Status write_as_strided(NodeWriter& w) {
   ZP_CHECK(w.dims("stride", attrs.stride));
   if (attrs.storage_offset) {
     ZP_TRY(const std::string offset, w.graph().sym_int(*attrs.storage_offset));
-    w.raw("storage_offset", attrs.storage_offset->is_symbolic() ? fmt::format("{{\"as_sym_int\": {}}}", offset) : offset);
+    w.raw("storage_offset",
+          attrs.storage_offset->is_symbolic() ? fmt::format("{{\"as_sym_int\": {}}}", offset) : offset);
   }
   return w.finish();
 }
@@ -380,15 +422,19 @@ Status write_quantized_pad(NodeWriter& w) {
   const QuantType& quant = *input.quant;
   std::vector<int64_t> shape;  // extents matter only where the parameters differ along them
   for (size_t d = 0; d < input.shape.size(); ++d) {
-    const bool split = quant.per_axis() ? static_cast<size_t>(quant.axis) == d : quant.per_block() && quant.block[d] != 0;
-    if (split && !input.shape[d].is_known()) return cannot(node, "the border of quantized elements needs a known shape");
+    const bool split =
+        quant.per_axis() ? static_cast<size_t>(quant.axis) == d : quant.per_block() && quant.block[d] != 0;
+    if (split && !input.shape[d].is_known())
+      return cannot(node, "the border of quantized elements needs a known shape");
     shape.push_back(split ? input.shape[d].value() : 1);
   }
   ZP_TRY(const QuantParams params, quant_params(w.graph().context(), quant, shape));
   std::optional<int64_t> border;
   for (size_t i = 0; i < params.scales.size(); ++i) {
     const int64_t zero_point = i < params.zero_points.size() ? params.zero_points[i] : 0;
-    const int64_t q = saturate_to_int(round_half_even(attrs.value.as_double() / params.scales[i]) + static_cast<double>(zero_point), quant.qmin, quant.qmax);
+    const int64_t q = saturate_to_int(
+        round_half_even(attrs.value.as_double() / params.scales[i]) + static_cast<double>(zero_point),
+        quant.qmin, quant.qmax);
     if (border && *border != q) return cannot(node, "its border is another integer in each channel");
     border = q;
   }
@@ -403,14 +449,16 @@ Status write_quantized_pad(NodeWriter& w) {
 Status write_control(NodeWriter& w) {
   const Node& node = w.node();
   const bool is_cond = node.is(ops::cond);
-  if (node.regions().size() != 2 || (is_cond && node.operand(0) == nullptr)) return Error("export.region", fmt::format("{} lacks a region or its predicate", node.op().name));
+  if (node.regions().size() != 2 || (is_cond && node.operand(0) == nullptr))
+    return Error("export.region", fmt::format("{} lacks a region or its predicate", node.op().name));
   Captures captures;
   GraphWriter first(w.graph(), *node.regions()[0], captures), second(w.graph(), *node.regions()[1], captures);
   ZP_CHECK(first.write_nodes());
   ZP_CHECK(second.write_nodes());
   const auto graph_argument = [&](GraphWriter& region, std::string_view wish, bool single) -> Status {
     ZP_TRY(const std::string text, region.region_text(single));
-    w.raw("", fmt::format("{{\"as_graph\": {{\"name\": \"{}\", \"graph\": {}}}}}", w.graph().unique(wish), text));
+    w.raw("",
+          fmt::format("{{\"as_graph\": {{\"name\": \"{}\", \"graph\": {}}}}}", w.graph().unique(wish), text));
     return {};
   };
   w.target(is_cond ? "higher_order.cond" : "higher_order.while_loop");
@@ -418,7 +466,8 @@ Status write_control(NodeWriter& w) {
   ZP_CHECK(graph_argument(first, is_cond ? "true_graph_0" : "while_loop_cond_graph_0", !is_cond));
   ZP_CHECK(graph_argument(second, is_cond ? "false_graph_0" : "while_loop_body_graph_0", false));
   std::vector<std::string> carried, additional;
-  const size_t split = is_cond ? node.operand_count() : static_cast<size_t>(node.attrs<ops::WhileLoopAttrs>().carried);
+  const size_t split =
+      is_cond ? node.operand_count() : static_cast<size_t>(node.attrs<ops::WhileLoopAttrs>().carried);
   for (size_t i = is_cond ? 1 : 0; i < node.operand_count(); ++i) {
     if (node.operand(i) == nullptr) return Error("export.region", fmt::format("operand {} is absent", i));
     ZP_TRY(std::string name, w.graph().name_of(node.operand(i)));
@@ -430,7 +479,8 @@ Status write_control(NodeWriter& w) {
   }
   const auto list = [&](const std::vector<std::string>& names) {
     std::string json;
-    for (const std::string& name : names) json += fmt::format("{}{{\"name\": \"{}\"}}", json.empty() ? "" : ", ", name);
+    for (const std::string& name : names)
+      json += fmt::format("{}{{\"name\": \"{}\"}}", json.empty() ? "" : ", ", name);
     w.raw("", fmt::format("{{\"as_tensors\": [{}]}}", json));
   };
   list(carried);
@@ -444,8 +494,10 @@ struct HookRow {
   ExportHook hook;
 };
 constexpr HookRow kHooks[] = {
-    {"quantize", write_quantize},           {"dequantize", write_dequantize}, {"fake_quantize", write_fake_quantize},
-    {"choose_qparams", write_choose_qparams}, {"as_strided", write_as_strided}, {"cond", write_control}, {"while_loop", write_control},
+    {"quantize", write_quantize},           {"dequantize", write_dequantize},
+    {"fake_quantize", write_fake_quantize}, {"choose_qparams", write_choose_qparams},
+    {"as_strided", write_as_strided},       {"cond", write_control},
+    {"while_loop", write_control},
 };
 
 }  // namespace
@@ -453,7 +505,8 @@ constexpr HookRow kHooks[] = {
 ExportHook find_export_hook(const Node& node) {
   for (const HookRow& row : kHooks)
     if (row.op == node.op().name) return row.hook;
-  if (node.is(ops::pad) && node.operand(0) != nullptr && node.operand(0)->type().is_quantized() && node.attrs<ops::PadAttrs>().mode == "constant") {
+  if (node.is(ops::pad) && node.operand(0) != nullptr && node.operand(0)->type().is_quantized() &&
+      node.attrs<ops::PadAttrs>().mode == "constant") {
     return write_quantized_pad;
   }
   return nullptr;

@@ -1,6 +1,7 @@
-// Hooks of quantization operators: scales and zero points that are numbers or constants become part of a QuantType, computed
-// ones stay operands of a dynamic type. Static parameters are checked here, so that a bad one is reported with its place.
-// Sources: torch/ao/quantization/fx/_decomposed.py, torchao/quantization/quant_primitives.py.
+// Hooks of quantization operators: scales and zero points that are numbers or constants become part of a
+// QuantType, computed ones stay operands of a dynamic type. Static parameters are checked here, so that a bad
+// one is reported with its place. Sources: torch/ao/quantization/fx/_decomposed.py,
+// torchao/quantization/quant_primitives.py.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -79,27 +80,34 @@ Status check_values(NodeReader& n, const QuantType& quant) {
     return Error("pt2.scale", fmt::format("scale {}{}; scales must be finite and positive", scale, which));
   };
   auto bad_zero = [&](int64_t zero, std::string_view which) {
-    return Error("pt2.zero_point", fmt::format("zero point {}{} is outside of {} ({}..{})", zero, which, dtype_name(quant.storage),
-                                               int_min(quant.storage), int_max(quant.storage)));
+    return Error("pt2.zero_point",
+                 fmt::format("zero point {}{} is outside of {} ({}..{})", zero, which,
+                             dtype_name(quant.storage), int_min(quant.storage), int_max(quant.storage)));
   };
   const bool integer = quant.domain == ZeroPointDomain::Integer && is_integer(quant.storage);
-  auto inside = [&](int64_t zero) { return zero >= int_min(quant.storage) && zero <= int_max(quant.storage); };
+  auto inside = [&](int64_t zero) {
+    return zero >= int_min(quant.storage) && zero <= int_max(quant.storage);
+  };
   if (quant.dynamic) return {};
   if (quant.scales == nullptr) {
     if (!(quant.scale > 0) || !std::isfinite(quant.scale)) return bad_scale(quant.scale, "");
-    if (integer && !inside(static_cast<int64_t>(quant.zero_point))) return bad_zero(static_cast<int64_t>(quant.zero_point), "");
+    if (integer && !inside(static_cast<int64_t>(quant.zero_point)))
+      return bad_zero(static_cast<int64_t>(quant.zero_point), "");
     return {};
   }
   if (quant.scales->elements() > kMaxChecked) return {};
   ZP_TRY(const Tensor scales, constant_tensor(n.context(), *quant.scales));
   for (int64_t i = 0; i < scales.elements(); ++i) {
     const double s = scales.get_double(i);
-    if (!(s > 0) || !std::isfinite(s)) return bad_scale(s, fmt::format(" of channel or block {} in '{}'", i, quant.scales->name));
+    if (!(s > 0) || !std::isfinite(s))
+      return bad_scale(s, fmt::format(" of channel or block {} in '{}'", i, quant.scales->name));
   }
   if (!integer || quant.zero_points == nullptr || quant.zero_points->stripped) return {};
   ZP_TRY(const Tensor zeros, constant_tensor(n.context(), *quant.zero_points));
   for (int64_t i = 0; i < zeros.elements(); ++i) {
-    if (!inside(zeros.get_int(i))) return bad_zero(zeros.get_int(i), fmt::format(" of channel or block {} in '{}'", i, quant.zero_points->name));
+    if (!inside(zeros.get_int(i)))
+      return bad_zero(zeros.get_int(i),
+                      fmt::format(" of channel or block {} in '{}'", i, quant.zero_points->name));
   }
   return {};
 }
@@ -142,7 +150,9 @@ Result<bool> read_range(NodeReader& n, std::string_view dtype, QuantType* quant)
       return value ? std::optional<int64_t>(static_cast<int64_t>(*value)) : std::nullopt;
     }
     const auto real = n.real(name);
-    return real && std::floor(*real) == *real && std::abs(*real) < 9e15 ? std::optional<int64_t>(static_cast<int64_t>(*real)) : std::nullopt;
+    return real && std::floor(*real) == *real && std::abs(*real) < 9e15
+               ? std::optional<int64_t>(static_cast<int64_t>(*real))
+               : std::nullopt;
   };
   const auto lo = bound("quant_min", int_min(*storage)), hi = bound("quant_max", int_max(*storage));
   if (!lo || !hi) return n.no("its range is not known");
@@ -170,7 +180,8 @@ Result<bool> set_granularity(NodeReader& n, Granularity granularity, const Type&
     const auto axis = n.integer("axis");
     if (!axis) return n.no("its axis is not known");
     const int64_t wrapped = *axis < 0 ? *axis + rank : *axis;
-    if (wrapped < 0 || wrapped >= rank) return Error("pt2.axis", fmt::format("axis {} of a tensor of rank {}", *axis, rank));
+    if (wrapped < 0 || wrapped >= rank)
+      return Error("pt2.axis", fmt::format("axis {} of a tensor of rank {}", *axis, rank));
     quant->axis = static_cast<int32_t>(wrapped);
     return true;
   }
@@ -188,7 +199,9 @@ Result<bool> set_granularity(NodeReader& n, Granularity granularity, const Type&
 // The type of the tensor argument `name` without making a node for it.
 Result<const Type*> type_of_argument(NodeReader& n, std::string_view name) {
   const Arg& a = n.arg(name);
-  if (a.tag != ArgTag::Tensor) return Error("pt2.argument", fmt::format("argument '{}' is {}, a tensor is wanted", name, arg_tag_name(a.tag)));
+  if (a.tag != ArgTag::Tensor)
+    return Error("pt2.argument",
+                 fmt::format("argument '{}' is {}, a tensor is wanted", name, arg_tag_name(a.tag)));
   if (const Constant* c = n.graph().constant_of(a.value)) {
     return n.context().tensor(c->dtype, std::span<const int64_t>(c->shape));
   }
@@ -196,16 +209,17 @@ Result<const Type*> type_of_argument(NodeReader& n, std::string_view name) {
   return value->type_ptr();
 }
 
-Result<bool> emit(NodeReader& n, const OpDef& op, const QuantType* quant, bool zero_point_first, const Params& p, Value* input) {
+Result<bool> emit(NodeReader& n, const OpDef& op, const QuantType* quant, bool zero_point_first,
+                  const Params& p, Value* input) {
   AttrBuilder attrs(op, n.context());
   attrs.set_quant("type", quant);
   if (zero_point_first) attrs.set_bool("zero_point_first", true);
-  ZP_TRY(Node* node, n.make(attrs, p.operands(input)));
+  ZP_TRY(Node * node, n.make(attrs, p.operands(input)));
   return n.bind_all(node);
 }
 
 Result<bool> quantize(NodeReader& n) {
-  ZP_TRY(Value* input, n.tensor("input"));
+  ZP_TRY(Value * input, n.tensor("input"));
   QuantType quant;
   quant.expressed = input->type().real_dtype();
   const Granularity granularity = granularity_of(n.row().target);
@@ -215,7 +229,8 @@ Result<bool> quantize(NodeReader& n) {
   if (!cells) return false;
   Params p;
   const bool plural = n.row().find("scales") != nullptr;
-  ZP_TRY(const bool read, read_params(n, plural ? "scales" : "scale", plural ? "zero_points" : "zero_point", quant.per_tensor(), &p));
+  ZP_TRY(const bool read, read_params(n, plural ? "scales" : "scale", plural ? "zero_points" : "zero_point",
+                                      quant.per_tensor(), &p));
   if (!read) return false;
   ZP_TRY(const QuantType* type, finish(n, quant, p));
   const bool zero_first = granularity == Granularity::Token || granularity == Granularity::Group;
@@ -237,17 +252,18 @@ Result<bool> dequantize(NodeReader& n) {
   if (!cells) return false;
   Params p;
   const bool plural = n.row().find("scales") != nullptr;
-  ZP_TRY(const bool read, read_params(n, plural ? "scales" : "scale", plural ? "zero_points" : "zero_point", quant.per_tensor(), &p));
+  ZP_TRY(const bool read, read_params(n, plural ? "scales" : "scale", plural ? "zero_points" : "zero_point",
+                                      quant.per_tensor(), &p));
   if (!read) return false;
   ZP_TRY(const QuantType* type, finish(n, quant, p));
-  ZP_TRY(Value* value, n.graph().as_quantized(n.arg("input").value, type));
+  ZP_TRY(Value * value, n.graph().as_quantized(n.arg("input").value, type));
   AttrBuilder attrs(ops::dequantize, n.context());
-  ZP_TRY(Node* node, n.make(attrs, p.operands(value)));
+  ZP_TRY(Node * node, n.make(attrs, p.operands(value)));
   return n.bind_all(node);
 }
 
-// torchao gives the extent of a block along each dim; the whole extent is written as such. Parameters of activations
-// keep a row per token also where there is one token.
+// torchao gives the extent of a block along each dim; the whole extent is written as such. Parameters of
+// activations keep a row per token also where there is one token.
 Result<bool> set_block(NodeReader& n, const Type& input, bool dynamic, QuantType* quant) {
   const auto sizes = n.dim_list("block_size");
   if (!input.ranked || !sizes || sizes->size() != input.shape.size()) {
@@ -260,7 +276,8 @@ Result<bool> set_block(NodeReader& n, const Type& input, bool dynamic, QuantType
     const Dim size = (*sizes)[d];
     const bool whole = size == input.shape[d] && !(dynamic && size == Dim(1));
     if (!whole && !size.is_known()) return n.no("its block size is symbolic");
-    if (!whole && size.value() < 1) return Error("pt2.block", fmt::format("block extent {} in dim {}", size.value(), d));
+    if (!whole && size.value() < 1)
+      return Error("pt2.block", fmt::format("block extent {} in dim {}", size.value(), d));
     block.push_back(whole ? 0 : size.value());
     if (whole) continue;
     ++split;
@@ -281,7 +298,8 @@ Result<bool> quantize_affine(NodeReader& n) {
   if (!range) return false;
   quant.expressed = quantizes ? input->real_dtype() : n.dtype("output_dtype").value_or(DType::F32);
   if (!is_float(quant.expressed)) return n.no("its real type is no float");
-  const bool computed = constant_argument(n, "scale") == nullptr || (!n.is_none("zero_point") && constant_argument(n, "zero_point") == nullptr);
+  const bool computed = constant_argument(n, "scale") == nullptr ||
+                        (!n.is_none("zero_point") && constant_argument(n, "zero_point") == nullptr);
   ZP_TRY(const bool cells, set_block(n, *input, computed, &quant));
   if (!cells) return false;
   Params p;
@@ -289,16 +307,17 @@ Result<bool> quantize_affine(NodeReader& n) {
   if (!read) return false;
   ZP_TRY(const QuantType* type, finish(n, quant, p));
   if (quantizes) {
-    ZP_TRY(Value* value, n.tensor("input"));
+    ZP_TRY(Value * value, n.tensor("input"));
     return emit(n, ops::quantize, type, false, p, value);
   }
-  ZP_TRY(Value* value, n.graph().as_quantized(n.arg("input").value, type));
+  ZP_TRY(Value * value, n.graph().as_quantized(n.arg("input").value, type));
   AttrBuilder attrs(ops::dequantize, n.context());
-  ZP_TRY(Node* node, n.make(attrs, p.operands(value)));
+  ZP_TRY(Node * node, n.make(attrs, p.operands(value)));
   return n.bind_all(node);
 }
 
-// --- fake quantize ------------------------------------------------------------------------------------------------
+// --- fake quantize
+// ------------------------------------------------------------------------------------------------
 
 // The narrowest storage that holds the range.
 DType storage_for(int64_t lo, int64_t hi) {
@@ -308,8 +327,9 @@ DType storage_for(int64_t lo, int64_t hi) {
   return DType::I32;
 }
 
-Result<bool> fake(NodeReader& n, std::string_view input_name, std::string_view scale, std::string_view zero, std::optional<int64_t> axis) {
-  ZP_TRY(Value* input, n.tensor(input_name));
+Result<bool> fake(NodeReader& n, std::string_view input_name, std::string_view scale, std::string_view zero,
+                  std::optional<int64_t> axis) {
+  ZP_TRY(Value * input, n.tensor(input_name));
   const auto lo = n.integer("quant_min"), hi = n.integer("quant_max");
   if (!lo || !hi) return n.no("its range is not known");
   QuantType quant;
@@ -320,7 +340,8 @@ Result<bool> fake(NodeReader& n, std::string_view input_name, std::string_view s
   if (axis) {
     if (!input->type().ranked) return n.no("the rank of its input is not known");
     const int64_t rank = input->type().rank(), wrapped = *axis < 0 ? *axis + rank : *axis;
-    if (wrapped < 0 || wrapped >= rank) return Error("pt2.axis", fmt::format("axis {} of a tensor of rank {}", *axis, rank));
+    if (wrapped < 0 || wrapped >= rank)
+      return Error("pt2.axis", fmt::format("axis {} of a tensor of rank {}", *axis, rank));
     quant.axis = static_cast<int32_t>(wrapped);
   }
   Params p;
@@ -331,10 +352,10 @@ Result<bool> fake(NodeReader& n, std::string_view input_name, std::string_view s
 }
 
 Result<bool> identity(NodeReader& n, std::string_view input_name) {
-  ZP_TRY(Value* input, n.tensor(input_name));
+  ZP_TRY(Value * input, n.tensor(input_name));
   const OpDef* op = n.card("identity");
   if (op == nullptr) return n.no({});
-  ZP_TRY(Node* node, n.make(AttrBuilder(*op, n.context()), {input}));
+  ZP_TRY(Node * node, n.make(AttrBuilder(*op, n.context()), {input}));
   return n.bind_all(node);
 }
 
@@ -351,7 +372,8 @@ Result<bool> fake_quantize(NodeReader& n) {
     if (!value) return n.no("whether it is enabled is not known");
     if (*value == 0) return identity(n, "self");
   }
-  return decomposed ? fake(n, "input", "scales", "zero_points", axis) : fake(n, "self", "scale", "zero_point", axis);
+  return decomposed ? fake(n, "input", "scales", "zero_points", axis)
+                    : fake(n, "self", "scale", "zero_point", axis);
 }
 
 // The observer part is left out: the stored parameters are those of the end of training.
@@ -363,8 +385,9 @@ Result<bool> fused_fake_quantize(NodeReader& n) {
   const auto enabled = flag("fake_quant_on"), observing = flag("observer_on");
   if (!enabled) return n.no("whether it is enabled is not known");
   if (observing.value_or(0) != 0) {
-    n.graph().state().report(Diagnostic{Severity::Warning, "pt2.observer", n.graph().state().place(&n.data()),
-                                        "the observer is still on: its stored scale and zero point are used, not the next ones"});
+    n.graph().state().report(
+        Diagnostic{Severity::Warning, "pt2.observer", n.graph().state().place(&n.data()),
+                   "the observer is still on: its stored scale and zero point are used, not the next ones"});
   }
   if (*enabled == 0) return identity(n, "self");
   const bool per_row = n.boolean("per_row_fake_quant").value_or(false);
@@ -373,10 +396,12 @@ Result<bool> fused_fake_quantize(NodeReader& n) {
   return fake(n, "self", "scale", "zero_point", per_row ? axis : std::nullopt);
 }
 
-// --- choosing parameters ------------------------------------------------------------------------------------------
+// --- choosing parameters
+// ------------------------------------------------------------------------------------------
 
-Result<bool> choose(NodeReader& n, std::string_view rule, QuantType quant, double eps, DType scale_dtype, DType zero_dtype, bool keepdim) {
-  ZP_TRY(Value* input, n.tensor("input"));
+Result<bool> choose(NodeReader& n, std::string_view rule, QuantType quant, double eps, DType scale_dtype,
+                    DType zero_dtype, bool keepdim) {
+  ZP_TRY(Value * input, n.tensor("input"));
   if (input == nullptr) return n.no("it has no input");
   quant.dynamic = true;
   quant.expressed = input->type().real_dtype();
@@ -388,7 +413,7 @@ Result<bool> choose(NodeReader& n, std::string_view rule, QuantType quant, doubl
   attrs.set_dtype("scale_dtype", scale_dtype);
   attrs.set_dtype("zero_point_dtype", zero_dtype);
   attrs.set_bool("keepdim", keepdim);
-  ZP_TRY(Node* node, n.make(attrs, {input}, 2));
+  ZP_TRY(Node * node, n.make(attrs, {input}, 2));
   return n.bind_all(node);
 }
 
@@ -400,7 +425,8 @@ Result<bool> choose_qparams(NodeReader& n) {
   if (base.find("per_token") == std::string_view::npos) {
     const auto eps = n.real("eps");
     if (!eps) return n.no("its eps is not known");
-    return choose(n, base == "choose_qparams_symmetric" ? "symmetric" : "minmax", quant, *eps, DType::F64, DType::I64, false);
+    return choose(n, base == "choose_qparams_symmetric" ? "symmetric" : "minmax", quant, *eps, DType::F64,
+                  DType::I64, false);
   }
   ZP_TRY(const Type* input, type_of_argument(n, "input"));
   ZP_TRY(const bool cells, set_granularity(n, Granularity::Token, *input, &quant));
@@ -408,11 +434,14 @@ Result<bool> choose_qparams(NodeReader& n) {
   const bool asymmetric = base.find("asymmetric") != std::string_view::npos;
   quant.qmin = -128;
   quant.qmax = 127;
-  return choose(n, asymmetric ? "per_token_asymmetric" : "per_token", quant, asymmetric ? 1.1920928955078125e-07 : 1e-5, DType::F64, DType::I64, false);
+  return choose(n, asymmetric ? "per_token_asymmetric" : "per_token", quant,
+                asymmetric ? 1.1920928955078125e-07 : 1e-5, DType::F64, DType::I64, false);
 }
 
 // The smallest normal number of the input's type is the least scale where none is given.
-double smallest_normal(DType dtype) { return dtype == DType::F16 ? 6.103515625e-05 : static_cast<double>(std::numeric_limits<float>::min()); }
+double smallest_normal(DType dtype) {
+  return dtype == DType::F16 ? 6.103515625e-05 : static_cast<double>(std::numeric_limits<float>::min());
+}
 
 Result<bool> choose_qparams_affine(NodeReader& n) {
   ZP_TRY(const Type* input, type_of_argument(n, "input"));
@@ -428,8 +457,9 @@ Result<bool> choose_qparams_affine(NodeReader& n) {
                                                                          : "";
   if (rule.empty()) return n.no(fmt::format("mapping type '{}'", mapping));
   const DType real = input->real_dtype();
-  return choose(n, rule, quant, n.real("eps").value_or(smallest_normal(real)), n.dtype("scale_dtype").value_or(real),
-                n.dtype("zero_point_dtype").value_or(DType::I32), n.boolean("keepdim").value_or(false));
+  return choose(n, rule, quant, n.real("eps").value_or(smallest_normal(real)),
+                n.dtype("scale_dtype").value_or(real), n.dtype("zero_point_dtype").value_or(DType::I32),
+                n.boolean("keepdim").value_or(false));
 }
 
 }  // namespace

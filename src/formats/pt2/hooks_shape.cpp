@@ -1,5 +1,5 @@
-// Hooks of rows whose canonical form is another operator or needs the shapes of operands: convolutions by rank, flatten
-// as reshape, transpose as permute, chunk as split, casts by what the arguments say.
+// Hooks of rows whose canonical form is another operator or needs the shapes of operands: convolutions by
+// rank, flatten as reshape, transpose as permute, chunk as split, casts by what the arguments say.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,12 +14,14 @@ namespace {
 // The value of an operand whose elements only move: it may stay quantized.
 Result<Value*> moved(NodeReader& n, std::string_view name) {
   const Arg& a = n.arg(name);
-  if (a.tag != ArgTag::Tensor) return Error("pt2.argument", fmt::format("argument '{}' is {}, a tensor is wanted", name, arg_tag_name(a.tag)));
+  if (a.tag != ArgTag::Tensor)
+    return Error("pt2.argument",
+                 fmt::format("argument '{}' is {}, a tensor is wanted", name, arg_tag_name(a.tag)));
   return n.graph().moved_value(a.value);
 }
 
 Result<bool> emit(NodeReader& n, const AttrBuilder& attrs, Value* operand) {
-  ZP_TRY(Node* node, n.make(attrs, {operand}));
+  ZP_TRY(Node * node, n.make(attrs, {operand}));
   return n.bind_all(node);
 }
 
@@ -39,7 +41,7 @@ std::optional<int64_t> wrap(std::optional<int64_t> dim, int64_t rank) {
 }
 
 Result<bool> flatten(NodeReader& n) {
-  ZP_TRY(Value* input, moved(n, "self"));
+  ZP_TRY(Value * input, moved(n, "self"));
   if (!input->type().ranked) return n.no("the rank of its input is not known");
   const Shape shape = input->type().shape;
   const auto rank = static_cast<int64_t>(shape.size());
@@ -47,7 +49,8 @@ Result<bool> flatten(NodeReader& n) {
   if (!first || !last || *first > *last) return n.no("start_dim and end_dim do not fit the rank");
   std::vector<Dim> out(shape.begin(), shape.begin() + (rank == 0 ? 0 : *first));
   Dim product = 1;
-  for (int64_t d = *first; d <= *last && d < rank; ++d) product = n.dims().mul(product, shape[static_cast<size_t>(d)]);
+  for (int64_t d = *first; d <= *last && d < rank; ++d)
+    product = n.dims().mul(product, shape[static_cast<size_t>(d)]);
   out.push_back(product);
   for (int64_t d = *last + 1; d < rank; ++d) out.push_back(shape[static_cast<size_t>(d)]);
   size_t unknown = 0;
@@ -61,7 +64,7 @@ Result<bool> flatten(NodeReader& n) {
 }
 
 Result<bool> unflatten(NodeReader& n) {
-  ZP_TRY(Value* input, moved(n, "self"));
+  ZP_TRY(Value * input, moved(n, "self"));
   if (!input->type().ranked) return n.no("the rank of its input is not known");
   const Shape shape = input->type().shape;
   const auto dim = wrap(n.integer("dim"), static_cast<int64_t>(shape.size()));
@@ -75,8 +78,8 @@ Result<bool> unflatten(NodeReader& n) {
 
 // view_as, reshape_as, expand_as: the other tensor gives only its shape.
 Result<bool> shape_of(NodeReader& n) {
-  ZP_TRY(Value* input, moved(n, "self"));
-  ZP_TRY(Value* other, n.tensor("other"));
+  ZP_TRY(Value * input, moved(n, "self"));
+  ZP_TRY(Value * other, n.tensor("other"));
   if (other == nullptr || !other->type().ranked) return n.no("the rank of the other tensor is not known");
   for (const Dim& d : other->type().shape)
     if (d.is_unknown()) return n.no("a size of the other tensor is not known");
@@ -95,8 +98,9 @@ Result<bool> permute_by(NodeReader& n, Value* input, std::span<const int64_t> di
   return emit(n, attrs, input);
 }
 
-Result<bool> swap_dims(NodeReader& n, std::optional<int64_t> a, std::optional<int64_t> b, std::string_view self = "self") {
-  ZP_TRY(Value* input, moved(n, self));
+Result<bool> swap_dims(NodeReader& n, std::optional<int64_t> a, std::optional<int64_t> b,
+                       std::string_view self = "self") {
+  ZP_TRY(Value * input, moved(n, self));
   if (!input->type().ranked) return n.no("the rank of its input is not known");
   const int64_t rank = input->type().rank();
   a = wrap(a, rank);
@@ -116,13 +120,13 @@ Result<bool> transpose(NodeReader& n) {
 Result<bool> transpose_last(NodeReader& n) { return swap_dims(n, -1, -2); }
 
 Result<bool> t(NodeReader& n) {
-  ZP_TRY(Value* input, moved(n, "self"));
+  ZP_TRY(Value * input, moved(n, "self"));
   if (!input->type().ranked || input->type().rank() > 2) return n.no("its input has not rank 2");
   return input->type().rank() < 2 ? swap_dims(n, 0, 0) : swap_dims(n, 0, 1);
 }
 
 Result<bool> reverse_dims(NodeReader& n) {
-  ZP_TRY(Value* input, moved(n, "self"));
+  ZP_TRY(Value * input, moved(n, "self"));
   if (!input->type().ranked) return n.no("the rank of its input is not known");
   std::vector<int64_t> dims;
   for (int64_t d = input->type().rank(); d-- > 0;) dims.push_back(d);
@@ -130,15 +134,17 @@ Result<bool> reverse_dims(NodeReader& n) {
 }
 
 Result<bool> movedim(NodeReader& n) {
-  ZP_TRY(Value* input, moved(n, "self"));
+  ZP_TRY(Value * input, moved(n, "self"));
   auto from = n.int_list("source"), to = n.int_list("destination");
-  if (!input->type().ranked || !from || !to || from->size() != to->size()) return n.no("source and destination do not fit");
+  if (!input->type().ranked || !from || !to || from->size() != to->size())
+    return n.no("source and destination do not fit");
   const int64_t rank = input->type().rank();
   std::vector<int64_t> dims(static_cast<size_t>(rank), -1);
   std::vector<bool> moved_dim(static_cast<size_t>(rank), false);
   for (size_t i = 0; i < from->size(); ++i) {
     const auto a = wrap((*from)[i], rank), b = wrap((*to)[i], rank);
-    if (!a || !b || rank == 0 || moved_dim[static_cast<size_t>(*a)] || dims[static_cast<size_t>(*b)] >= 0) return n.no("source and destination do not fit");
+    if (!a || !b || rank == 0 || moved_dim[static_cast<size_t>(*a)] || dims[static_cast<size_t>(*b)] >= 0)
+      return n.no("source and destination do not fit");
     moved_dim[static_cast<size_t>(*a)] = true;
     dims[static_cast<size_t>(*b)] = *a;
   }
@@ -152,7 +158,7 @@ Result<bool> movedim(NodeReader& n) {
 }
 
 Result<bool> narrow(NodeReader& n) {
-  ZP_TRY(Value* input, moved(n, "self"));
+  ZP_TRY(Value * input, moved(n, "self"));
   const OpDef* op = n.card("slice");
   const auto dim = n.integer("dim");
   auto start = n.dim("start");
@@ -179,7 +185,7 @@ Result<bool> split_into(NodeReader& n, Value* input, std::span<const Dim> sizes)
   AttrBuilder attrs(*op, n.context());
   attrs.set_dims("sizes", sizes);
   attrs.set_int("dim", *dim);
-  ZP_TRY(Node* node, n.make(attrs, {input}, sizes.size()));
+  ZP_TRY(Node * node, n.make(attrs, {input}, sizes.size()));
   return n.bind_all(node);
 }
 
@@ -200,27 +206,29 @@ Result<bool> split_equally(NodeReader& n, Value* input, Dim size) {
 }
 
 Result<bool> split(NodeReader& n) {
-  ZP_TRY(Value* input, moved(n, "self"));
+  ZP_TRY(Value * input, moved(n, "self"));
   const auto size = n.dim("split_size");
   if (!size) return n.no("the size is not known");
   return split_equally(n, input, *size);
 }
 
 Result<bool> chunk(NodeReader& n) {
-  ZP_TRY(Value* input, moved(n, "self"));
+  ZP_TRY(Value * input, moved(n, "self"));
   const auto chunks = n.integer("chunks");
   if (!chunks || *chunks <= 0) return n.no("the number of chunks is not known");
   return split_equally(n, input, n.dims().ceildiv(extent_of(n, input), Dim(*chunks)));
 }
 
 Result<bool> tensor_split(NodeReader& n) {
-  ZP_TRY(Value* input, moved(n, "self"));
+  ZP_TRY(Value * input, moved(n, "self"));
   const Dim extent = extent_of(n, input);
   if (!extent.is_known()) return n.no("the extent is not known");
   std::vector<Dim> sizes;
   if (const auto sections = n.integer("sections")) {
-    if (*sections <= 0 || *sections != static_cast<int64_t>(n.result_count())) return n.no("sections do not fit the results");
-    for (int64_t i = 0; i < *sections; ++i) sizes.emplace_back(extent.value() / *sections + (i < extent.value() % *sections ? 1 : 0));
+    if (*sections <= 0 || *sections != static_cast<int64_t>(n.result_count()))
+      return n.no("sections do not fit the results");
+    for (int64_t i = 0; i < *sections; ++i)
+      sizes.emplace_back(extent.value() / *sections + (i < extent.value() % *sections ? 1 : 0));
     return split_into(n, input, sizes);
   }
   const auto indices = n.int_list("indices");
@@ -237,7 +245,7 @@ Result<bool> tensor_split(NodeReader& n) {
 }
 
 Result<bool> tile(NodeReader& n) {
-  ZP_TRY(Value* input, moved(n, "self"));
+  ZP_TRY(Value * input, moved(n, "self"));
   const OpDef* op = n.card("repeat");
   auto repeats = n.dim_list("dims");
   if (op == nullptr || !repeats || !input->type().ranked) return n.no("the repeats are not known");
@@ -250,14 +258,16 @@ Result<bool> tile(NodeReader& n) {
 Result<bool> hstack(NodeReader& n) {
   const OpDef* op = n.card("cat");
   ZP_TRY(const std::vector<Value*> values, n.tensors("tensors"));
-  if (op == nullptr || values.empty() || !values[0]->type().ranked || values[0]->type().rank() == 0) return n.no("the rank is not known");
+  if (op == nullptr || values.empty() || !values[0]->type().ranked || values[0]->type().rank() == 0)
+    return n.no("the rank is not known");
   AttrBuilder attrs(*op, n.context());
   attrs.set_int("dim", values[0]->type().rank() == 1 ? 0 : 1);
-  ZP_TRY(Node* node, n.make(attrs, values));
+  ZP_TRY(Node * node, n.make(attrs, values));
   return n.bind_all(node);
 }
 
-// The strides speak of the storage: only where the input fills its storage densely do they speak of its elements.
+// The strides speak of the storage: only where the input fills its storage densely do they speak of its
+// elements.
 Result<bool> as_strided(NodeReader& n) {
   const Arg& self = n.arg("self");
   const OpDef* op = n.card("as_strided");
@@ -274,16 +284,17 @@ Result<bool> as_strided(NodeReader& n) {
   std::vector<Value*> operands;
   ZP_TRY(const bool filled, n.fill(attrs, operands));
   if (!filled) return false;
-  ZP_TRY(Node* node, n.make(attrs, operands));
+  ZP_TRY(Node * node, n.make(attrs, operands));
   return n.bind_all(node);
 }
 
 Result<bool> convolution(NodeReader& n) {
-  ZP_TRY(Value* input, n.tensor("input"));
-  ZP_TRY(Value* weight, n.tensor("weight"));
-  ZP_TRY(Value* bias, n.tensor("bias"));
+  ZP_TRY(Value * input, n.tensor("input"));
+  ZP_TRY(Value * weight, n.tensor("weight"));
+  ZP_TRY(Value * bias, n.tensor("bias"));
   const auto transposed = n.boolean("transposed");
-  if (input == nullptr || weight == nullptr || !weight->type().ranked || !transposed) return n.no("the rank of its weight is not known");
+  if (input == nullptr || weight == nullptr || !weight->type().ranked || !transposed)
+    return n.no("the rank of its weight is not known");
   const int spatial = weight->type().rank() - 2;
   const OpDef* op = n.card(fmt::format("conv{}{}d", *transposed ? "_transpose" : "", spatial));
   if (op == nullptr) return n.no(fmt::format("{} spatial dims", spatial));
@@ -300,7 +311,7 @@ Result<bool> convolution(NodeReader& n) {
   const auto groups = n.integer("groups");
   if (!groups) return n.no("groups is symbolic");
   attrs.set_int("groups", *groups);
-  ZP_TRY(Node* node, n.make(attrs, {input, weight, bias}));
+  ZP_TRY(Node * node, n.make(attrs, {input, weight, bias}));
   return n.bind_all(node);
 }
 
@@ -309,10 +320,11 @@ Result<bool> scales(NodeReader& n) {
   const OpDef* op = n.card(n.row().op);
   if (op == nullptr) return n.no({});
   AttrBuilder attrs(*op, n.context());
-  ZP_TRY(Value* input, n.tensor(n.row().args.front().name));
+  ZP_TRY(Value * input, n.tensor(n.row().args.front().name));
   const auto size = n.dim_list("output_size");
   if (!size || !attrs.set_dims("output_size", *size)) return n.no("the size is not known");
-  if (n.row().find("align_corners") != nullptr) attrs.set_bool("align_corners", n.boolean("align_corners").value_or(false));
+  if (n.row().find("align_corners") != nullptr)
+    attrs.set_bool("align_corners", n.boolean("align_corners").value_or(false));
   std::vector<double> factors;
   size_t wanted = 0;
   for (const ArgSpec& spec : n.row().args) {
@@ -334,7 +346,7 @@ Result<bool> unbiased(NodeReader& n) {
   ZP_TRY(const bool filled, n.fill(attrs, operands));
   if (!filled) return false;
   attrs.set_int("correction", n.boolean("unbiased").value_or(true) ? 1 : 0);
-  ZP_TRY(Node* node, n.make(attrs, operands));
+  ZP_TRY(Node * node, n.make(attrs, operands));
   return n.bind_all(node);
 }
 
@@ -347,15 +359,16 @@ Result<bool> cast_to(NodeReader& n, Value* input, std::optional<DType> dtype) {
 }
 
 Result<bool> to(NodeReader& n) {
-  ZP_TRY(Value* input, n.tensor("self"));
+  ZP_TRY(Value * input, n.tensor("self"));
   if (!n.is_none("dtype") && !n.dtype("dtype")) return n.no("its dtype is not known");
   return cast_to(n, input, n.is_none("dtype") ? std::nullopt : n.dtype("dtype"));
 }
 
 Result<bool> type_as(NodeReader& n) {
-  ZP_TRY(Value* input, n.tensor("self"));
-  ZP_TRY(Value* other, n.tensor("other"));
-  if (other == nullptr || !other->type().is_tensor() || other->type().dtype == DType::Unknown) return n.no("the other type is not known");
+  ZP_TRY(Value * input, n.tensor("self"));
+  ZP_TRY(Value * other, n.tensor("other"));
+  if (other == nullptr || !other->type().is_tensor() || other->type().dtype == DType::Unknown)
+    return n.no("the other type is not known");
   return cast_to(n, input, other->type().dtype);
 }
 
@@ -364,18 +377,20 @@ Result<bool> assertion(NodeReader& n) {
   const Arg& a = n.arg("a");
   const auto dtype = n.dtype("dtype");
   if (a.tag != ArgTag::Tensor || !dtype) return true;
-  ZP_TRY(Value* value, n.tensor("a"));
+  ZP_TRY(Value * value, n.tensor("a"));
   if (value->type().is_tensor() && value->type().dtype != DType::Unknown && value->type().dtype != *dtype) {
-    n.graph().state().report(Diagnostic{Severity::Warning, "pt2.assertion", n.graph().state().place(&n.data()),
-                                        fmt::format("the program asserts that '{}' is {}, it is {}", a.text, dtype_name(*dtype), value->type().str())});
+    n.graph().state().report(Diagnostic{Severity::Warning, "pt2.assertion",
+                                        n.graph().state().place(&n.data()),
+                                        fmt::format("the program asserts that '{}' is {}, it is {}", a.text,
+                                                    dtype_name(*dtype), value->type().str())});
   }
   return true;
 }
 
-// A number read from a tensor. Where it is used like a tensor, the tensor itself (as a 0-d one) serves; where it is a size,
-// the node must stay to say what the symbol is.
+// A number read from a tensor. Where it is used like a tensor, the tensor itself (as a 0-d one) serves; where
+// it is a size, the node must stay to say what the symbol is.
 Result<bool> item(NodeReader& n) {
-  ZP_TRY(Value* input, n.tensor("self"));
+  ZP_TRY(Value * input, n.tensor("self"));
   if (n.data().outputs.empty() || n.data().outputs[0].text.empty()) return n.no({});
   const uint32_t result = n.data().outputs[0].value;
   if (input->type().ranked && input->type().rank() > 0) {
@@ -383,7 +398,7 @@ Result<bool> item(NodeReader& n) {
     if (reshape == nullptr) return n.no({});
     AttrBuilder attrs(*reshape, n.context());
     attrs.set_dims("shape", {});
-    ZP_TRY(Node* node, n.make(attrs, {input}, 1, true));
+    ZP_TRY(Node * node, n.make(attrs, {input}, 1, true));
     input = node->result();
   }
   n.graph().name(result).item_of = input;
@@ -392,45 +407,50 @@ Result<bool> item(NodeReader& n) {
 
 // Class k as the row that is 1 at k: a comparison with all classes.
 Result<bool> one_hot(NodeReader& n) {
-  ZP_TRY(Value* input, n.tensor("self"));
+  ZP_TRY(Value * input, n.tensor("self"));
   const auto classes = n.integer("num_classes");
-  const OpDef *unsqueeze = n.card("unsqueeze"), *arange = n.card("arange"), *eq = n.card("eq"), *cast = n.card("cast");
+  const OpDef *unsqueeze = n.card("unsqueeze"), *arange = n.card("arange"), *eq = n.card("eq"),
+              *cast = n.card("cast");
   if (!classes || *classes < 0) return n.no("the number of classes depends on the data");
   if (unsqueeze == nullptr || arange == nullptr || eq == nullptr || cast == nullptr) return n.no({});
   AttrBuilder column(*unsqueeze, n.context()), all(*arange, n.context()), whole(*cast, n.context());
   column.set_int("dim", -1);
   all.set_int("end", *classes);
   whole.set_dtype("dtype", DType::I64);
-  ZP_TRY(Node* left, n.make(column, {input}, 1, true));
-  ZP_TRY(Node* right, n.make(all, {}, 1, true));
-  ZP_TRY(Node* equal, n.make(AttrBuilder(*eq, n.context()), {left->result(), right->result()}, 1, true));
-  ZP_TRY(Node* node, n.make(whole, {equal->result()}));
+  ZP_TRY(Node * left, n.make(column, {input}, 1, true));
+  ZP_TRY(Node * right, n.make(all, {}, 1, true));
+  ZP_TRY(Node * equal, n.make(AttrBuilder(*eq, n.context()), {left->result(), right->result()}, 1, true));
+  ZP_TRY(Node * node, n.make(whole, {equal->result()}));
   return n.bind_all(node);
 }
 
 // The product of every element of one vector with every element of another.
 Result<bool> outer(NodeReader& n) {
-  ZP_TRY(Value* a, n.tensor("self"));
-  ZP_TRY(Value* b, n.tensor("vec2"));
+  ZP_TRY(Value * a, n.tensor("self"));
+  ZP_TRY(Value * b, n.tensor("vec2"));
   const OpDef *unsqueeze = n.card("unsqueeze"), *mul = n.card("mul");
   if (unsqueeze == nullptr || mul == nullptr || a == nullptr || b == nullptr) return n.no({});
   AttrBuilder column(*unsqueeze, n.context());
   column.set_int("dim", 1);
-  ZP_TRY(Node* left, n.make(column, {a}, 1, true));
-  ZP_TRY(Node* node, n.make(AttrBuilder(*mul, n.context()), {left->result(), b}));
+  ZP_TRY(Node * left, n.make(column, {a}, 1, true));
+  ZP_TRY(Node * node, n.make(AttrBuilder(*mul, n.context()), {left->result(), b}));
   return n.bind_all(node);
 }
 
 // A part of a pickled tensor subclass is a constant of its own.
 Result<bool> subclass_part(NodeReader& n) {
   const Arg& self = n.arg("src_subclass_tensor");
-  if (self.tag != ArgTag::Tensor || n.data().outputs.empty() || n.data().outputs[0].tag != ArgTag::Tensor) return n.no("its arguments cannot be read");
+  if (self.tag != ArgTag::Tensor || n.data().outputs.empty() || n.data().outputs[0].tag != ArgTag::Tensor)
+    return n.no("its arguments cannot be read");
   const Name& name = n.graph().name(self.value);
   if (name.subclass == nullptr) return n.no("its input is no pickled tensor subclass");
   const Constant* part = n.graph().part_constant(*name.subclass, n.text("attr"));
   if (part == nullptr) {
-    return Error("pt2.subclass", fmt::format("'{}' has no part '{}'; call torchao.utils.unwrap_tensor_subclass(model) before exporting",
-                                             name.subclass->fqn, n.text("attr")));
+    return Error(
+        "pt2.subclass",
+        fmt::format(
+            "'{}' has no part '{}'; call torchao.utils.unwrap_tensor_subclass(model) before exporting",
+            name.subclass->fqn, n.text("attr")));
   }
   n.graph().name(n.data().outputs[0].value).constant = part;
   return true;
@@ -440,12 +460,31 @@ Result<bool> subclass_part(NodeReader& n) {
 
 std::span<const NamedHook> shape_hooks() {
   static constexpr NamedHook kHooks[] = {
-      {"as_strided", as_strided}, {"assert", assertion},   {"chunk", chunk},   {"convolution", convolution},
-      {"flatten", flatten},       {"hstack", hstack},      {"item", item},     {"movedim", movedim},
-      {"narrow", narrow}, {"one_hot", one_hot}, {"outer", outer},         {"reverse_dims", reverse_dims}, {"scales", scales}, {"shape_of", shape_of},
-      {"split", split},           {"subclass_part", subclass_part}, {"t", t},  {"tensor_split", tensor_split},
-      {"tile", tile},             {"to", to},              {"transpose", transpose}, {"transpose_last", transpose_last},
-      {"type_as", type_as},       {"unbiased", unbiased},  {"unflatten", unflatten},
+      {"as_strided", as_strided},
+      {"assert", assertion},
+      {"chunk", chunk},
+      {"convolution", convolution},
+      {"flatten", flatten},
+      {"hstack", hstack},
+      {"item", item},
+      {"movedim", movedim},
+      {"narrow", narrow},
+      {"one_hot", one_hot},
+      {"outer", outer},
+      {"reverse_dims", reverse_dims},
+      {"scales", scales},
+      {"shape_of", shape_of},
+      {"split", split},
+      {"subclass_part", subclass_part},
+      {"t", t},
+      {"tensor_split", tensor_split},
+      {"tile", tile},
+      {"to", to},
+      {"transpose", transpose},
+      {"transpose_last", transpose_last},
+      {"type_as", type_as},
+      {"unbiased", unbiased},
+      {"unflatten", unflatten},
   };
   return kHooks;
 }

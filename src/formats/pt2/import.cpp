@@ -34,7 +34,10 @@ std::string_view device_of(std::string_view meta) {
 class Import {
  public:
   Import(std::shared_ptr<const Archive> archive, const ImportOptions& options)
-      : archive_(std::move(archive)), options_(options), model_(std::make_unique<Model>()), source_(std::make_shared<Pt2Source>()) {}
+      : archive_(std::move(archive)),
+        options_(options),
+        model_(std::make_unique<Model>()),
+        source_(std::make_shared<Pt2Source>()) {}
 
   Result<std::unique_ptr<Model>> run();
 
@@ -53,7 +56,7 @@ class Import {
   std::unique_ptr<ProgramData> program_;
   Payloads payloads_;
   std::unique_ptr<ImportState> state_;
-  std::unordered_set<std::string_view> mutated_fqns_;  // of functional programs
+  std::unordered_set<std::string_view> mutated_fqns_;           // of functional programs
   std::unordered_map<std::string_view, int64_t> state_inputs_;  // fqn -> index into Model::inputs
   std::unordered_map<std::string_view, int64_t> user_inputs_;   // name -> index
   std::unordered_set<const Payload*> used_;
@@ -68,8 +71,10 @@ Result<std::string> Import::choose_model() const {
   } else if (models.size() == 1) {
     return models.front();
   }
-  return Error("pt2.model", fmt::format("the archive holds the models {}; {}", fmt::join(models, ", "),
-                                        options_.model.empty() ? "name one" : fmt::format("'{}' is none of them", options_.model)));
+  return Error(
+      "pt2.model",
+      fmt::format("the archive holds the models {}; {}", fmt::join(models, ", "),
+                  options_.model.empty() ? "name one" : fmt::format("'{}' is none of them", options_.model)));
 }
 
 void Import::fill_source(const std::string& name) {
@@ -92,12 +97,15 @@ void Import::fill_source(const std::string& name) {
   s.outputs = program_->outputs;
   bool mutation_outputs = false;
   for (const SourceOutput& out : s.outputs) {
-    mutation_outputs = mutation_outputs || out.kind == SourceOutput::BufferMutation || out.kind == SourceOutput::ParameterMutation ||
+    mutation_outputs = mutation_outputs || out.kind == SourceOutput::BufferMutation ||
+                       out.kind == SourceOutput::ParameterMutation ||
                        out.kind == SourceOutput::UserInputMutation;
   }
-  s.in_place_dialect = s.verifiers.empty() ? !mutation_outputs : s.verifiers.find("TRAINING") != std::string_view::npos;
+  s.in_place_dialect =
+      s.verifiers.empty() ? !mutation_outputs : s.verifiers.find("TRAINING") != std::string_view::npos;
   for (const ValueData& value : program_->graph.values) {
-    if (value.kind == ValueData::Int && !value.dim.is_unknown()) s.symbol_values.emplace(value.name, value.dim);
+    if (value.kind == ValueData::Int && !value.dim.is_unknown())
+      s.symbol_values.emplace(value.name, value.dim);
   }
   for (const ValueData& value : program_->graph.values) {
     const std::string_view device = device_of(value.meta);
@@ -107,17 +115,20 @@ void Import::fill_source(const std::string& name) {
   }
 }
 
-// A parameter or buffer that the program writes is no constant: it is state, with the stored value to begin with.
+// A parameter or buffer that the program writes is no constant: it is state, with the stored value to begin
+// with.
 void Import::add_constant_input(GraphReader& reader, SourceInput& input, uint32_t index, bool state) {
   const bool buffer = input.kind == SourceInput::Buffer;
   const bool weights = input.kind == SourceInput::Parameter || (buffer && input.persistent);
   const auto section = weights ? Payload::Weights : Payload::Constants;
   const Payload* payload = payloads_.find(section, input.fqn);
-  if (payload == nullptr) payload = payloads_.find(weights ? Payload::Constants : Payload::Weights, input.fqn);
+  if (payload == nullptr)
+    payload = payloads_.find(weights ? Payload::Constants : Payload::Weights, input.fqn);
   if (payload == nullptr || payload->object) {
     reader.name(index).missing = true;
     state_->report(Diagnostic{Severity::Error, "pt2.weight", state_->place(nullptr),
-                              fmt::format("'{}' (input '{}') {}", input.fqn, input.name, payload == nullptr ? "is not in the archive" : "is no tensor")});
+                              fmt::format("'{}' (input '{}') {}", input.fqn, input.name,
+                                          payload == nullptr ? "is not in the archive" : "is no tensor")});
     return;
   }
   used_.insert(payload);
@@ -126,18 +137,21 @@ void Import::add_constant_input(GraphReader& reader, SourceInput& input, uint32_
     return;
   }
   const ConstantKind kind = input.kind == SourceInput::Parameter ? ConstantKind::Parameter
-                            : !buffer                           ? ConstantKind::Tensor
-                            : input.persistent                  ? ConstantKind::Buffer
-                                                                : ConstantKind::NonPersistentBuffer;
-  const Constant* constant = add_payload_constant(*model_->context, *payload, input.fqn, kind, options_.assume_contiguous_weights);
+                            : !buffer                            ? ConstantKind::Tensor
+                            : input.persistent                   ? ConstantKind::Buffer
+                                                                 : ConstantKind::NonPersistentBuffer;
+  const Constant* constant =
+      add_payload_constant(*model_->context, *payload, input.fqn, kind, options_.assume_contiguous_weights);
   input.constant = constant;
   const ValueData& said = program_->graph.values[index];
   bool same = said.dtype == constant->dtype && said.sizes.size() == constant->shape.size();
-  for (size_t d = 0; same && d < said.sizes.size(); ++d) same = !said.sizes[d].is_known() || said.sizes[d].value() == constant->shape[d];
+  for (size_t d = 0; same && d < said.sizes.size(); ++d)
+    same = !said.sizes[d].is_known() || said.sizes[d].value() == constant->shape[d];
   if (said.kind == ValueData::Tensor && !same) {
     state_->report(Diagnostic{Severity::Warning, "pt2.shape", state_->place(nullptr),
-                              fmt::format("'{}' is {}[{}] in the archive, the program says {}", input.fqn, dtype_name(constant->dtype),
-                                          fmt::join(constant->shape, ", "), reader.type_of(said)->str())});
+                              fmt::format("'{}' is {}[{}] in the archive, the program says {}", input.fqn,
+                                          dtype_name(constant->dtype), fmt::join(constant->shape, ", "),
+                                          reader.type_of(said)->str())});
   }
   if (!state) {
     reader.set_constant(index, constant, input.name);
@@ -152,37 +166,42 @@ void Import::add_constant_input(GraphReader& reader, SourceInput& input, uint32_
 
 void Import::add_inputs(GraphReader& reader) {
   for (const SourceOutput& out : source_->outputs) {
-    if (out.kind == SourceOutput::BufferMutation || out.kind == SourceOutput::ParameterMutation) mutated_fqns_.insert(out.target);
+    if (out.kind == SourceOutput::BufferMutation || out.kind == SourceOutput::ParameterMutation)
+      mutated_fqns_.insert(out.target);
   }
   const GraphData& graph = program_->graph;
   for (size_t i = 0; i < source_->inputs.size(); ++i) {
     SourceInput& input = source_->inputs[i];
     const Arg& arg = graph.inputs[i];
-    const bool named = arg.tag == ArgTag::Tensor || arg.tag == ArgTag::SymInt || arg.tag == ArgTag::SymFloat || arg.tag == ArgTag::SymBool ||
+    const bool named = arg.tag == ArgTag::Tensor || arg.tag == ArgTag::SymInt ||
+                       arg.tag == ArgTag::SymFloat || arg.tag == ArgTag::SymBool ||
                        arg.tag == ArgTag::CustomObject;
     if (!named) continue;  // a literal argument of the user
     switch (input.kind) {
       case SourceInput::Parameter:
       case SourceInput::Buffer:
       case SourceInput::TensorConstant:
-        add_constant_input(reader, input, arg.value, mutated_fqns_.contains(input.fqn) || reader.aliases().mutated(arg.value));
+        add_constant_input(reader, input, arg.value,
+                           mutated_fqns_.contains(input.fqn) || reader.aliases().mutated(arg.value));
         break;
       case SourceInput::CustomObject:
-      case SourceInput::ConstantInput:
-        break;
+      case SourceInput::ConstantInput: break;
       case SourceInput::User:
       case SourceInput::Token: {
         const ValueData& said = graph.values[arg.value];
         const bool token = input.kind == SourceInput::Token;
-        if (!token && (said.kind == ValueData::Undeclared || (said.kind == ValueData::Tensor && said.dtype == DType::Unknown))) {
-          state_->report(Diagnostic{Severity::Error, "pt2.value", state_->place(nullptr), fmt::format("the file gives no type for input '{}'", input.name)});
+        if (!token && (said.kind == ValueData::Undeclared ||
+                       (said.kind == ValueData::Tensor && said.dtype == DType::Unknown))) {
+          state_->report(Diagnostic{Severity::Error, "pt2.value", state_->place(nullptr),
+                                    fmt::format("the file gives no type for input '{}'", input.name)});
         }
         input.meta = said.meta;
         input.model_input = static_cast<int64_t>(model_->inputs.size());
         user_inputs_.emplace(input.name, input.model_input);
         const Type* type = token ? model_->context->scalar(TypeKind::Token) : reader.type_of(said);
         reader.name(arg.value).value = model_->graph->add_input(input.name, type);
-        model_->inputs.push_back({token ? InputInfo::Token : InputInfo::User, nullptr, std::string(input.name)});
+        model_->inputs.push_back(
+            {token ? InputInfo::Token : InputInfo::User, nullptr, std::string(input.name)});
         break;
       }
     }
@@ -195,8 +214,11 @@ void Import::add_outputs(GraphReader& reader) {
   for (size_t i = 0; i < source_->outputs.size(); ++i) {
     SourceOutput& out = source_->outputs[i];
     const Arg& arg = graph.outputs[i];
-    if (arg.tag != ArgTag::Tensor && arg.tag != ArgTag::SymInt && arg.tag != ArgTag::SymFloat && arg.tag != ArgTag::SymBool) continue;
-    if (arg.tag == ArgTag::SymInt && reader.name(arg.value).value == nullptr && !graph.values[arg.value].dim.is_unknown()) {
+    if (arg.tag != ArgTag::Tensor && arg.tag != ArgTag::SymInt && arg.tag != ArgTag::SymFloat &&
+        arg.tag != ArgTag::SymBool)
+      continue;
+    if (arg.tag == ArgTag::SymInt && reader.name(arg.value).value == nullptr &&
+        !graph.values[arg.value].dim.is_unknown()) {
       out.dim = graph.values[arg.value].dim;  // no node computes it
       continue;
     }
@@ -207,12 +229,14 @@ void Import::add_outputs(GraphReader& reader) {
     }
     OutputInfo info;
     const bool input_mutation = out.kind == SourceOutput::UserInputMutation;
-    if (out.kind == SourceOutput::BufferMutation || out.kind == SourceOutput::ParameterMutation || input_mutation) {
+    if (out.kind == SourceOutput::BufferMutation || out.kind == SourceOutput::ParameterMutation ||
+        input_mutation) {
       auto& table = input_mutation ? user_inputs_ : state_inputs_;
       auto target = table.find(out.target);
       if (target == table.end()) {
-        state_->report(Diagnostic{Severity::Error, "pt2.signature", state_->place(nullptr),
-                                  fmt::format("output '{}' updates '{}', which is no input", arg.text, out.target)});
+        state_->report(
+            Diagnostic{Severity::Error, "pt2.signature", state_->place(nullptr),
+                       fmt::format("output '{}' updates '{}', which is no input", arg.text, out.target)});
         continue;
       }
       info.kind = input_mutation ? OutputInfo::InputMutation : OutputInfo::StateUpdate;
@@ -228,12 +252,15 @@ void Import::add_outputs(GraphReader& reader) {
   for (size_t i = 0; reader.aliases().any_mutation() && i < source_->inputs.size(); ++i) {
     const SourceInput& input = source_->inputs[i];
     const Arg& arg = graph.inputs[i];
-    if (input.model_input < 0 || arg.tag != ArgTag::Tensor || !reader.aliases().mutated(arg.value) || reader.aliases().poisoned(arg.value)) continue;
+    if (input.model_input < 0 || arg.tag != ArgTag::Tensor || !reader.aliases().mutated(arg.value) ||
+        reader.aliases().poisoned(arg.value))
+      continue;
     auto value = reader.value_of(arg.value, true);
     if (!value.ok() || *value == model_->graph->inputs()[static_cast<size_t>(input.model_input)]) continue;
     const bool state = model_->inputs[static_cast<size_t>(input.model_input)].kind == InputInfo::State;
     values.push_back(*value);
-    model_->outputs.push_back({state ? OutputInfo::StateUpdate : OutputInfo::InputMutation, input.model_input});
+    model_->outputs.push_back(
+        {state ? OutputInfo::StateUpdate : OutputInfo::InputMutation, input.model_input});
   }
   model_->graph->set_outputs(values);
 }
@@ -257,15 +284,18 @@ Result<std::unique_ptr<Model>> Import::run() {
   model_->format = "pt2";
   model_->path = archive_->path();
   model_->file_bytes = archive_->file_bytes();
-  model_->producer = fmt::format("torch {}", program_->torch_version.substr(0, program_->torch_version.find('+')));
+  model_->producer =
+      fmt::format("torch {}", program_->torch_version.substr(0, program_->torch_version.find('+')));
   fill_source(name);
-  state_ = std::make_unique<ImportState>(ImportState{*model_, options_, *archive_, *program_, payloads_, {}, {}});
+  state_ =
+      std::make_unique<ImportState>(ImportState{*model_, options_, *archive_, *program_, payloads_, {}, {}});
 
   GraphReader reader(*state_, program_->graph, *model_->graph);
   add_inputs(reader);
   reader.read_nodes();
   for (const ValueData& value : program_->graph.values) {
-    if (value.kind == ValueData::Tensor && !value.meta.empty()) source_->tensor_metas.emplace(value.name, SourceMeta{value.meta, value.dtype, value.sizes});
+    if (value.kind == ValueData::Tensor && !value.meta.empty())
+      source_->tensor_metas.emplace(value.name, SourceMeta{value.meta, value.dtype, value.sizes});
   }
   add_outputs(reader);
   find_unreferenced();
@@ -278,14 +308,16 @@ Result<std::unique_ptr<Model>> Import::run() {
 
 }  // namespace
 
-const Constant* add_payload_constant(Context& context, const Payload& payload, std::string_view name, ConstantKind kind, bool assume_contiguous) {
+const Constant* add_payload_constant(Context& context, const Payload& payload, std::string_view name,
+                                     ConstantKind kind, bool assume_contiguous) {
   Constant c;
   c.name = name;
   c.kind = kind;
   c.dtype = payload.dtype;
   c.shape = List<int64_t>(payload.sizes.data(), payload.sizes.size());
   const bool empty = std::find(payload.sizes.begin(), payload.sizes.end(), 0) != payload.sizes.end();
-  if (!empty && !is_dense(payload) && !assume_contiguous) c.strides = List<int64_t>(payload.strides.data(), payload.strides.size());
+  if (!empty && !is_dense(payload) && !assume_contiguous)
+    c.strides = List<int64_t>(payload.strides.data(), payload.strides.size());
   c.offset = empty ? 0 : payload.offset;
   c.storage = payload.storage;
   c.requires_grad = payload.requires_grad;

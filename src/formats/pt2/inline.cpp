@@ -22,13 +22,16 @@ int body_argument(const NodeData& node) {
   } else {
     return -1;
   }
-  if (node.inputs.size() <= at || node.inputs[at].arg.tag != ArgTag::Graph || node.inputs[at].arg.graph == nullptr) return -1;
+  if (node.inputs.size() <= at || node.inputs[at].arg.tag != ArgTag::Graph ||
+      node.inputs[at].arg.graph == nullptr)
+    return -1;
   return static_cast<int>(at);
 }
 
 class Inliner {
  public:
-  Inliner(GraphData& outer, const GraphData& inner, Arena& arena) : outer_(outer), inner_(inner), arena_(arena) {}
+  Inliner(GraphData& outer, const GraphData& inner, Arena& arena)
+      : outer_(outer), inner_(inner), arena_(arena) {}
 
   // False if the body does not fit its call; nothing is changed then.
   bool splice(const NodeData& call, size_t body, std::vector<NodeData>& out) {
@@ -46,16 +49,19 @@ class Inliner {
     if (operands.size() != inner_.inputs.size() || results.size() != inner_.outputs.size()) return false;
     for (size_t i = 0; i < operands.size(); ++i) {
       const Arg& formal = inner_.inputs[i];
-      if (formal.tag == ArgTag::Tensor || formal.tag == ArgTag::SymInt || formal.tag == ArgTag::SymFloat || formal.tag == ArgTag::SymBool) {
+      if (formal.tag == ArgTag::Tensor || formal.tag == ArgTag::SymInt || formal.tag == ArgTag::SymFloat ||
+          formal.tag == ArgTag::SymBool) {
         actual_.emplace(formal.value, operands[i]);
       }
     }
-    // A result that the body computes is known under its outer name at once; one that only passes through gets a node.
+    // A result that the body computes is known under its outer name at once; one that only passes through
+    // gets a node.
     std::vector<NodeData> passed;
     for (size_t k = 0; k < results.size(); ++k) {
       const Arg& from = inner_.outputs[k];
       if (results[k].tag != ArgTag::Tensor && results[k].tag != ArgTag::SymInt) continue;
-      if (from.tag == ArgTag::Tensor && !actual_.contains(from.value)) actual_.emplace(from.value, results[k]);
+      if (from.tag == ArgTag::Tensor && !actual_.contains(from.value))
+        actual_.emplace(from.value, results[k]);
       else passed.push_back(alias_node(call, from, results[k]));
     }
     for (const NodeData& node : inner_.nodes) {
@@ -95,7 +101,11 @@ class Inliner {
   // The argument with its names resolved in the outer graph. `text` stays what the file calls it.
   Arg moved(const Arg& arg) {
     switch (arg.tag) {
-      case ArgTag::Tensor: case ArgTag::SymInt: case ArgTag::SymFloat: case ArgTag::SymBool: case ArgTag::CustomObject: {
+      case ArgTag::Tensor:
+      case ArgTag::SymInt:
+      case ArgTag::SymFloat:
+      case ArgTag::SymBool:
+      case ArgTag::CustomObject: {
         if (auto found = actual_.find(arg.value); found != actual_.end()) {
           Arg actual = found->second;
           if (actual.tag == arg.tag) actual.text = arg.text;
@@ -118,7 +128,8 @@ class Inliner {
 
   uint32_t add_value(uint32_t index) {
     ValueData value = inner_.values[index];
-    if (outer_.names.contains(value.name)) value.name = arena_.copy_text(fmt::format("{}.{}", value.name, outer_.values.size()));
+    if (outer_.names.contains(value.name))
+      value.name = arena_.copy_text(fmt::format("{}.{}", value.name, outer_.values.size()));
     const auto at = static_cast<uint32_t>(outer_.values.size());
     outer_.names.emplace(value.name, at);
     outer_.values.push_back(value);
@@ -140,7 +151,8 @@ void inline_graph(GraphData& graph, Arena& arena) {
   for (const NodeData& node : graph.nodes) {
     const int body = body_argument(node);
     // Bodies are inlined innermost first: the reader made them in that order.
-    if (body < 0 || !Inliner(graph, *node.inputs[static_cast<size_t>(body)].arg.graph, arena).splice(node, static_cast<size_t>(body), nodes)) {
+    if (body < 0 || !Inliner(graph, *node.inputs[static_cast<size_t>(body)].arg.graph, arena)
+                         .splice(node, static_cast<size_t>(body), nodes)) {
       nodes.push_back(node);
     }
   }

@@ -1,5 +1,5 @@
-// Higher-order operators that only change the mode their body was traced in (no_grad, a disabled autocast) are replaced
-// by their bodies before anything else looks at the program.
+// Higher-order operators that only change the mode their body was traced in (no_grad, a disabled autocast)
+// are replaced by their bodies before anything else looks at the program.
 #pragma once
 
 #include "formats/pt2/serial.h"

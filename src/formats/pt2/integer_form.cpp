@@ -62,13 +62,15 @@ class Parameters {
 Result<std::string> quant_text(const Value* value, Parameters& parameters) {
   if (value == nullptr || value->type().quant == nullptr) return std::string();
   const QuantType& q = *value->type().quant;
-  std::string text = fmt::format("{} {} {} {}", dtype_name(q.storage), q.qmin, q.qmax, dtype_name(q.expressed));
+  std::string text =
+      fmt::format("{} {} {} {}", dtype_name(q.storage), q.qmin, q.qmax, dtype_name(q.expressed));
   if (q.axis >= 0) text += fmt::format(" axis={}", q.axis);
   if (q.per_block()) {
     text += " block=";
     for (size_t d = 0; d < q.block.size(); ++d) text += fmt::format("{}{}", d ? "," : "", q.block[d]);
   }
-  if (q.domain != ZeroPointDomain::Integer) text += q.domain == ZeroPointDomain::Float ? " domain=float" : " domain=none";
+  if (q.domain != ZeroPointDomain::Integer)
+    text += q.domain == ZeroPointDomain::Float ? " domain=float" : " domain=none";
   if (q.scale_dtype != DType::F32) text += fmt::format(" scale_dtype={}", dtype_name(q.scale_dtype));
   if (q.dynamic) {
     text += " dynamic";
@@ -103,10 +105,15 @@ Status write_attribute(NodeWriter& writer, const AttrField& field, const void* a
     case AttrKind::OptFloat: writer.number(name, *attr_ref<std::optional<double>>(attrs, field)); return {};
     case AttrKind::OptBool: writer.boolean(name, *attr_ref<std::optional<bool>>(attrs, field)); return {};
     case AttrKind::OptDType: writer.dtype(name, *attr_ref<std::optional<DType>>(attrs, field)); return {};
-    case AttrKind::OptNumber: writer.raw(name, number_json(*attr_ref<std::optional<Number>>(attrs, field))); return {};
+    case AttrKind::OptNumber:
+      writer.raw(name, number_json(*attr_ref<std::optional<Number>>(attrs, field)));
+      return {};
     case AttrKind::OptDims: return writer.dims(name, *attr_ref<std::optional<List<Dim>>>(attrs, field));
-    case AttrKind::OptFloats: case AttrKind::Floats: {
-      const List<double> values = field.kind == AttrKind::Floats ? attr_ref<List<double>>(attrs, field) : *attr_ref<std::optional<List<double>>>(attrs, field);
+    case AttrKind::OptFloats:
+    case AttrKind::Floats: {
+      const List<double> values = field.kind == AttrKind::Floats
+                                      ? attr_ref<List<double>>(attrs, field)
+                                      : *attr_ref<std::optional<List<double>>>(attrs, field);
       JsonWriter json;
       json.begin_object().key("as_floats").begin_array();
       for (const double v : values) json.value(v);
@@ -145,7 +152,8 @@ bool read_block(std::string_view text, std::vector<int64_t>* block) {
   }
 }
 
-bool read_word(std::string_view key, std::string_view value, QuantType* q, std::vector<int64_t>* block, std::span<const Constant* const> parameters) {
+bool read_word(std::string_view key, std::string_view value, QuantType* q, std::vector<int64_t>* block,
+               std::span<const Constant* const> parameters) {
   size_t number = 0;
   if (key == "dynamic") return q->dynamic = true;
   if (key == "axis") return read_number(value, &q->axis) && q->axis >= 0;
@@ -168,19 +176,23 @@ bool read_word(std::string_view key, std::string_view value, QuantType* q, std::
   return parameters[number] != nullptr;
 }
 
-Result<const QuantType*> read_quant(Context& context, std::string_view text, std::span<const Constant* const> parameters) {
+Result<const QuantType*> read_quant(Context& context, std::string_view text,
+                                    std::span<const Constant* const> parameters) {
   const std::vector<std::string_view> words = words_of(text);
   if (words.empty()) return static_cast<const QuantType*>(nullptr);
   QuantType q;
   std::vector<int64_t> block;
   bool right = words.size() >= 4;
-  const auto storage = right ? dtype_from_name(words[0]) : std::nullopt, expressed = right ? dtype_from_name(words[3]) : std::nullopt;
+  const auto storage = right ? dtype_from_name(words[0]) : std::nullopt,
+             expressed = right ? dtype_from_name(words[3]) : std::nullopt;
   right = right && storage && expressed && read_number(words[1], &q.qmin) && read_number(words[2], &q.qmax);
   for (size_t i = 4; right && i < words.size(); ++i) {
     const size_t equal = std::min(words[i].find('='), words[i].size());
-    right = read_word(words[i].substr(0, equal), words[i].substr(std::min(equal + 1, words[i].size())), &q, &block, parameters);
+    right = read_word(words[i].substr(0, equal), words[i].substr(std::min(equal + 1, words[i].size())), &q,
+                      &block, parameters);
   }
-  if (!right) return Error("pt2.integer", fmt::format("cannot read the quantization '{}'", text.substr(0, 200)));
+  if (!right)
+    return Error("pt2.integer", fmt::format("cannot read the quantization '{}'", text.substr(0, 200)));
   q.storage = *storage;
   q.expressed = *expressed;
   q.block = List<int64_t>(block.data(), block.size());
@@ -216,7 +228,8 @@ Status write_integer_form(NodeWriter& writer) {
   for (size_t i = 0; i < node.result_count(); ++i) ZP_CHECK(describe(node.result(i)));
   if (op.attrs != nullptr) {
     for (const AttrField& field : op.attrs->fields)
-      if (!attr_equal(field, node.attrs_data(), op.attrs->defaults)) ZP_CHECK(write_attribute(writer, field, node.attrs_data()));
+      if (!attr_equal(field, node.attrs_data(), op.attrs->defaults))
+        ZP_CHECK(write_attribute(writer, field, node.attrs_data()));
   }
   writer.raw("quantization", quantization.end_array().end_object().take());
   writer.raw("parameters", parameters.json());
@@ -227,7 +240,8 @@ Result<bool> NodeReader::translate_integer_form() {
   std::string_view name = data_.target.substr(kIntegerNamespace.size());
   name = name.substr(0, name.find('.'));
   const OpDef* op = card(name);
-  if (op == nullptr || !op->has(kIntegerForm)) return no(fmt::format("no integer operator is called '{}'", name));
+  if (op == nullptr || !op->has(kIntegerForm))
+    return no(fmt::format("no integer operator is called '{}'", name));
   const auto find = [&](std::string_view key) -> const Arg* {
     for (const NamedArg& named : data_.inputs)
       if (named.name == key) return &named.arg;
@@ -235,7 +249,8 @@ Result<bool> NodeReader::translate_integer_form() {
   };
   std::vector<const Constant*> parameters;
   if (const Arg* list = find("parameters"))
-    for (const Arg& item : list->items) parameters.push_back(item.tag == ArgTag::Tensor ? graph_.constant_of(item.value) : nullptr);
+    for (const Arg& item : list->items)
+      parameters.push_back(item.tag == ArgTag::Tensor ? graph_.constant_of(item.value) : nullptr);
   std::vector<const QuantType*> quants;
   if (const Arg* list = find("quantization")) {
     for (const Arg& item : list->items) {
@@ -251,11 +266,11 @@ Result<bool> NodeReader::translate_integer_form() {
       return {};
     }
     if (quant != nullptr && !quant->dynamic) {
-      ZP_TRY(Value* value, graph_.as_quantized(arg->value, quant));
+      ZP_TRY(Value * value, graph_.as_quantized(arg->value, quant));
       operands.push_back(value);
       return {};
     }
-    ZP_TRY(Value* value, graph_.value_of(arg->value, quant == nullptr));
+    ZP_TRY(Value * value, graph_.value_of(arg->value, quant == nullptr));
     operands.push_back(value);
     return {};
   };
@@ -274,13 +289,14 @@ Result<bool> NodeReader::translate_integer_form() {
       if (arg == nullptr) continue;
       ArgSpec spec;
       spec.name = spec.attr = field.name;
-      spec.kind = field.kind == AttrKind::DType || field.kind == AttrKind::OptDType ? ArgKind::DType
-                  : field.kind == AttrKind::Floats || field.kind == AttrKind::OptFloats ? ArgKind::Float : ArgKind::Int;
+      spec.kind = field.kind == AttrKind::DType || field.kind == AttrKind::OptDType     ? ArgKind::DType
+                  : field.kind == AttrKind::Floats || field.kind == AttrKind::OptFloats ? ArgKind::Float
+                                                                                        : ArgKind::Int;
       if (!set_attr(attrs, spec, *arg)) return no(fmt::format("attribute {} does not fit", field.name));
     }
   }
   const size_t results = result_count();
-  ZP_TRY(Node* node, make(attrs, operands, results));
+  ZP_TRY(Node * node, make(attrs, operands, results));
   for (size_t k = 0; k < results; ++k) {
     const size_t at = operands.size() + k;
     const QuantType* quant = at < quants.size() ? quants[at] : nullptr;

@@ -12,18 +12,24 @@ namespace zp::pt2 {
 namespace {
 
 std::string_view strip(std::string_view s) {
-  while (!s.empty() && (s.back() == ' ' || s.back() == '\n' || s.back() == '\r' || s.back() == '\t')) s.remove_suffix(1);
+  while (!s.empty() && (s.back() == ' ' || s.back() == '\n' || s.back() == '\r' || s.back() == '\t'))
+    s.remove_suffix(1);
   return s;
 }
 
 int hex_digit(char c) {
-  return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+  return c >= '0' && c <= '9'   ? c - '0'
+         : c >= 'a' && c <= 'f' ? c - 'a' + 10
+         : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                : -1;
 }
 
 void append_utf8(std::string& out, uint32_t c) {
   if (c < 0x80) out += static_cast<char>(c);
   else if (c < 0x800) (out += static_cast<char>(0xC0 | c >> 6)) += static_cast<char>(0x80 | (c & 63));
-  else if (c < 0x10000) ((out += static_cast<char>(0xE0 | c >> 12)) += static_cast<char>(0x80 | (c >> 6 & 63))) += static_cast<char>(0x80 | (c & 63));
+  else if (c < 0x10000)
+    ((out += static_cast<char>(0xE0 | c >> 12)) += static_cast<char>(0x80 | (c >> 6 & 63))) +=
+        static_cast<char>(0x80 | (c & 63));
   else {
     out += static_cast<char>(0xF0 | c >> 18);
     out += static_cast<char>(0x80 | (c >> 12 & 63));
@@ -59,7 +65,8 @@ bool unescape(std::string_view s, std::string& out) {
     uint32_t unit = 0, low = 0;
     if (s[i] != 'u' || !read_code_unit(s, i + 1, &unit)) return false;
     i += 4;
-    if (unit >= 0xD800 && unit < 0xDC00 && s.substr(i + 1).starts_with("\\u") && read_code_unit(s, i + 3, &low) && low >= 0xDC00 && low < 0xE000) {
+    if (unit >= 0xD800 && unit < 0xDC00 && s.substr(i + 1).starts_with("\\u") &&
+        read_code_unit(s, i + 3, &low) && low >= 0xDC00 && low < 0xE000) {
       unit = 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
       i += 6;
     } else if (unit >= 0xD800 && unit < 0xE000) {
@@ -74,7 +81,9 @@ bool unescape(std::string_view s, std::string& out) {
 
 Blob padded_text(const Blob& text) {
   // In a mapped file the bytes behind a record are those of the next one: they may be read, only not used.
-  if (text.file() != nullptr && text.offset() + text.size() + simdjson::SIMDJSON_PADDING <= text.file()->size()) return text;
+  if (text.file() != nullptr &&
+      text.offset() + text.size() + simdjson::SIMDJSON_PADDING <= text.file()->size())
+    return text;
   return Blob::copy_of(text.bytes());  // allocations have 64 bytes to spare
 }
 
@@ -137,7 +146,9 @@ bool Json::text(JsonValue value, std::string_view* out) {
   return key_text(token, out);
 }
 
-bool Json::optional_text(JsonValue value, std::string_view* out) { return is_null(value) || text(value, out); }
+bool Json::optional_text(JsonValue value, std::string_view* out) {
+  return is_null(value) || text(value, out);
+}
 
 bool Json::is_null(JsonValue value) {
   bool null = false;
@@ -152,7 +163,8 @@ bool Json::number(JsonValue value, double* out) {
   std::string_view token = strip(value.raw_json_token());
   if (token.empty()) return fail("a number is wanted");
   const bool quoted = token.front() == '"';
-  if (!quoted && token.front() != 'I' && token.front() != 'N' && !token.starts_with("-I")) return check(value.get_double().get(*out));
+  if (!quoted && token.front() != 'I' && token.front() != 'N' && !token.starts_with("-I"))
+    return check(value.get_double().get(*out));
   if (quoted) {
     std::string_view inside;
     if (!text(value, &inside)) return false;

@@ -1,5 +1,5 @@
-// The on-demand JSON parser behind functions that report the first problem instead of throwing. Only for .cpp files of
-// this folder: the parser's header is long.
+// The on-demand JSON parser behind functions that report the first problem instead of throwing. Only for .cpp
+// files of this folder: the parser's header is long.
 #pragma once
 
 #include <simdjson.h>
@@ -17,7 +17,8 @@ using JsonValue = simdjson::ondemand::value;
 using JsonObject = simdjson::ondemand::object;
 using JsonArray = simdjson::ondemand::array;
 
-// A document and the state of reading it. After the first failure every read fails, so that callers check once.
+// A document and the state of reading it. After the first failure every read fails, so that callers check
+// once.
 class Json {
  public:
   // `text` must be padded (padded_text); `what` names the record in messages.
@@ -28,11 +29,11 @@ class Json {
   bool failed() const { return failed_; }
   // The error; its text says where in the document reading stopped.
   Error error() const;
-  bool fail(std::string_view why);            // returns false
-  bool check(simdjson::error_code code);      // true if there is no error
+  bool fail(std::string_view why);        // returns false
+  bool check(simdjson::error_code code);  // true if there is no error
 
-  // Calls body(key, value) for each field; body returns false to stop. Keys are raw: escapes are not resolved, which no
-  // key of the schema has.
+  // Calls body(key, value) for each field; body returns false to stop. Keys are raw: escapes are not
+  // resolved, which no key of the schema has.
   template <typename F>
   bool fields(JsonObject object, F body) {
     for (auto field : object) {

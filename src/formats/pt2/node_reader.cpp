@@ -22,10 +22,12 @@ bool is_number(ArgTag tag) { return tag == ArgTag::Int || tag == ArgTag::Float |
 
 }  // namespace
 
-// --- attributes ---------------------------------------------------------------------------------------------------
+// --- attributes
+// ---------------------------------------------------------------------------------------------------
 
 AttrBuilder::AttrBuilder(const OpDef& op, Context& context) : op_(op), context_(context) {
-  if (op.attrs != nullptr && op.attrs->size <= sizeof(bytes_)) std::memcpy(bytes_, op.attrs->defaults, op.attrs->size);
+  if (op.attrs != nullptr && op.attrs->size <= sizeof(bytes_))
+    std::memcpy(bytes_, op.attrs->defaults, op.attrs->size);
 }
 
 bool AttrBuilder::set_int(std::string_view field, int64_t value) {
@@ -38,9 +40,11 @@ bool AttrBuilder::set_int(std::string_view field, int64_t value) {
     case AttrKind::OptNumber: ref<std::optional<Number>>(f) = Number::of_int(value); return true;
     case AttrKind::Float: ref<double>(f) = static_cast<double>(value); return true;
     case AttrKind::OptFloat: ref<std::optional<double>>(f) = static_cast<double>(value); return true;
-    case AttrKind::Dim: case AttrKind::OptDim: return set_dim(field, Dim(value));
+    case AttrKind::Dim:
+    case AttrKind::OptDim: return set_dim(field, Dim(value));
     case AttrKind::Ints: return set_ints(field, std::span(&value, 1));
-    case AttrKind::Dims: case AttrKind::OptDims: {
+    case AttrKind::Dims:
+    case AttrKind::OptDims: {
       const Dim dim(value);
       return set_dims(field, std::span(&dim, 1));
     }
@@ -68,10 +72,13 @@ bool AttrBuilder::set_dim(std::string_view field, Dim value) {
   switch (f->kind) {
     case AttrKind::Dim: ref<Dim>(f) = value; return true;
     case AttrKind::OptDim: ref<std::optional<Dim>>(f) = value; return true;
-    case AttrKind::Dims: case AttrKind::OptDims: return set_dims(field, std::span(&value, 1));
-    case AttrKind::Number: case AttrKind::OptNumber: {
+    case AttrKind::Dims:
+    case AttrKind::OptDims: return set_dims(field, std::span(&value, 1));
+    case AttrKind::Number:
+    case AttrKind::OptNumber: {
       if (value.is_known()) return set_int(field, value.value());
-      return set_dim(std::string(field) + "_dim", value);  // cards have a second field where a number may be symbolic
+      return set_dim(std::string(field) + "_dim",
+                     value);  // cards have a second field where a number may be symbolic
     }
     default: return value.is_known() && set_int(field, value.value());
   }
@@ -112,7 +119,8 @@ bool AttrBuilder::set_floats(std::string_view field, std::span<const double> val
   const AttrField* f = find(field);
   if (f == nullptr) return false;
   if (f->kind == AttrKind::Floats) ref<List<double>>(f) = context_.arena().copy(values);
-  else if (f->kind == AttrKind::OptFloats) ref<std::optional<List<double>>>(f) = context_.arena().copy(values);
+  else if (f->kind == AttrKind::OptFloats)
+    ref<std::optional<List<double>>>(f) = context_.arena().copy(values);
   else return false;
   return true;
 }
@@ -194,13 +202,15 @@ bool AttrBuilder::set_literal(std::string_view field, const Literal& literal) {
   return false;
 }
 
-// --- arguments ----------------------------------------------------------------------------------------------------
+// --- arguments
+// ----------------------------------------------------------------------------------------------------
 
 const Arg* NodeReader::given(const ArgSpec& spec) const {
   for (const NamedArg& named : data_.inputs)
     if (named.name == spec.name) return &named.arg;
   const auto position = static_cast<size_t>(&spec - row_->args.data());
-  if (position < data_.inputs.size() && data_.inputs[position].name.empty()) return &data_.inputs[position].arg;
+  if (position < data_.inputs.size() && data_.inputs[position].name.empty())
+    return &data_.inputs[position].arg;
   return nullptr;
 }
 
@@ -210,9 +220,18 @@ Arg NodeReader::default_arg(const ArgSpec& spec) {
   const Literal literal = parse_literal(spec.default_text, spec.kind);
   switch (literal.kind) {
     case Literal::None: arg.tag = ArgTag::None; break;
-    case Literal::Bool: arg.tag = ArgTag::Bool; arg.b = literal.b; break;
-    case Literal::Float: arg.tag = ArgTag::Float; arg.f = literal.f; break;
-    case Literal::Int: arg.tag = ArgTag::Int; arg.i = literal.i; break;
+    case Literal::Bool:
+      arg.tag = ArgTag::Bool;
+      arg.b = literal.b;
+      break;
+    case Literal::Float:
+      arg.tag = ArgTag::Float;
+      arg.f = literal.f;
+      break;
+    case Literal::Int:
+      arg.tag = ArgTag::Int;
+      arg.i = literal.i;
+      break;
     case Literal::String:
       if (spec.kind == ArgKind::DType) {
         arg.tag = ArgTag::ScalarType;
@@ -259,9 +278,12 @@ Result<Value*> NodeReader::tensor(std::string_view name, bool plain) {
   if (a.tag == ArgTag::Tensor) return graph_.value_of(a.value, plain);
   if (is_number(a.tag)) {
     const Number n = number_of(a);
-    return graph_.literal(n, n.kind == Number::Float ? DType::F32 : n.kind == Number::Bool ? DType::Bool : DType::I64);
+    return graph_.literal(n, n.kind == Number::Float  ? DType::F32
+                             : n.kind == Number::Bool ? DType::Bool
+                                                      : DType::I64);
   }
-  return Error("pt2.argument", fmt::format("argument '{}' is {}, a tensor is wanted", name, arg_tag_name(a.tag)));
+  return Error("pt2.argument",
+               fmt::format("argument '{}' is {}, a tensor is wanted", name, arg_tag_name(a.tag)));
 }
 
 Result<std::vector<Value*>> NodeReader::tensors(std::string_view name) {
@@ -269,14 +291,15 @@ Result<std::vector<Value*>> NodeReader::tensors(std::string_view name) {
   const Arg& a = arg(name);
   if (a.tag == ArgTag::None || a.tag == ArgTag::Absent) return values;
   if (a.tag != ArgTag::Tensors && a.tag != ArgTag::OptionalTensors && !(a.is_list() && a.items.empty())) {
-    return Error("pt2.argument", fmt::format("argument '{}' is {}, a list of tensors is wanted", name, arg_tag_name(a.tag)));
+    return Error("pt2.argument",
+                 fmt::format("argument '{}' is {}, a list of tensors is wanted", name, arg_tag_name(a.tag)));
   }
   for (const Arg& item : a.items) {
     if (item.tag == ArgTag::None) {
       values.push_back(nullptr);
       continue;
     }
-    ZP_TRY(Value* value, graph_.value_of(item.value, true));
+    ZP_TRY(Value * value, graph_.value_of(item.value, true));
     values.push_back(value);
   }
   return values;
@@ -345,11 +368,13 @@ std::optional<std::vector<int64_t>> NodeReader::int_list(std::string_view name) 
   return ints;
 }
 
-// --- making nodes -------------------------------------------------------------------------------------------------
+// --- making nodes
+// -------------------------------------------------------------------------------------------------
 
 const OpDef* NodeReader::card(std::string_view name) { return ops::table().find(name); }
 
-Result<Node*> NodeReader::make(const AttrBuilder& attrs, std::span<Value* const> operands, size_t results, bool aux) {
+Result<Node*> NodeReader::make(const AttrBuilder& attrs, std::span<Value* const> operands, size_t results,
+                               bool aux) {
   std::string_view name = graph_.origin_->name;
   std::string aux_name;
   if (aux) name = aux_name = fmt::format("{}_{}", name, attrs.op().name);
@@ -402,7 +427,8 @@ bool NodeReader::bind_all(Node* node) {
   return true;
 }
 
-// --- rows ---------------------------------------------------------------------------------------------------------
+// --- rows
+// ---------------------------------------------------------------------------------------------------------
 
 Result<bool> NodeReader::add_operands(const ArgSpec& spec, const Arg& a, std::vector<Value*>& operands) {
   auto put = [&](size_t at, Value* value) {
@@ -412,28 +438,36 @@ Result<bool> NodeReader::add_operands(const ArgSpec& spec, const Arg& a, std::ve
   auto at = static_cast<size_t>(spec.operand);
   if (spec.list) {
     if (spec.fixed_size > 0 && a.items.size() != static_cast<size_t>(spec.fixed_size)) {
-      return no(fmt::format("argument '{}' has {} tensors, {} are wanted", spec.name, a.items.size(), spec.fixed_size));
+      return no(fmt::format("argument '{}' has {} tensors, {} are wanted", spec.name, a.items.size(),
+                            spec.fixed_size));
     }
     ZP_TRY(const std::vector<Value*> values, tensors(spec.name));
     for (Value* value : values) put(at++, value);
     return true;
   }
   switch (a.tag) {
-    case ArgTag::None: case ArgTag::Absent:
+    case ArgTag::None:
+    case ArgTag::Absent:
       if (spec.optional) put(at, nullptr);
       return spec.optional ? true : no(fmt::format("argument '{}' is missing", spec.name));
     case ArgTag::Tensor: {
-      // Bytes that only move may stay quantized; anything else sees plain integers: a padding value is one here.
-      const bool moves = main_card_ != nullptr && main_card_->trait == Trait::ShapeOnly && !main_card_->variadic() && !main_card_->has(kAddsElements);
-      ZP_TRY(Value* value, moves ? graph_.moved_value(a.value) : graph_.value_of(a.value, true));
+      // Bytes that only move may stay quantized; anything else sees plain integers: a padding value is one
+      // here.
+      const bool moves = main_card_ != nullptr && main_card_->trait == Trait::ShapeOnly &&
+                         !main_card_->variadic() && !main_card_->has(kAddsElements);
+      ZP_TRY(Value * value, moves ? graph_.moved_value(a.value) : graph_.value_of(a.value, true));
       put(at, value);
       return true;
     }
-    case ArgTag::Int: case ArgTag::Float: case ArgTag::Bool:
+    case ArgTag::Int:
+    case ArgTag::Float:
+    case ArgTag::Bool:
       put(at, nullptr);
       numbers_.emplace_back(at, number_of(a));
       return true;
-    case ArgTag::SymInt: case ArgTag::SymFloat: case ArgTag::SymBool: {
+    case ArgTag::SymInt:
+    case ArgTag::SymFloat:
+    case ArgTag::SymBool: {
       if (Value* tensor = graph_.name(a.value).item_of) {
         put(at, tensor);
         return true;
@@ -444,7 +478,7 @@ Result<bool> NodeReader::add_operands(const ArgSpec& spec, const Arg& a, std::ve
       AttrBuilder attrs(*scalar, context());
       attrs.set_dim("s", *d);
       attrs.set_dtype("dtype", DType::I64);
-      ZP_TRY(Node* node, make(attrs, {}, 1, true));
+      ZP_TRY(Node * node, make(attrs, {}, 1, true));
       main_ = nullptr;
       put(at, node->result());
       return true;
@@ -454,10 +488,12 @@ Result<bool> NodeReader::add_operands(const ArgSpec& spec, const Arg& a, std::ve
 }
 
 bool NodeReader::set_attr(AttrBuilder& attrs, const ArgSpec& spec, const Arg& a) {
-  // What a card leaves out does not matter to it, as long as it is the default; the row would say so otherwise.
+  // What a card leaves out does not matter to it, as long as it is the default; the row would say so
+  // otherwise.
   const std::string_view field = spec.attr;
   switch (a.tag) {
-    case ArgTag::None: case ArgTag::Absent: return attrs.set_none(field);
+    case ArgTag::None:
+    case ArgTag::Absent: return attrs.set_none(field);
     case ArgTag::Int:
       if (spec.kind == ArgKind::DType) {
         const DType d = dtype_of_serialized(a.i);
@@ -467,7 +503,8 @@ bool NodeReader::set_attr(AttrBuilder& attrs, const ArgSpec& spec, const Arg& a)
         const std::vector<int64_t> values(static_cast<size_t>(spec.fixed_size), a.i);
         return attrs.set_ints(field, values);
       }
-      if (a.i == std::numeric_limits<int64_t>::max() && spec.optional) return attrs.set_none(field);  // "to the end"
+      if (a.i == std::numeric_limits<int64_t>::max() && spec.optional)
+        return attrs.set_none(field);  // "to the end"
       return attrs.set_int(field, a.i);
     case ArgTag::Float: return attrs.set_float(field, a.f);
     case ArgTag::Bool: return attrs.set_bool(field, a.b);
@@ -485,7 +522,8 @@ bool NodeReader::set_attr(AttrBuilder& attrs, const ArgSpec& spec, const Arg& a)
       for (const Arg& item : a.items) values.push_back(item.f);
       return attrs.set_floats(field, values);
     }
-    case ArgTag::Ints: case ArgTag::SymInts: {
+    case ArgTag::Ints:
+    case ArgTag::SymInts: {
       if (spec.kind == ArgKind::Float) {
         std::vector<double> values;
         for (const Arg& item : a.items) values.push_back(static_cast<double>(item.i));
@@ -515,7 +553,10 @@ bool NodeReader::fixed_arguments_hold() {
     const Arg& a = arg(spec.name);
     bool holds = false;
     switch (wanted.kind) {
-      case Literal::Bool: holds = (a.tag == ArgTag::Bool && a.b == wanted.b) || (a.tag == ArgTag::Int && (a.i != 0) == wanted.b); break;
+      case Literal::Bool:
+        holds =
+            (a.tag == ArgTag::Bool && a.b == wanted.b) || (a.tag == ArgTag::Int && (a.i != 0) == wanted.b);
+        break;
       case Literal::Int: holds = a.tag == ArgTag::Int && a.i == wanted.i; break;
       case Literal::Float: holds = is_number(a.tag) && number_of(a).as_double() == wanted.f; break;
       case Literal::String: holds = a.tag == ArgTag::String && a.text == wanted.s; break;
@@ -536,7 +577,8 @@ Result<bool> NodeReader::fill(AttrBuilder& attrs, std::vector<Value*>& operands)
     if (spec.to == ArgSpec::Dropped || spec.to == ArgSpec::Fixed) continue;
     const Arg& a = arg(spec.name);
     if (a.tag == ArgTag::Unknown) {
-      return Error("pt2.argument", fmt::format("argument '{}' has the unknown variant '{}'", spec.name, a.text));
+      return Error("pt2.argument",
+                   fmt::format("argument '{}' has the unknown variant '{}'", spec.name, a.text));
     }
     if (spec.to == ArgSpec::Operand) {
       ZP_TRY(const bool done, add_operands(spec, a, operands));
@@ -545,7 +587,8 @@ Result<bool> NodeReader::fill(AttrBuilder& attrs, std::vector<Value*>& operands)
     }
     if (set_attr(attrs, spec, a)) continue;
     if (!attrs.has(spec.attr)) return no(fmt::format("{} has no attribute '{}'", attrs.op().name, spec.attr));
-    return no(fmt::format("argument '{}' ({}) does not fit attribute '{}'", spec.name, arg_tag_name(a.tag), spec.attr));
+    return no(fmt::format("argument '{}' ({}) does not fit attribute '{}'", spec.name, arg_tag_name(a.tag),
+                          spec.attr));
   }
   for (const FixedAttr& fixed : row_->fixed) {
     if (!attrs.set_literal(fixed.attr, parse_literal(fixed.literal, ArgKind::Int))) {
@@ -554,9 +597,13 @@ Result<bool> NodeReader::fill(AttrBuilder& attrs, std::vector<Value*>& operands)
   }
   // A number takes the widest float that is there, so that it loses nothing.
   bool f64 = false;
-  for (const Value* v : operands) f64 = f64 || (v != nullptr && v->type().is_tensor() && v->type().real_dtype() == DType::F64);
+  for (const Value* v : operands)
+    f64 = f64 || (v != nullptr && v->type().is_tensor() && v->type().real_dtype() == DType::F64);
   for (auto [at, n] : numbers_) {
-    const DType dtype = n.kind == Number::Bool ? DType::Bool : n.kind == Number::Int ? DType::I64 : f64 ? DType::F64 : DType::F32;
+    const DType dtype = n.kind == Number::Bool  ? DType::Bool
+                        : n.kind == Number::Int ? DType::I64
+                        : f64                   ? DType::F64
+                                                : DType::F32;
     operands[at] = graph_.literal(n, dtype);
   }
   return true;
@@ -574,7 +621,7 @@ Result<bool> NodeReader::translate_row() {
   for (size_t k = results; k < result_count(); ++k) {
     if (result_used(k)) return no(fmt::format("its result {} is read, {} has {}", k, op->name, results));
   }
-  ZP_TRY(Node* node, make(attrs, operands, results));
+  ZP_TRY(Node * node, make(attrs, operands, results));
   bind_all(node);
   return true;
 }
@@ -586,7 +633,8 @@ Result<bool> NodeReader::translate() {
       return false;
     }
     const ImportHook hook = row_->hook.empty() ? nullptr : find_import_hook(row_->hook);
-    if (!row_->hook.empty() && hook == nullptr) return no(fmt::format("there is no function '{}'", row_->hook));
+    if (!row_->hook.empty() && hook == nullptr)
+      return no(fmt::format("there is no function '{}'", row_->hook));
     return hook != nullptr ? hook(*this) : translate_row();
   }
   return false;

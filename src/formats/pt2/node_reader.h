@@ -1,5 +1,6 @@
-// One node of an archive on its way into the graph: its arguments by name, with the schema's defaults filled in, and the
-// means to make nodes. Rows without a hook are translated by `translate`; hooks use the same functions.
+// One node of an archive on its way into the graph: its arguments by name, with the schema's defaults filled
+// in, and the means to make nodes. Rows without a hook are translated by `translate`; hooks use the same
+// functions.
 #pragma once
 
 #include <initializer_list>
@@ -14,8 +15,8 @@
 
 namespace zp::pt2 {
 
-// The attribute struct of an op, set field by field. A setter returns false if there is no such field or it cannot hold
-// the value; a field that is absent from the card stays what it was.
+// The attribute struct of an op, set field by field. A setter returns false if there is no such field or it
+// cannot hold the value; a field that is absent from the card stays what it was.
 class AttrBuilder {
  public:
   AttrBuilder(const OpDef& op, Context& context);
@@ -39,9 +40,13 @@ class AttrBuilder {
   const void* data() const { return bytes_; }
 
  private:
-  const AttrField* find(std::string_view field) const { return op_.attrs == nullptr ? nullptr : op_.attrs->find(field); }
+  const AttrField* find(std::string_view field) const {
+    return op_.attrs == nullptr ? nullptr : op_.attrs->find(field);
+  }
   template <typename T>
-  T& ref(const AttrField* field) { return attr_ref<T>(bytes_, *field); }
+  T& ref(const AttrField* field) {
+    return attr_ref<T>(bytes_, *field);
+  }
 
   const OpDef& op_;
   Context& context_;
@@ -50,9 +55,11 @@ class AttrBuilder {
 
 class NodeReader {
  public:
-  NodeReader(GraphReader& graph, const NodeData& data, const Overload& row) : graph_(graph), data_(data), row_(&row) {}
+  NodeReader(GraphReader& graph, const NodeData& data, const Overload& row)
+      : graph_(graph), data_(data), row_(&row) {}
 
-  // Translates by the row or its hook. False: this form has no translation, the node becomes opaque (`why()` says why).
+  // Translates by the row or its hook. False: this form has no translation, the node becomes opaque (`why()`
+  // says why).
   Result<bool> translate();
   // Nodes of the namespace `zp`: operators on quantized values (integer_form.h).
   Result<bool> translate_integer_form();
@@ -70,7 +77,9 @@ class NodeReader {
 
   // Arguments. A missing one is its schema's default; Absent if there is none.
   const Arg& arg(std::string_view name);
-  bool is_none(std::string_view name) { return arg(name).tag == ArgTag::None || arg(name).tag == ArgTag::Absent; }
+  bool is_none(std::string_view name) {
+    return arg(name).tag == ArgTag::None || arg(name).tag == ArgTag::Absent;
+  }
   // The value for a tensor argument; null only where the schema allows None. Numbers become literals.
   Result<Value*> tensor(std::string_view name, bool plain = true);
   Result<std::vector<Value*>> tensors(std::string_view name);
@@ -87,14 +96,16 @@ class NodeReader {
   // The card of that name; null where it does not exist (the caller then returns no()).
   static const OpDef* card(std::string_view name);
   // Makes a node, infers its types. The first node made with the node's own name; auxiliary ones say `aux`.
-  Result<Node*> make(const AttrBuilder& attrs, std::span<Value* const> operands, size_t results = 1, bool aux = false);
-  Result<Node*> make(const AttrBuilder& attrs, std::initializer_list<Value*> operands, size_t results = 1, bool aux = false) {
+  Result<Node*> make(const AttrBuilder& attrs, std::span<Value* const> operands, size_t results = 1,
+                     bool aux = false);
+  Result<Node*> make(const AttrBuilder& attrs, std::initializer_list<Value*> operands, size_t results = 1,
+                     bool aux = false) {
     return make(attrs, std::span<Value* const>(operands.begin(), operands.size()), results, aux);
   }
   // Connects result k of the source node; surplus results must have no readers.
   void bind(size_t k, Value* value);
   bool bind_all(Node* node);
-  size_t result_count() const;        // of the source node, elements of a list counted
+  size_t result_count() const;  // of the source node, elements of a list counted
   bool result_used(size_t k) const;
 
   Value* main_value() const { return main_ == nullptr ? bound_ : main_->result(); }

@@ -8,8 +8,8 @@
 namespace zp::pt2 {
 namespace {
 
-// The stack machine. Every opcode adds at most one value, and every list of items was on the stack: memory is linear in
-// the input.
+// The stack machine. Every opcode adds at most one value, and every list of items was on the stack: memory is
+// linear in the input.
 class Machine {
  public:
   Machine(std::span<const std::byte> in, std::vector<PickleValue>& values) : in_(in), values_(values) {}
@@ -60,10 +60,29 @@ class Machine {
     values_.push_back(std::move(value));
     return true;
   }
-  bool push_int(int64_t i) { PickleValue v; v.kind = Kind::Int; v.i = i; return push(std::move(v)); }
-  bool push_bool(bool b) { PickleValue v; v.kind = Kind::Bool; v.b = b; return push(std::move(v)); }
-  bool push_text(Kind kind, std::string_view text) { PickleValue v; v.kind = kind; v.text = text; return push(std::move(v)); }
-  bool push_empty(Kind kind) { PickleValue v; v.kind = kind; return push(std::move(v)); }
+  bool push_int(int64_t i) {
+    PickleValue v;
+    v.kind = Kind::Int;
+    v.i = i;
+    return push(std::move(v));
+  }
+  bool push_bool(bool b) {
+    PickleValue v;
+    v.kind = Kind::Bool;
+    v.b = b;
+    return push(std::move(v));
+  }
+  bool push_text(Kind kind, std::string_view text) {
+    PickleValue v;
+    v.kind = kind;
+    v.text = text;
+    return push(std::move(v));
+  }
+  bool push_empty(Kind kind) {
+    PickleValue v;
+    v.kind = kind;
+    return push(std::move(v));
+  }
   bool pop(uint32_t* out) {
     const size_t floor = marks_.empty() ? 0 : marks_.back();
     if (stack_.size() <= floor) return fail("its stack underflows");
@@ -88,9 +107,11 @@ class Machine {
   }
   // Adds to the list or dict on top of the stack.
   bool extend(Kind kind, std::span<const uint32_t> items) {
-    if (stack_.empty() || (kind == Kind::Dict && items.size() % 2 != 0)) return fail("items without a container");
+    if (stack_.empty() || (kind == Kind::Dict && items.size() % 2 != 0))
+      return fail("items without a container");
     PickleValue& target = values_[stack_.back()];
-    // OrderedDict is a call; its items are kept like a dict's behind its callee, arguments and an empty state.
+    // OrderedDict is a call; its items are kept like a dict's behind its callee, arguments and an empty
+    // state.
     if (target.kind == Kind::Call && kind == Kind::Dict) {
       target.kind = Kind::Dict;
       target.items.clear();
@@ -147,8 +168,8 @@ bool Machine::step(char op) {
   std::string_view text, second;
   std::vector<uint32_t> items;
   switch (op) {
-    case '\x80': return little(1, &n);                      // PROTO
-    case '\x95': return little(8, &n);                      // FRAME
+    case '\x80': return little(1, &n);                       // PROTO
+    case '\x95': return little(8, &n);                       // FRAME
     case '(': marks_.push_back(stack_.size()); return true;  // MARK
     case 'N': return push_empty(Kind::None);
     case '\x88': return push_bool(true);
@@ -174,7 +195,8 @@ bool Machine::step(char op) {
     case 'c': {
       if (!line(&text) || !line(&second)) return false;
       // Both lines stand next to each other: "module\nname".
-      return push_text(Kind::Global, {text.data(), static_cast<size_t>(second.data() + second.size() - text.data())});
+      return push_text(Kind::Global,
+                       {text.data(), static_cast<size_t>(second.data() + second.size() - text.data())});
     }
     case '\x93': {  // STACK_GLOBAL
       if (!pop(&b) || !pop(&a)) return false;
@@ -190,7 +212,9 @@ bool Machine::step(char op) {
     case '\x85': return tuple(1);
     case '\x86': return tuple(2);
     case '\x87': return tuple(3);
-    case 't': case 'l': case 'd': {
+    case 't':
+    case 'l':
+    case 'd': {
       PickleValue v;
       v.kind = op == 't' ? Kind::Tuple : op == 'l' ? Kind::List : Kind::Dict;
       return pop_mark(&v.items) && push(std::move(v));
@@ -208,8 +232,9 @@ bool Machine::step(char op) {
     case '\x94': return memo_put(memo_.size());  // MEMOIZE
     case 'h': return little(1, &n) && memo_get(n);
     case 'j': return little(4, &n) && memo_get(n);
-    case 'R': case '\x81': return call(false);  // REDUCE, NEWOBJ
-    case 'b': return call(true);                // BUILD
+    case 'R':
+    case '\x81': return call(false);  // REDUCE, NEWOBJ
+    case 'b': return call(true);      // BUILD
     case 'Q': {
       PickleValue v;
       v.kind = Kind::Persistent;
@@ -218,7 +243,9 @@ bool Machine::step(char op) {
       return push(std::move(v));
     }
     case '0': return pop(&a);
-    default: return fail(fmt::format("it uses opcode {:#04x}, which no tensor file needs", static_cast<uint8_t>(op)));
+    default:
+      return fail(
+          fmt::format("it uses opcode {:#04x}, which no tensor file needs", static_cast<uint8_t>(op)));
   }
 }
 
@@ -236,19 +263,27 @@ struct StorageClass {
   DType dtype;
 };
 constexpr StorageClass kStorages[] = {
-    {"torch FloatStorage", DType::F32},  {"torch DoubleStorage", DType::F64}, {"torch HalfStorage", DType::F16},
-    {"torch BFloat16Storage", DType::BF16}, {"torch CharStorage", DType::I8}, {"torch ByteStorage", DType::U8},
-    {"torch ShortStorage", DType::I16},  {"torch IntStorage", DType::I32},    {"torch LongStorage", DType::I64},
-    {"torch BoolStorage", DType::Bool},  {"torch ComplexFloatStorage", DType::C64}, {"torch ComplexDoubleStorage", DType::C128},
+    {"torch FloatStorage", DType::F32},        {"torch DoubleStorage", DType::F64},
+    {"torch HalfStorage", DType::F16},         {"torch BFloat16Storage", DType::BF16},
+    {"torch CharStorage", DType::I8},          {"torch ByteStorage", DType::U8},
+    {"torch ShortStorage", DType::I16},        {"torch IntStorage", DType::I32},
+    {"torch LongStorage", DType::I64},         {"torch BoolStorage", DType::Bool},
+    {"torch ComplexFloatStorage", DType::C64}, {"torch ComplexDoubleStorage", DType::C128},
 };
 constexpr StorageClass kDTypeObjects[] = {
-    {"torch uint16", DType::U16}, {"torch uint32", DType::U32}, {"torch uint64", DType::U64}, {"torch float8_e4m3fn", DType::F8E4M3},
-    {"torch float8_e5m2", DType::F8E5M2}, {"torch float8_e4m3fnuz", DType::F8E4M3FNUZ}, {"torch float8_e5m2fnuz", DType::F8E5M2FNUZ},
+    {"torch uint16", DType::U16},
+    {"torch uint32", DType::U32},
+    {"torch uint64", DType::U64},
+    {"torch float8_e4m3fn", DType::F8E4M3},
+    {"torch float8_e5m2", DType::F8E5M2},
+    {"torch float8_e4m3fnuz", DType::F8E4M3FNUZ},
+    {"torch float8_e5m2fnuz", DType::F8E5M2FNUZ},
     {"torch float8_e8m0fnu", DType::F8E8M0},
 };
 
 bool read_ints(const Pickle& pickle, const PickleValue* tuple, std::vector<int64_t>& out) {
-  if (tuple == nullptr || (tuple->kind != PickleValue::Tuple && tuple->kind != PickleValue::List)) return false;
+  if (tuple == nullptr || (tuple->kind != PickleValue::Tuple && tuple->kind != PickleValue::List))
+    return false;
   for (size_t k = 0; k < tuple->items.size(); ++k) {
     if (pickle.item(*tuple, k)->kind != PickleValue::Int) return false;
     out.push_back(pickle.item(*tuple, k)->i);
@@ -261,14 +296,16 @@ bool read_ints(const Pickle& pickle, const PickleValue* tuple, std::vector<int64
 Result<Pickle> Pickle::parse(std::span<const std::byte> bytes, std::string_view what) {
   Pickle pickle;
   Machine machine(bytes, pickle.values_);
-  if (!machine.run(&pickle.root_)) return Error("pt2.pickle", fmt::format("the pickle in '{}' cannot be read: {}", what, machine.problem));
+  if (!machine.run(&pickle.root_))
+    return Error("pt2.pickle", fmt::format("the pickle in '{}' cannot be read: {}", what, machine.problem));
   return pickle;
 }
 
 bool Pickle::is_call(const PickleValue& value, std::string_view global, const PickleValue** arguments) const {
   if (value.kind != PickleValue::Call || value.items.size() < 2) return false;
   const PickleValue& callee = at(value.items[0]);
-  if (callee.kind != PickleValue::Global || !callee.items.empty() || !same_global(callee.text, global)) return false;
+  if (callee.kind != PickleValue::Global || !callee.items.empty() || !same_global(callee.text, global))
+    return false;
   *arguments = &at(value.items[1]);
   return (*arguments)->kind == PickleValue::Tuple;
 }
@@ -277,7 +314,9 @@ Result<TorchFile> TorchFile::open(Blob bytes, std::string_view what) {
   TorchFile file;
   file.what_ = what;
   if (!looks_like_zip(bytes.bytes())) {
-    return Error("pt2.pickle", fmt::format("'{}' is no torch.save zip file (files of torch before 1.6 are not read)", what));
+    return Error(
+        "pt2.pickle",
+        fmt::format("'{}' is no torch.save zip file (files of torch before 1.6 are not read)", what));
   }
   ZP_TRY(file.zip_, Zip::open(std::move(bytes)));
   for (const ZipEntry& entry : file.zip_.entries()) {
@@ -294,23 +333,28 @@ Result<TorchFile> TorchFile::open(Blob bytes, std::string_view what) {
 
 Result<PickledTensor> TorchFile::tensor(const PickleValue& value) const {
   const PickleValue* args = nullptr;
-  auto refuse = [&](std::string_view why) { return Error("pt2.pickle", fmt::format("a value in '{}' {}", what_, why)); };
+  auto refuse = [&](std::string_view why) {
+    return Error("pt2.pickle", fmt::format("a value in '{}' {}", what_, why));
+  };
   if (pickle_.is_call(value, "torch._utils _rebuild_parameter", &args) && args->items.size() >= 2) {
     const PickleValue& inner = *pickle_.item(*args, 0);
     const PickleValue* ignored = nullptr;
-    if (pickle_.is_call(inner, "torch._utils _rebuild_parameter", &ignored)) return refuse("is a parameter of a parameter");
+    if (pickle_.is_call(inner, "torch._utils _rebuild_parameter", &ignored))
+      return refuse("is a parameter of a parameter");
     ZP_TRY(PickledTensor t, tensor(inner));
     t.requires_grad = pickle_.item(*args, 1)->b;
     return t;
   }
   const bool v3 = pickle_.is_call(value, "torch._utils _rebuild_tensor_v3", &args);
-  if (!v3 && !pickle_.is_call(value, "torch._utils _rebuild_tensor_v2", &args)) return refuse("is no plain tensor");
+  if (!v3 && !pickle_.is_call(value, "torch._utils _rebuild_tensor_v2", &args))
+    return refuse("is no plain tensor");
   const PickleValue* id = pickle_.item(*args, 0);
   if (id == nullptr || id->kind != PickleValue::Persistent) return refuse("is a tensor without storage");
   const PickleValue& storage = pickle_.at(id->items[0]);
   const PickleValue* type = pickle_.item(storage, 1);
   const PickleValue* key = pickle_.item(storage, 2);
-  if (storage.kind != PickleValue::Tuple || type == nullptr || key == nullptr || key->kind != PickleValue::String) {
+  if (storage.kind != PickleValue::Tuple || type == nullptr || key == nullptr ||
+      key->kind != PickleValue::String) {
     return refuse("is a tensor without storage");
   }
   PickledTensor t;
@@ -321,9 +365,11 @@ Result<PickledTensor> TorchFile::tensor(const PickleValue& value) const {
     for (const StorageClass& s : kDTypeObjects)
       if (dtype != nullptr && same_global(dtype->text, s.name)) t.dtype = s.dtype;
   }
-  if (t.dtype == DType::Unknown) return refuse(fmt::format("has elements of a type that is not known ({})", type->text.substr(0, 60)));
+  if (t.dtype == DType::Unknown)
+    return refuse(fmt::format("has elements of a type that is not known ({})", type->text.substr(0, 60)));
   const PickleValue* offset = pickle_.item(*args, 1);
-  if (offset == nullptr || offset->kind != PickleValue::Int || !read_ints(pickle_, pickle_.item(*args, 2), t.sizes) ||
+  if (offset == nullptr || offset->kind != PickleValue::Int ||
+      !read_ints(pickle_, pickle_.item(*args, 2), t.sizes) ||
       !read_ints(pickle_, pickle_.item(*args, 3), t.strides)) {
     return refuse("is a tensor whose sizes cannot be read");
   }
@@ -338,10 +384,14 @@ Result<PickledTensor> TorchFile::tensor(const PickleValue& value) const {
 const PickleValue* TorchFile::subclass_state(const PickleValue& value, std::string_view* name) const {
   const PickleValue* args = nullptr;
   const PickleValue* target = &value;
-  if (pickle_.is_call(value, "torch._utils _rebuild_parameter", &args) && !args->items.empty()) target = pickle_.item(*args, 0);
-  if (!pickle_.is_call(*target, "torch._tensor _rebuild_from_type_v2", &args) || args->items.size() < 4) return nullptr;
+  if (pickle_.is_call(value, "torch._utils _rebuild_parameter", &args) && !args->items.empty())
+    target = pickle_.item(*args, 0);
+  if (!pickle_.is_call(*target, "torch._tensor _rebuild_from_type_v2", &args) || args->items.size() < 4)
+    return nullptr;
   const PickleValue* builder = pickle_.item(*args, 0);
-  if (builder->kind != PickleValue::Global || !same_global(builder->text, "torch._utils _rebuild_wrapper_subclass")) return nullptr;
+  if (builder->kind != PickleValue::Global ||
+      !same_global(builder->text, "torch._utils _rebuild_wrapper_subclass"))
+    return nullptr;
   const PickleValue* type = pickle_.item(*args, 1);
   const PickleValue* state = pickle_.item(*args, 3);
   if (type->kind != PickleValue::Global || state->kind != PickleValue::Dict) return nullptr;

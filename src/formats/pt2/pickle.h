@@ -1,6 +1,6 @@
-// Reads the structure of a Python pickle without running anything: calls and classes stay descriptions, only torch's own
-// tensor builders are then understood by name. What a hostile pickle can do here is fail.
-// Source: the opcode list of CPython's pickletools; torch/_utils.py for the builders.
+// Reads the structure of a Python pickle without running anything: calls and classes stay descriptions, only
+// torch's own tensor builders are then understood by name. What a hostile pickle can do here is fail. Source:
+// the opcode list of CPython's pickletools; torch/_utils.py for the builders.
 #pragma once
 
 #include <cstdint>
@@ -15,12 +15,25 @@
 namespace zp::pt2 {
 
 struct PickleValue {
-  enum Kind : uint8_t { None, Bool, Int, Float, String, Tuple, List, Dict, Global, Call, Persistent } kind = None;
+  enum Kind : uint8_t {
+    None,
+    Bool,
+    Int,
+    Float,
+    String,
+    Tuple,
+    List,
+    Dict,
+    Global,
+    Call,
+    Persistent
+  } kind = None;
   bool b = false;
   int64_t i = 0;
   double f = 0;
-  std::string_view text;        // String; Global: `module name`
-  std::vector<uint32_t> items;  // Dict: key, value, key, value ...; Call: callee, arguments [, state]; Persistent: id
+  std::string_view text;  // String; Global: `module name`
+  std::vector<uint32_t>
+      items;  // Dict: key, value, key, value ...; Call: callee, arguments [, state]; Persistent: id
 };
 
 class Pickle {
@@ -30,7 +43,9 @@ class Pickle {
   const PickleValue& root() const { return values_[root_]; }
   const PickleValue& at(uint32_t index) const { return values_[index]; }
   // Item k of a tuple, list, dict or call; null if there are fewer.
-  const PickleValue* item(const PickleValue& of, size_t k) const { return k < of.items.size() ? &values_[of.items[k]] : nullptr; }
+  const PickleValue* item(const PickleValue& of, size_t k) const {
+    return k < of.items.size() ? &values_[of.items[k]] : nullptr;
+  }
   // True if `value` calls that global; `arguments` is then its tuple.
   bool is_call(const PickleValue& value, std::string_view global, const PickleValue** arguments) const;
 

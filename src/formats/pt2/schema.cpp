@@ -42,7 +42,9 @@ void split_outside(std::string_view text, char separator, F body) {
 
 struct Parsed {
   std::vector<std::string> problems;
-  void problem(const Row& row, std::string text) { problems.push_back(fmt::format("{}: {}", row.target, text)); }
+  void problem(const Row& row, std::string text) {
+    problems.push_back(fmt::format("{}: {}", row.target, text));
+  }
 };
 
 bool parse_type(std::string_view text, ArgSpec& arg) {
@@ -76,9 +78,17 @@ bool parse_type(std::string_view text, ArgSpec& arg) {
     }
   }
   static const std::pair<std::string_view, ArgKind> kKinds[] = {
-      {"Tensor", ArgKind::Tensor},     {"int", ArgKind::Int},       {"SymInt", ArgKind::Int},   {"float", ArgKind::Float},
-      {"bool", ArgKind::Bool},         {"Scalar", ArgKind::Scalar}, {"str", ArgKind::String},   {"ScalarType", ArgKind::DType},
-      {"Layout", ArgKind::Layout},     {"Device", ArgKind::Device}, {"MemoryFormat", ArgKind::MemoryFormat},
+      {"Tensor", ArgKind::Tensor},
+      {"int", ArgKind::Int},
+      {"SymInt", ArgKind::Int},
+      {"float", ArgKind::Float},
+      {"bool", ArgKind::Bool},
+      {"Scalar", ArgKind::Scalar},
+      {"str", ArgKind::String},
+      {"ScalarType", ArgKind::DType},
+      {"Layout", ArgKind::Layout},
+      {"Device", ArgKind::Device},
+      {"MemoryFormat", ArgKind::MemoryFormat},
   };
   for (auto [name, kind] : kKinds) {
     if (t != name) continue;
@@ -126,7 +136,8 @@ void parse_schema(const Row& row, Overload& overload, Parsed& parsed) {
     if (!parse_argument(piece, arg)) parsed.problem(row, fmt::format("cannot read argument '{}'", piece));
     overload.args.push_back(arg);
   });
-  if (returns.empty() || returns == "Tensor" || (returns.starts_with("Tensor(") && returns.ends_with(")"))) return;
+  if (returns.empty() || returns == "Tensor" || (returns.starts_with("Tensor(") && returns.ends_with(")")))
+    return;
   if (returns.front() == '(') {
     overload.results = 0;
     split_outside(returns.substr(1, returns.size() - 2), ',', [&](std::string_view) { ++overload.results; });
@@ -187,14 +198,10 @@ void parse_word(const Row& row, std::string_view word, Overload& overload, Parse
 
 void default_mapping(ArgSpec& arg) {
   switch (arg.kind) {
-    case ArgKind::Tensor:
-      arg.to = ArgSpec::Operand;
-      break;
+    case ArgKind::Tensor: arg.to = ArgSpec::Operand; break;
     case ArgKind::Layout:
     case ArgKind::Device:
-    case ArgKind::MemoryFormat:
-      arg.to = ArgSpec::Dropped;
-      break;
+    case ArgKind::MemoryFormat: arg.to = ArgSpec::Dropped; break;
     default:
       arg.to = arg.name == "pin_memory" || arg.name == "non_blocking" ? ArgSpec::Dropped : ArgSpec::Attribute;
       if (arg.to == ArgSpec::Attribute) arg.attr = arg.name;
@@ -265,12 +272,13 @@ struct DTypeNumber {
   int serialized, c10;
 };
 constexpr DTypeNumber kDTypes[] = {
-    {DType::U8, 1, 0},       {DType::I8, 2, 1},          {DType::I16, 3, 2},         {DType::I32, 4, 3},
-    {DType::I64, 5, 4},      {DType::F16, 6, 5},         {DType::F32, 7, 6},         {DType::F64, 8, 7},
-    {DType::C32, 9, 8},      {DType::C64, 10, 9},        {DType::C128, 11, 10},      {DType::Bool, 12, 11},
-    {DType::BF16, 13, 15},   {DType::U16, 28, 27},       {DType::F8E4M3, 29, 24},    {DType::F8E5M2, 30, 23},
-    {DType::F8E4M3FNUZ, 31, 26}, {DType::F8E5M2FNUZ, 32, 25}, {DType::F8E8M0, 33, 44}, {DType::U32, 34, 28},
-    {DType::U64, 35, 29},
+    {DType::U8, 1, 0},       {DType::I8, 2, 1},           {DType::I16, 3, 2},
+    {DType::I32, 4, 3},      {DType::I64, 5, 4},          {DType::F16, 6, 5},
+    {DType::F32, 7, 6},      {DType::F64, 8, 7},          {DType::C32, 9, 8},
+    {DType::C64, 10, 9},     {DType::C128, 11, 10},       {DType::Bool, 12, 11},
+    {DType::BF16, 13, 15},   {DType::U16, 28, 27},        {DType::F8E4M3, 29, 24},
+    {DType::F8E5M2, 30, 23}, {DType::F8E4M3FNUZ, 31, 26}, {DType::F8E5M2FNUZ, 32, 25},
+    {DType::F8E8M0, 33, 44}, {DType::U32, 34, 28},        {DType::U64, 35, 29},
 };
 
 }  // namespace
@@ -290,9 +298,11 @@ const Overload* find_functional_overload(std::string_view target) {
   target = without_prefix(target);
   const size_t first = target.find('.'), last = target.rfind('.');
   if (first == std::string_view::npos || last == first) return nullptr;
-  const std::string_view space = target.substr(0, first), op = target.substr(first + 1, last - first - 1), overload = target.substr(last + 1);
+  const std::string_view space = target.substr(0, first), op = target.substr(first + 1, last - first - 1),
+                         overload = target.substr(last + 1);
   if (op == "pow_" && overload == "Scalar") return find_overload("aten.pow.Tensor_Scalar");
-  if ((op == "transpose_" || op == "swapaxes_") && overload == "default") return find_overload("aten.transpose.int");
+  if ((op == "transpose_" || op == "swapaxes_") && overload == "default")
+    return find_overload("aten.transpose.int");
   if (op.starts_with("__i") && op.ends_with("__") && op.size() > 5) {  // __iand__ -> __and__
     return find_overload(fmt::format("{}.__{}.{}", space, op.substr(3), overload));
   }
@@ -331,7 +341,8 @@ Literal parse_literal(std::string_view text, ArgKind kind) {
   if (text == "None" || text.empty()) return value;
   if (text.front() == '[') {
     value.kind = Literal::List;
-    split_outside(text.substr(1, text.size() - 2), ',', [&](std::string_view item) { value.items.push_back(parse_literal(item, kind)); });
+    split_outside(text.substr(1, text.size() - 2), ',',
+                  [&](std::string_view item) { value.items.push_back(parse_literal(item, kind)); });
     return value;
   }
   if (text == "True" || text == "true" || text == "False" || text == "false") {

@@ -1,9 +1,10 @@
 // The operators of torch.export archives, one declarative row per overload, read by the importer and by the
-// exporter. A row gives the target, the argument list with its defaults (as torch prints schemas), the card it
-// becomes, and how arguments map to operands and attributes. Rows that need code name a hook; the importer and
-// the exporter each have their own function of that name.
+// exporter. A row gives the target, the argument list with its defaults (as torch prints schemas), the card
+// it becomes, and how arguments map to operands and attributes. Rows that need code name a hook; the importer
+// and the exporter each have their own function of that name.
 //
-//   {"aten.conv2d.default", "Tensor input, Tensor weight, Tensor? bias=None, int[2] stride=1, int[2] padding=0, "
+//   {"aten.conv2d.default", "Tensor input, Tensor weight, Tensor? bias=None, int[2] stride=1, int[2]
+//   padding=0, "
 //                           "int[2] dilation=1, int groups=1", "conv2d", ".pad_mode=''"},
 //
 // Without a word in the map column an argument goes
@@ -17,13 +18,14 @@
 //   -arg=value   dropped whatever it is; the exporter writes `value`
 //   arg=value    must have that value for the row to apply; the exporter writes it
 //   arg*2        a list of exactly 2 tensors, spread over as many operands
-//   .attr=value  attribute fixed by the overload: set by the importer; the exporter takes the row only if it holds
+//   .attr=value  attribute fixed by the overload: set by the importer; the exporter takes the row only if it
+//   holds
 //   @name        the hook `name` translates the node (the other words, if any, are its hints)
 //   <            import only: the exporter never picks this row of its own accord
-// A schema ends in ` -> (Tensor, Tensor)` or ` -> Tensor[]` unless it returns one Tensor. When the card has fewer
-// results than the schema, the surplus ones must be unused. `Tensor(a) self` marks an argument that the result
-// aliases, `Tensor(a!) self` one that is written. In-place forms (`add_.Tensor`) have no rows of their own: they
-// are the row of the functional form, and the importer rebinds `self`.
+// A schema ends in ` -> (Tensor, Tensor)` or ` -> Tensor[]` unless it returns one Tensor. When the card has
+// fewer results than the schema, the surplus ones must be unused. `Tensor(a) self` marks an argument that the
+// result aliases, `Tensor(a!) self` one that is written. In-place forms (`add_.Tensor`) have no rows of their
+// own: they are the row of the functional form, and the importer rebinds `self`.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +39,16 @@
 namespace zp::pt2 {
 
 enum class ArgKind : uint8_t {
-  Tensor, Int, Float, Bool, Scalar, String, DType, Layout, Device, MemoryFormat,
+  Tensor,
+  Int,
+  Float,
+  Bool,
+  Scalar,
+  String,
+  DType,
+  Layout,
+  Device,
+  MemoryFormat,
 };
 
 struct ArgSpec {
@@ -45,21 +56,21 @@ struct ArgSpec {
 
   std::string_view name;
   ArgKind kind = ArgKind::Tensor;
-  bool optional = false;      // may be None
+  bool optional = false;  // may be None
   bool list = false;
   bool optional_items = false;  // Tensor?[]
   bool symbolic = false;        // SymInt
   bool keyword_only = false;
-  bool aliased = false;         // a result may share its storage
+  bool aliased = false;  // a result may share its storage
   bool mutated = false;
-  int fixed_size = 0;           // int[2]: 2; a single number stands for so many. Tensor[] with `arg*2`: 2
+  int fixed_size = 0;  // int[2]: 2; a single number stands for so many. Tensor[] with `arg*2`: 2
   bool has_default = false;
   std::string_view default_text;  // None, true, 1, 0.5, [1, 1], [], none (a string without quotes)
 
   To to = Operand;
-  int operand = -1;                // to == Operand
-  std::string_view attr;           // to == Attribute: name of the field
-  std::string_view literal;        // Dropped: what the exporter writes, empty: leave out; Fixed: the value
+  int operand = -1;          // to == Operand
+  std::string_view attr;     // to == Attribute: name of the field
+  std::string_view literal;  // Dropped: what the exporter writes, empty: leave out; Fixed: the value
 };
 
 struct FixedAttr {
@@ -70,7 +81,7 @@ struct Row {  // as written in the tables
   std::string_view target, schema, op, map;
 };
 
-struct Overload {  // a row, parsed
+struct Overload {           // a row, parsed
   std::string_view target;  // namespace.op.overload, without torch.ops.
   std::string_view op;      // name of the card; empty: only a hook knows
   std::string_view hook;    // empty: none
@@ -80,7 +91,8 @@ struct Overload {  // a row, parsed
   bool list_result = false;  // one Tensor[]
   bool sym_result = false;   // returns a SymInt, SymFloat, SymBool or Scalar
   bool import_only = false;
-  const Overload* alternative = nullptr;  // the next row of the same target, tried when a Fixed argument differs
+  const Overload* alternative =
+      nullptr;  // the next row of the same target, tried when a Fixed argument differs
 
   const ArgSpec* find(std::string_view arg) const;
 };
@@ -95,8 +107,8 @@ std::span<const Overload* const> all_overloads();
 
 // Name of a target without namespace and overload: aten.add.Tensor -> add.
 std::string_view base_name(std::string_view target);
-// The name of the card that a target becomes where its row says so, else its base name where there is a row, else the
-// target itself.
+// The name of the card that a target becomes where its row says so, else its base name where there is a row,
+// else the target itself.
 std::string_view canonical_name(std::string_view target);
 
 // A mistake in a row (unknown type, word that names no argument) is a programming error; found by the tests.

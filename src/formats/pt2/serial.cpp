@@ -18,16 +18,37 @@ struct Variant {
   ArgTag tag;
 };
 constexpr Variant kVariants[] = {
-    {"as_tensor", ArgTag::Tensor}, {"as_int", ArgTag::Int}, {"as_ints", ArgTag::Ints}, {"as_float", ArgTag::Float},
-    {"as_bool", ArgTag::Bool}, {"as_none", ArgTag::None}, {"as_scalar_type", ArgTag::ScalarType},
-    {"as_tensors", ArgTag::Tensors}, {"as_sym_int", ArgTag::SymInt}, {"as_sym_ints", ArgTag::SymInts},
-    {"as_string", ArgTag::String}, {"as_floats", ArgTag::Floats}, {"as_strings", ArgTag::Strings},
-    {"as_memory_format", ArgTag::MemoryFormat}, {"as_layout", ArgTag::Layout}, {"as_device", ArgTag::Device},
-    {"as_bools", ArgTag::Bools}, {"as_sym_bool", ArgTag::SymBool}, {"as_sym_bools", ArgTag::SymBools},
-    {"as_graph", ArgTag::Graph}, {"as_optional_tensors", ArgTag::OptionalTensors}, {"as_custom_obj", ArgTag::CustomObject},
-    {"as_operator", ArgTag::Operator}, {"as_sym_float", ArgTag::SymFloat}, {"as_sym_floats", ArgTag::SymFloats},
-    {"as_optional_tensor", ArgTag::Tensor}, {"as_complex", ArgTag::Complex}, {"as_nested_tensors", ArgTag::NestedTensors},
-    {"as_int_lists", ArgTag::IntLists}, {"as_string_to_argument", ArgTag::StringMap}, {"as_float_lists", ArgTag::FloatLists},
+    {"as_tensor", ArgTag::Tensor},
+    {"as_int", ArgTag::Int},
+    {"as_ints", ArgTag::Ints},
+    {"as_float", ArgTag::Float},
+    {"as_bool", ArgTag::Bool},
+    {"as_none", ArgTag::None},
+    {"as_scalar_type", ArgTag::ScalarType},
+    {"as_tensors", ArgTag::Tensors},
+    {"as_sym_int", ArgTag::SymInt},
+    {"as_sym_ints", ArgTag::SymInts},
+    {"as_string", ArgTag::String},
+    {"as_floats", ArgTag::Floats},
+    {"as_strings", ArgTag::Strings},
+    {"as_memory_format", ArgTag::MemoryFormat},
+    {"as_layout", ArgTag::Layout},
+    {"as_device", ArgTag::Device},
+    {"as_bools", ArgTag::Bools},
+    {"as_sym_bool", ArgTag::SymBool},
+    {"as_sym_bools", ArgTag::SymBools},
+    {"as_graph", ArgTag::Graph},
+    {"as_optional_tensors", ArgTag::OptionalTensors},
+    {"as_custom_obj", ArgTag::CustomObject},
+    {"as_operator", ArgTag::Operator},
+    {"as_sym_float", ArgTag::SymFloat},
+    {"as_sym_floats", ArgTag::SymFloats},
+    {"as_optional_tensor", ArgTag::Tensor},
+    {"as_complex", ArgTag::Complex},
+    {"as_nested_tensors", ArgTag::NestedTensors},
+    {"as_int_lists", ArgTag::IntLists},
+    {"as_string_to_argument", ArgTag::StringMap},
+    {"as_float_lists", ArgTag::FloatLists},
 };
 
 // Comparison with a literal, its length known to the compiler: keys are compared by the hundred thousand.
@@ -46,11 +67,13 @@ class Pending {
     ~Frame() { all_.items_.resize(begin_); }
     void push(const T& item) { all_.items_.push_back(item); }
     List<T> finish(Arena& arena) const { return arena.copy(std::span<const T>(all_.items_).subspan(begin_)); }
+
    private:
     Pending& all_;
     size_t begin_;
   };
   Frame frame() { return Frame(*this); }
+
  private:
   std::vector<T> items_;
 };
@@ -97,7 +120,7 @@ class ProgramReader {
   Pending<std::string_view> texts_;
   std::vector<Dim> dims_;
   std::unordered_map<std::string_view, std::string_view> modules_;  // by nn_module_stack
-  std::string_view last_stack_, last_path_;  // neighbours usually share their module
+  std::string_view last_stack_, last_path_;                         // neighbours usually share their module
   std::string problem_;
 };
 
@@ -149,7 +172,8 @@ bool ProgramReader::read_tensor_values(JsonValue value, GraphData& graph) {
     ValueData& out = graph.values[name_index(graph, name, ValueData::Tensor)];
     out.kind = ValueData::Tensor;
     JsonObject object;
-    if (!json_.check(meta.get_object().get(object)) || !json_.check(object.raw_json().get(out.meta))) return false;
+    if (!json_.check(meta.get_object().get(object)) || !json_.check(object.raw_json().get(out.meta)))
+      return false;
     while (!out.meta.empty() && out.meta.back() != '}') out.meta.remove_suffix(1);
     if (!json_.check(object.reset().error())) return false;
     dims_.clear();
@@ -218,7 +242,8 @@ bool ProgramReader::read_symbol_or_literal(JsonValue value, GraphData& graph, Ar
   });
 }
 
-bool ProgramReader::read_list(ArgTag item_tag, JsonValue value, GraphData& graph, Arg* out, int depth, int nesting) {
+bool ProgramReader::read_list(ArgTag item_tag, JsonValue value, GraphData& graph, Arg* out, int depth,
+                              int nesting) {
   if (nesting >= kMaxArgumentDepth) return problem("an argument is nested too deeply");
   auto frame = args_.frame();
   const bool ok = json_.items(value, [&](JsonValue item) {
@@ -232,17 +257,25 @@ bool ProgramReader::read_list(ArgTag item_tag, JsonValue value, GraphData& graph
   return ok;
 }
 
-bool ProgramReader::read_payload(ArgTag tag, JsonValue value, GraphData& graph, Arg* out, int depth, int nesting) {
+bool ProgramReader::read_payload(ArgTag tag, JsonValue value, GraphData& graph, Arg* out, int depth,
+                                 int nesting) {
   switch (tag) {
     case ArgTag::None: return true;
     case ArgTag::Tensor: return read_name(value, graph, out, ValueData::Tensor);
     case ArgTag::CustomObject: return read_name(value, graph, out, ValueData::Object);
-    case ArgTag::Int: case ArgTag::ScalarType: case ArgTag::MemoryFormat: case ArgTag::Layout: return json_.integer(value, &out->i);
+    case ArgTag::Int:
+    case ArgTag::ScalarType:
+    case ArgTag::MemoryFormat:
+    case ArgTag::Layout: return json_.integer(value, &out->i);
     case ArgTag::Float: return json_.number(value, &out->f);
     case ArgTag::Bool: return json_.boolean(value, &out->b);
-    case ArgTag::String: case ArgTag::Operator: return json_.text(value, &out->text);
-    case ArgTag::SymInt: case ArgTag::SymFloat: case ArgTag::SymBool: return read_symbol_or_literal(value, graph, out, tag);
-    case ArgTag::Tensors: case ArgTag::OptionalTensors: return read_list(ArgTag::Tensor, value, graph, out, depth, nesting);
+    case ArgTag::String:
+    case ArgTag::Operator: return json_.text(value, &out->text);
+    case ArgTag::SymInt:
+    case ArgTag::SymFloat:
+    case ArgTag::SymBool: return read_symbol_or_literal(value, graph, out, tag);
+    case ArgTag::Tensors:
+    case ArgTag::OptionalTensors: return read_list(ArgTag::Tensor, value, graph, out, depth, nesting);
     case ArgTag::NestedTensors: return read_list(ArgTag::Tensors, value, graph, out, depth, nesting);
     case ArgTag::Ints: return read_list(ArgTag::Int, value, graph, out, depth, nesting);
     case ArgTag::IntLists: return read_list(ArgTag::Ints, value, graph, out, depth, nesting);
@@ -254,9 +287,13 @@ bool ProgramReader::read_payload(ArgTag tag, JsonValue value, GraphData& graph, 
     case ArgTag::SymBools: return read_list(ArgTag::SymBool, value, graph, out, depth, nesting);
     case ArgTag::Strings: return read_list(ArgTag::String, value, graph, out, depth, nesting);
     case ArgTag::Device:
-      return json_.object_fields(value, [&](std::string_view key, JsonValue v) { return !is(key, "type") || json_.text(v, &out->text); });
+      return json_.object_fields(value, [&](std::string_view key, JsonValue v) {
+        return !is(key, "type") || json_.text(v, &out->text);
+      });
     case ArgTag::Complex:
-      return json_.object_fields(value, [&](std::string_view key, JsonValue v) { return !is(key, "real") || json_.number(v, &out->f); });
+      return json_.object_fields(value, [&](std::string_view key, JsonValue v) {
+        return !is(key, "real") || json_.number(v, &out->f);
+      });
     case ArgTag::Graph: {
       auto* inner = new GraphData();
       program_.inner_graphs.emplace_back(inner);
@@ -278,7 +315,8 @@ bool ProgramReader::read_payload(ArgTag tag, JsonValue value, GraphData& graph, 
       out->items = frame.finish(arena_);
       return ok;
     }
-    case ArgTag::Absent: case ArgTag::Unknown: break;
+    case ArgTag::Absent:
+    case ArgTag::Unknown: break;
   }
   return true;
 }
@@ -288,14 +326,16 @@ bool ProgramReader::read_argument(JsonValue value, GraphData& graph, Arg* out, i
   const bool ok = json_.object_fields(value, [&](std::string_view key, JsonValue v) {
     ++variants;
     for (const Variant& variant : kVariants) {
-      if (variant.key.size() != key.size() || variant.key[3] != key[3] || variant.key != key) continue;  // all begin with as_
+      if (variant.key.size() != key.size() || variant.key[3] != key[3] || variant.key != key)
+        continue;  // all begin with as_
       out->tag = variant.tag;
       return read_payload(variant.tag, v, graph, out, depth, nesting);
     }
     out->tag = ArgTag::Unknown;
     return json_.key_text(key, &out->text);
   });
-  if (ok && variants != 1) return problem(fmt::format("an argument has {} variants, exactly one is allowed", variants));
+  if (ok && variants != 1)
+    return problem(fmt::format("an argument has {} variants, exactly one is allowed", variants));
   return ok;
 }
 
@@ -307,10 +347,12 @@ std::string_view ProgramReader::module_path(std::string_view stack) {
     const std::string_view last = stack.substr(stack.rfind(';') + 1);  // npos + 1 is 0
     const size_t begin = last.find(','), end = last.rfind(',');
     std::string_view path;
-    if (begin != std::string_view::npos) path = end > begin ? last.substr(begin + 1, end - begin - 1) : last.substr(begin + 1);
+    if (begin != std::string_view::npos)
+      path = end > begin ? last.substr(begin + 1, end - begin - 1) : last.substr(begin + 1);
     constexpr std::string_view kSelf = "L['self']";
     if (path == kSelf || path == "L__self__") path = {};
-    if (path.starts_with(kSelf) && path.substr(kSelf.size()).starts_with(".")) path.remove_prefix(kSelf.size() + 1);
+    if (path.starts_with(kSelf) && path.substr(kSelf.size()).starts_with("."))
+      path.remove_prefix(kSelf.size() + 1);
     at->second = arena_.intern(path);
   }
   last_stack_ = stack;
@@ -359,8 +401,10 @@ bool ProgramReader::read_node(JsonValue value, GraphData& graph, NodeData& node,
     }
     if (is(key, "metadata")) {
       JsonObject object;
-      if (!json_.check(v.get_object().get(object)) || !json_.check(object.raw_json().get(node.raw_metadata))) return false;
-      while (!node.raw_metadata.empty() && node.raw_metadata.back() != '}') node.raw_metadata.remove_suffix(1);
+      if (!json_.check(v.get_object().get(object)) || !json_.check(object.raw_json().get(node.raw_metadata)))
+        return false;
+      while (!node.raw_metadata.empty() && node.raw_metadata.back() != '}')
+        node.raw_metadata.remove_suffix(1);
       if (!json_.check(object.reset().error())) return false;
       return json_.fields(object, [&](std::string_view field, JsonValue inner) {
         std::string_view stack;
@@ -380,14 +424,16 @@ bool ProgramReader::read_node(JsonValue value, GraphData& graph, NodeData& node,
 }
 
 bool ProgramReader::read_graph(JsonValue value, GraphData& graph, int depth) {
-  if (depth > kMaxGraphDepth) return problem(fmt::format("graphs are nested more than {} deep", kMaxGraphDepth));
+  if (depth > kMaxGraphDepth)
+    return problem(fmt::format("graphs are nested more than {} deep", kMaxGraphDepth));
   JsonObject object;
   if (!json_.check(value.get_object().get(object))) return false;
-  constexpr std::pair<std::string_view, ValueData::Kind> kTables[] = {{"sym_int_values", ValueData::Int},
-                                                                     {"sym_bool_values", ValueData::Bool},
-                                                                     {"sym_float_values", ValueData::Float},
-                                                                     {"custom_obj_values", ValueData::Object},
-                                                                     {"tensor_values", ValueData::Tensor}};
+  constexpr std::pair<std::string_view, ValueData::Kind> kTables[] = {
+      {"sym_int_values", ValueData::Int},
+      {"sym_bool_values", ValueData::Bool},
+      {"sym_float_values", ValueData::Float},
+      {"custom_obj_values", ValueData::Object},
+      {"tensor_values", ValueData::Tensor}};
   auto arguments = [&](JsonValue v, List<Arg>* out, List<std::string_view>* raws) {
     auto frame = args_.frame();
     auto raw_frame = texts_.frame();
@@ -427,10 +473,13 @@ bool ProgramReader::read_graph(JsonValue value, GraphData& graph, int depth) {
 
 bool ProgramReader::read_input_spec(JsonValue value, SourceInput* out) {
   using Kind = SourceInput::Kind;
-  constexpr std::pair<std::string_view, Kind> kKinds[] = {
-      {"user_input", Kind::User},          {"parameter", Kind::Parameter},    {"buffer", Kind::Buffer},
-      {"tensor_constant", Kind::TensorConstant}, {"custom_obj", Kind::CustomObject}, {"token", Kind::Token},
-      {"constant_input", Kind::ConstantInput}};
+  constexpr std::pair<std::string_view, Kind> kKinds[] = {{"user_input", Kind::User},
+                                                          {"parameter", Kind::Parameter},
+                                                          {"buffer", Kind::Buffer},
+                                                          {"tensor_constant", Kind::TensorConstant},
+                                                          {"custom_obj", Kind::CustomObject},
+                                                          {"token", Kind::Token},
+                                                          {"constant_input", Kind::ConstantInput}};
   return json_.object_fields(value, [&](std::string_view key, JsonValue v) {
     bool known = false;
     for (auto [name, kind] : kKinds) {
@@ -440,7 +489,8 @@ bool ProgramReader::read_input_spec(JsonValue value, SourceInput* out) {
     }
     if (!known) return problem(fmt::format("the signature has an input of the unknown kind '{}'", key));
     return json_.object_fields(v, [&](std::string_view field, JsonValue inner) {
-      if (is(field, "parameter_name") || is(field, "buffer_name") || is(field, "tensor_constant_name") || is(field, "custom_obj_name")) {
+      if (is(field, "parameter_name") || is(field, "buffer_name") || is(field, "tensor_constant_name") ||
+          is(field, "custom_obj_name")) {
         return json_.text(inner, &out->fqn);
       }
       if (is(field, "name")) return json_.text(inner, &out->name);
@@ -470,7 +520,8 @@ bool ProgramReader::read_output_spec(JsonValue value, SourceOutput* out) {
     }
     if (!known) return problem(fmt::format("the signature has an output of the unknown kind '{}'", key));
     return json_.object_fields(v, [&](std::string_view field, JsonValue inner) {
-      if (is(field, "buffer_name") || is(field, "parameter_name") || is(field, "user_input_name")) return json_.text(inner, &out->target);
+      if (is(field, "buffer_name") || is(field, "parameter_name") || is(field, "user_input_name"))
+        return json_.text(inner, &out->target);
       return true;
     });
   });
@@ -481,14 +532,19 @@ bool ProgramReader::read_signature(JsonValue value) {
     return json_.items(v, [&](JsonValue item) {
       auto& spec = out.emplace_back();
       JsonObject object;
-      if (!json_.check(item.get_object().get(object)) || !json_.check(object.raw_json().get(spec.spec))) return false;
+      if (!json_.check(item.get_object().get(object)) || !json_.check(object.raw_json().get(spec.spec)))
+        return false;
       while (!spec.spec.empty() && spec.spec.back() != '}') spec.spec.remove_suffix(1);
       return json_.check(object.reset().error()) && read(item, &spec);
     });
   };
   return json_.object_fields(value, [&](std::string_view key, JsonValue v) {
-    if (is(key, "input_specs")) return specs(v, program_.inputs, [&](JsonValue item, SourceInput* out) { return read_input_spec(item, out); });
-    if (is(key, "output_specs")) return specs(v, program_.outputs, [&](JsonValue item, SourceOutput* out) { return read_output_spec(item, out); });
+    if (is(key, "input_specs"))
+      return specs(v, program_.inputs,
+                   [&](JsonValue item, SourceInput* out) { return read_input_spec(item, out); });
+    if (is(key, "output_specs"))
+      return specs(v, program_.outputs,
+                   [&](JsonValue item, SourceOutput* out) { return read_output_spec(item, out); });
     return true;
   });
 }
@@ -506,7 +562,9 @@ bool ProgramReader::read_module(JsonValue value) {
 
 bool ProgramReader::read_ranges(JsonValue value) {
   JsonObject object;
-  if (!json_.check(value.get_object().get(object)) || !json_.check(object.raw_json().get(program_.range_constraints))) return false;
+  if (!json_.check(value.get_object().get(object)) ||
+      !json_.check(object.raw_json().get(program_.range_constraints)))
+    return false;
   if (!json_.check(object.reset().error())) return false;
   return json_.fields(object, [&](std::string_view raw_key, JsonValue v) {
     RangeData range;
@@ -566,15 +624,24 @@ std::string_view arg_tag_name(ArgTag tag) {
 
 bool Arg::is_list() const {
   switch (tag) {
-    case ArgTag::Tensors: case ArgTag::OptionalTensors: case ArgTag::Ints: case ArgTag::SymInts: case ArgTag::Floats:
-    case ArgTag::SymFloats: case ArgTag::Bools: case ArgTag::SymBools: case ArgTag::Strings: case ArgTag::NestedTensors:
-    case ArgTag::IntLists: case ArgTag::FloatLists:
-      return true;
+    case ArgTag::Tensors:
+    case ArgTag::OptionalTensors:
+    case ArgTag::Ints:
+    case ArgTag::SymInts:
+    case ArgTag::Floats:
+    case ArgTag::SymFloats:
+    case ArgTag::Bools:
+    case ArgTag::SymBools:
+    case ArgTag::Strings:
+    case ArgTag::NestedTensors:
+    case ArgTag::IntLists:
+    case ArgTag::FloatLists: return true;
     default: return false;
   }
 }
 
-Result<std::unique_ptr<ProgramData>> read_program(Blob text, Arena& arena, SymbolReader& symbols, std::string_view what) {
+Result<std::unique_ptr<ProgramData>> read_program(Blob text, Arena& arena, SymbolReader& symbols,
+                                                  std::string_view what) {
   auto program = std::make_unique<ProgramData>();
   program->text = padded_text(text);
   // Names, values and nodes come by the thousand: a node takes about a kilobyte of text.
@@ -591,24 +658,31 @@ Result<std::unique_ptr<ProgramData>> read_program(Blob text, Arena& arena, Symbo
     if (!versions.read_versions()) return json.error();
   }
   if (program->schema_major != 8) {
-    return Error("pt2.schema", program->schema_major < 0
-                                   ? fmt::format("record '{}' has no schema version: it is no exported program", what)
-                                   : fmt::format("schema {}.{} (torch {}): only major version 8 is read (torch 2.6 and later); export the "
-                                                 "model again with a current torch",
-                                                 program->schema_major, program->schema_minor, program->torch_version));
+    return Error(
+        "pt2.schema",
+        program->schema_major < 0
+            ? fmt::format("record '{}' has no schema version: it is no exported program", what)
+            : fmt::format(
+                  "schema {}.{} (torch {}): only major version 8 is read (torch 2.6 and later); export the "
+                  "model again with a current torch",
+                  program->schema_major, program->schema_minor, program->torch_version));
   }
   if (!reader.semantic_error().empty()) return Error("pt2.program", reader.semantic_error());
   if (!ok || json.failed()) return json.error();
-  if (program->graph.inputs.size() != program->inputs.size() || program->graph.outputs.size() != program->outputs.size()) {
-    return Error("pt2.signature", fmt::format("the graph has {} inputs and {} outputs, the signature {} and {}", program->graph.inputs.size(),
-                                              program->graph.outputs.size(), program->inputs.size(), program->outputs.size()));
+  if (program->graph.inputs.size() != program->inputs.size() ||
+      program->graph.outputs.size() != program->outputs.size()) {
+    return Error("pt2.signature",
+                 fmt::format("the graph has {} inputs and {} outputs, the signature {} and {}",
+                             program->graph.inputs.size(), program->graph.outputs.size(),
+                             program->inputs.size(), program->outputs.size()));
   }
   for (size_t i = 0; i < program->inputs.size(); ++i) {
     SourceInput& input = program->inputs[i];
     input.argument = program->graph.raw_inputs[i];
     if (input.kind != SourceInput::ConstantInput) input.name = program->graph.inputs[i].text;
   }
-  for (size_t i = 0; i < program->outputs.size(); ++i) program->outputs[i].argument = program->graph.raw_outputs[i];
+  for (size_t i = 0; i < program->outputs.size(); ++i)
+    program->outputs[i].argument = program->graph.raw_outputs[i];
   return program;
 }
 
@@ -619,7 +693,9 @@ Result<DenseMeta> read_dense_meta(std::string_view raw) {
   Json json(text, arena, "TensorMeta");
   auto number = [&](JsonValue value, int64_t* out) {
     bool found = false;
-    return json.object_fields(value, [&](std::string_view key, JsonValue v) { return !is(key, "as_int") || (found = json.integer(v, out)); }) && found;
+    return json.object_fields(value, [&](std::string_view key, JsonValue v) {
+      return !is(key, "as_int") || (found = json.integer(v, out));
+    }) && found;
   };
   auto numbers = [&](JsonValue value, std::vector<int64_t>& out) {
     return json.items(value, [&](JsonValue item) { return number(item, &out.emplace_back()); });

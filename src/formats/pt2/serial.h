@@ -1,7 +1,7 @@
-// The program of an archive as plain structs: what models/<name>.json says, names resolved to numbers, shapes read as
-// symbolic dims. One pass over the text; strings without escapes stay views into it, everything else lives in the
-// arena that is given. Nothing here knows operators.
-// Source of the schema: torch/_export/serde/schema.py.
+// The program of an archive as plain structs: what models/<name>.json says, names resolved to numbers, shapes
+// read as symbolic dims. One pass over the text; strings without escapes stay views into it, everything else
+// lives in the arena that is given. Nothing here knows operators. Source of the schema:
+// torch/_export/serde/schema.py.
 #pragma once
 
 #include <cstdint>
@@ -27,12 +27,36 @@ struct GraphData;
 
 enum class ArgTag : uint8_t {
   Absent,  // no argument: not in the file
-  None, Tensor, Tensors, OptionalTensors, NestedTensors,
-  Int, Ints, IntLists, SymInt, SymInts,
-  Float, Floats, FloatLists, SymFloat, SymFloats,
-  Bool, Bools, SymBool, SymBools,
-  String, Strings, ScalarType, MemoryFormat, Layout, Device,
-  Graph, CustomObject, Operator, Complex, StringMap,
+  None,
+  Tensor,
+  Tensors,
+  OptionalTensors,
+  NestedTensors,
+  Int,
+  Ints,
+  IntLists,
+  SymInt,
+  SymInts,
+  Float,
+  Floats,
+  FloatLists,
+  SymFloat,
+  SymFloats,
+  Bool,
+  Bools,
+  SymBool,
+  SymBools,
+  String,
+  Strings,
+  ScalarType,
+  MemoryFormat,
+  Layout,
+  Device,
+  Graph,
+  CustomObject,
+  Operator,
+  Complex,
+  StringMap,
   Unknown,  // a variant this reader does not know; `text` names it
 };
 std::string_view arg_tag_name(ArgTag tag);
@@ -40,8 +64,8 @@ std::string_view arg_tag_name(ArgTag tag);
 // One argument. SymInt, SymFloat and SymBool are the named ones: literals have the tags Int, Float, Bool.
 struct Arg {
   ArgTag tag = ArgTag::Absent;
-  bool b = false;          // Bool
-  uint32_t value = 0;      // Tensor, Sym*, CustomObject: index into GraphData::values
+  bool b = false;      // Bool
+  uint32_t value = 0;  // Tensor, Sym*, CustomObject: index into GraphData::values
   union {
     int64_t i = 0;           // Int, ScalarType, MemoryFormat, Layout
     double f;                // Float; real part of Complex
@@ -98,18 +122,20 @@ struct ProgramData {
   Blob text;  // padded; everything points into it
   GraphData graph;
   std::vector<std::unique_ptr<GraphData>> inner_graphs;  // of higher-order operators
-  std::vector<SourceInput> inputs;    // spec, name, fqn, kind
+  std::vector<SourceInput> inputs;                       // spec, name, fqn, kind
   std::vector<SourceOutput> outputs;
   std::vector<RangeData> ranges;
   int64_t schema_major = -1, schema_minor = 0;
-  std::string_view torch_version, verifiers, opset_version, range_constraints, guards_code, module_call_graph, metadata, treespec_fields;
+  std::string_view torch_version, verifiers, opset_version, range_constraints, guards_code, module_call_graph,
+      metadata, treespec_fields;
 };
 
 // The text of a record, with the zero or foreign bytes behind it that the parser may read.
 Blob padded_text(const Blob& text);
 
 // `what` names the record in messages.
-Result<std::unique_ptr<ProgramData>> read_program(Blob text, Arena& arena, SymbolReader& symbols, std::string_view what);
+Result<std::unique_ptr<ProgramData>> read_program(Blob text, Arena& arena, SymbolReader& symbols,
+                                                  std::string_view what);
 
 // Sizes, strides and offset of a raw TensorMeta; fails if one is symbolic.
 struct DenseMeta {

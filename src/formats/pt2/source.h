@@ -18,14 +18,14 @@ struct Overload;
 
 // Origin::format_data of nodes that come from an archive.
 struct SourceNode {
-  std::string_view target;    // as in the file: torch.ops.aten.conv2d.default
-  std::string_view inputs;    // JSON array of NamedArgument, as in the file
-  std::string_view outputs;   // JSON array of Argument
-  std::string_view metadata;  // JSON object
-  int8_t single_return = -1;  // is_hop_single_tensor_return: -1 null, 0 false, 1 true
+  std::string_view target;             // as in the file: torch.ops.aten.conv2d.default
+  std::string_view inputs;             // JSON array of NamedArgument, as in the file
+  std::string_view outputs;            // JSON array of Argument
+  std::string_view metadata;           // JSON object
+  int8_t single_return = -1;           // is_hop_single_tensor_return: -1 null, 0 false, 1 true
   const Overload* overload = nullptr;  // the row that translated it; null: opaque
-  // Opaque nodes: for each operand of the node, in order, the name that stands for it in `inputs`. The exporter writes
-  // `inputs` again with the n-th operand's new name in place of the n-th of these names.
+  // Opaque nodes: for each operand of the node, in order, the name that stands for it in `inputs`. The
+  // exporter writes `inputs` again with the n-th operand's new name in place of the n-th of these names.
   List<std::string_view> operands;
   // What the importer made of it: tells a node that a pass changed.
   const OpDef* op = nullptr;
@@ -34,20 +34,35 @@ struct SourceNode {
 
 // One entry of the signature, in the order of the file.
 struct SourceInput {
-  enum Kind : uint8_t { User, Parameter, Buffer, TensorConstant, CustomObject, Token, ConstantInput } kind = User;
-  std::string_view name;         // of the placeholder; of the argument for ConstantInput
-  std::string_view fqn;          // of the parameter, buffer, constant or object
-  bool persistent = true;        // Buffer
-  std::string_view spec;         // the JSON of the InputSpec
-  std::string_view argument;     // the JSON of graph.inputs[i]
-  std::string_view meta;         // User: the JSON of its TensorMeta
+  enum Kind : uint8_t {
+    User,
+    Parameter,
+    Buffer,
+    TensorConstant,
+    CustomObject,
+    Token,
+    ConstantInput
+  } kind = User;
+  std::string_view name;               // of the placeholder; of the argument for ConstantInput
+  std::string_view fqn;                // of the parameter, buffer, constant or object
+  bool persistent = true;              // Buffer
+  std::string_view spec;               // the JSON of the InputSpec
+  std::string_view argument;           // the JSON of graph.inputs[i]
+  std::string_view meta;               // User: the JSON of its TensorMeta
   const Constant* constant = nullptr;  // Parameter, Buffer, TensorConstant
-  int64_t model_input = -1;      // index into Model::inputs; -1: not an input of the graph
+  int64_t model_input = -1;            // index into Model::inputs; -1: not an input of the graph
 };
 
 struct SourceOutput {
   enum Kind : uint8_t {
-    User, Loss, BufferMutation, ParameterMutation, UserInputMutation, GradientToParameter, GradientToUserInput, Token
+    User,
+    Loss,
+    BufferMutation,
+    ParameterMutation,
+    UserInputMutation,
+    GradientToParameter,
+    GradientToUserInput,
+    Token
   } kind = User;
   std::string_view spec;      // the JSON of the OutputSpec
   std::string_view argument;  // the JSON of graph.outputs[i]
@@ -82,8 +97,8 @@ struct Pt2Source : FormatSource {
 
   std::vector<SourceInput> inputs;
   std::vector<SourceOutput> outputs;
-  // Buffers written by in-place nodes (training IR): the file lists no mutation outputs for these. The exporter
-  // writes `copy_` nodes, or mutation outputs when the archive is of a functional dialect.
+  // Buffers written by in-place nodes (training IR): the file lists no mutation outputs for these. The
+  // exporter writes `copy_` nodes, or mutation outputs when the archive is of a functional dialect.
   bool in_place_dialect = true;
 
   // Weights of the archive that no input spec names; carried over as they are.
@@ -92,8 +107,9 @@ struct Pt2Source : FormatSource {
   // reuse these names.
   std::unordered_map<std::string_view, Dim> symbol_values;
   std::unordered_map<std::string_view, SourceMeta> tensor_metas;  // by the name of the value
-  std::string_view device = "cpu";  // of the first tensor
-  // Operator namespaces of the file (aten, torchao, quantized_decomposed): the exporter adds none where it can.
+  std::string_view device = "cpu";                                // of the first tensor
+  // Operator namespaces of the file (aten, torchao, quantized_decomposed): the exporter adds none where it
+  // can.
   std::vector<std::string> namespaces;
 };
 

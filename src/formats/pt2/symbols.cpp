@@ -49,7 +49,9 @@ class Reader {
   std::string_view word() {
     skip_space();
     const size_t begin = at_;
-    while (at_ < text_.size() && (isalnum(static_cast<unsigned char>(text_[at_])) || text_[at_] == '_' || text_[at_] == '.')) ++at_;
+    while (at_ < text_.size() &&
+           (isalnum(static_cast<unsigned char>(text_[at_])) || text_[at_] == '_' || text_[at_] == '.'))
+      ++at_;
     return text_.substr(begin, at_ - begin);
   }
 
@@ -89,10 +91,12 @@ class Reader {
     if (close == std::string_view::npos) return fail();
     const std::string_view assumptions = text_.substr(at_, close - at_);
     at_ = close + 1;
-    if (assumptions.find("integer=True") == std::string_view::npos && !assumptions.empty()) return {};  // a float
+    if (assumptions.find("integer=True") == std::string_view::npos && !assumptions.empty())
+      return {};  // a float
     SymbolInfo info;
     info.unbacked = name.front() == 'u';
-    if (assumptions.find("positive=True") == std::string_view::npos) info.min = std::numeric_limits<int64_t>::min();
+    if (assumptions.find("positive=True") == std::string_view::npos)
+      info.min = std::numeric_limits<int64_t>::min();
     Term term{dims_.symbol(name, info)};
     term.bare_symbol = true;
     term.symbol = name;
@@ -111,7 +115,8 @@ class Reader {
     }
     const std::string_view function = word();
     if (function.empty()) return fail();
-    if (!take('(')) return function == "true" || function == "false" || function == "int_oo" ? Term{} : fail();
+    if (!take('('))
+      return function == "true" || function == "false" || function == "int_oo" ? Term{} : fail();
     if (function == "Symbol") return symbol();
     if (function == "Integer") {
       Term term = integer();
@@ -145,10 +150,12 @@ class Reader {
       if (f == "FloorToInt") return {dims_.floordiv(n, d)};
       if (f == "CeilToInt") return {dims_.ceildiv(n, d)};
       // Truncation is flooring where nothing is negative.
-      if (f == "TruncToInt" && dims_.lower_bound(n) >= 0 && dims_.lower_bound(d) > 0) return {dims_.floordiv(n, d)};
+      if (f == "TruncToInt" && dims_.lower_bound(n) >= 0 && dims_.lower_bound(d) > 0)
+        return {dims_.floordiv(n, d)};
       return {};
     }
-    if (args.size() == 3 && f == "ModularIndexing") return {dims_.mod(dims_.floordiv(args[0].dim, args[1].dim), args[2].dim)};
+    if (args.size() == 3 && f == "ModularIndexing")
+      return {dims_.mod(dims_.floordiv(args[0].dim, args[1].dim), args[2].dim)};
     if (args.size() != 2) return {};
     const Dim a = args[0].dim, b = args[1].dim;
     if (f == "Pow" || f == "PowByNatural") return {dims_.pow(a, b)};
@@ -198,7 +205,8 @@ Result<Dim> SymbolReader::read(std::string_view text, std::optional<int64_t> hin
   return term.dim;
 }
 
-void SymbolReader::constrain(std::string_view symbol, std::optional<int64_t> min, std::optional<int64_t> max) {
+void SymbolReader::constrain(std::string_view symbol, std::optional<int64_t> min,
+                             std::optional<int64_t> max) {
   if (!is_identifier(symbol)) return;
   SymbolInfo info;
   info.unbacked = symbol.front() == 'u';

@@ -29,11 +29,13 @@ Error bad(std::string id, std::string text) { return Error("zip." + std::move(id
 
 // The end record is the last one whose comment length reaches exactly to the end of the file.
 Result<uint64_t> find_end(std::span<const std::byte> bytes) {
-  if (bytes.size() < kEndSize) return bad("end", fmt::format("{} bytes are too few for a zip archive", bytes.size()));
+  if (bytes.size() < kEndSize)
+    return bad("end", fmt::format("{} bytes are too few for a zip archive", bytes.size()));
   const uint64_t last = bytes.size() - kEndSize;
   const uint64_t first = last > 65535 ? last - 65535 : 0;
   for (uint64_t at = last + 1; at-- > first;) {
-    if (get<uint32_t>(&bytes[at]) == kEnd && at + kEndSize + get<uint16_t>(&bytes[at + 20]) == bytes.size()) return at;
+    if (get<uint32_t>(&bytes[at]) == kEnd && at + kEndSize + get<uint16_t>(&bytes[at + 20]) == bytes.size())
+      return at;
   }
   return bad("end", "no end-of-directory record: the file is truncated or is no zip archive");
 }
@@ -50,34 +52,43 @@ Result<Directory> read_end(std::span<const std::byte> bytes) {
   const bool has_64 = at >= kLocatorSize && get<uint32_t>(&bytes[at - kLocatorSize]) == kEnd64Locator;
   if (has_64) {
     const uint64_t where = get<uint64_t>(&bytes[at - kLocatorSize + 8]);
-    if (where > at - kLocatorSize || at - kLocatorSize - where < kEnd64Size || get<uint32_t>(&bytes[where]) != kEnd64) {
-      return bad("end64", fmt::format("the zip64 locator points to byte {}, where no zip64 end record is", where));
+    if (where > at - kLocatorSize || at - kLocatorSize - where < kEnd64Size ||
+        get<uint32_t>(&bytes[where]) != kEnd64) {
+      return bad("end64",
+                 fmt::format("the zip64 locator points to byte {}, where no zip64 end record is", where));
     }
-    d = {get<uint64_t>(&bytes[where + 48]), get<uint64_t>(&bytes[where + 40]), get<uint64_t>(&bytes[where + 32])};
+    d = {get<uint64_t>(&bytes[where + 48]), get<uint64_t>(&bytes[where + 40]),
+         get<uint64_t>(&bytes[where + 32])};
     limit = where;
   } else if (needs_64) {
     return bad("end64", "sizes are given as zip64 but the zip64 end record is missing");
   }
   if (d.offset > limit || d.size > limit - d.offset) {
-    return bad("directory", fmt::format("the directory ({} bytes at {}) ends beyond byte {} of the file", d.size, d.offset, limit));
+    return bad("directory", fmt::format("the directory ({} bytes at {}) ends beyond byte {} of the file",
+                                        d.size, d.offset, limit));
   }
   if (d.entries > d.size / kCentralSize) {
-    return bad("entries", fmt::format("{} entries do not fit into a directory of {} bytes", d.entries, d.size));
+    return bad("entries",
+               fmt::format("{} entries do not fit into a directory of {} bytes", d.entries, d.size));
   }
   return d;
 }
 
 // Replaces the fields that are given as all ones by those of the zip64 extra field, in their fixed order.
-Status apply_zip64(std::span<const std::byte> extra, ZipEntry& entry, bool size, bool compressed, bool offset) {
+Status apply_zip64(std::span<const std::byte> extra, ZipEntry& entry, bool size, bool compressed,
+                   bool offset) {
   for (size_t at = 0; at + 4 <= extra.size();) {
     const uint16_t id = get<uint16_t>(&extra[at]), length = get<uint16_t>(&extra[at + 2]);
     at += 4;
     if (length > extra.size() - at) break;
     if (id == 1) {
       size_t p = at, end = at + length;
-      for (auto [wanted, field] : {std::pair{size, &entry.size}, {compressed, &entry.compressed_size}, {offset, &entry.header_offset}}) {
+      for (auto [wanted, field] : {std::pair{size, &entry.size},
+                                   {compressed, &entry.compressed_size},
+                                   {offset, &entry.header_offset}}) {
         if (!wanted) continue;
-        if (end - p < 8) return bad("extra64", fmt::format("entry '{}': its zip64 field is too short", entry.name));
+        if (end - p < 8)
+          return bad("extra64", fmt::format("entry '{}': its zip64 field is too short", entry.name));
         *field = get<uint64_t>(&extra[p]);
         p += 8;
       }
@@ -85,7 +96,8 @@ Status apply_zip64(std::span<const std::byte> extra, ZipEntry& entry, bool size,
     }
     at += length;
   }
-  return bad("extra64", fmt::format("entry '{}': sizes are given as zip64 but its zip64 field is missing", entry.name));
+  return bad("extra64",
+             fmt::format("entry '{}': sizes are given as zip64 but its zip64 field is missing", entry.name));
 }
 
 Status check_entry(const ZipEntry& e, uint16_t flags, uint64_t directory_offset, const ZipLimits& limits) {
@@ -93,19 +105,23 @@ Status check_entry(const ZipEntry& e, uint16_t flags, uint64_t directory_offset,
   if (e.name.find('\0') != std::string_view::npos) return bad("name", "an entry's name contains a zero byte");
   if (flags & 1) return bad("encrypted", fmt::format("entry '{}' is encrypted", e.name));
   if (e.method != 0 && e.method != 8) {
-    return bad("method", fmt::format("entry '{}' uses compression method {}; only stored (0) and deflate (8) are read", e.name, e.method));
+    return bad("method",
+               fmt::format("entry '{}' uses compression method {}; only stored (0) and deflate (8) are read",
+                           e.name, e.method));
   }
   if (e.stored() && e.size != e.compressed_size) {
-    return bad("size", fmt::format("stored entry '{}' has {} bytes in the file but a size of {}", e.name, e.compressed_size, e.size));
+    return bad("size", fmt::format("stored entry '{}' has {} bytes in the file but a size of {}", e.name,
+                                   e.compressed_size, e.size));
   }
   const uint64_t least = kLocalSize + e.name.size();
   if (e.header_offset > directory_offset || directory_offset - e.header_offset < least ||
       directory_offset - e.header_offset - least < e.compressed_size) {
-    return bad("bounds", fmt::format("entry '{}' ({} bytes at {}) reaches beyond the directory at {}", e.name, e.compressed_size,
-                                     e.header_offset, directory_offset));
+    return bad("bounds", fmt::format("entry '{}' ({} bytes at {}) reaches beyond the directory at {}", e.name,
+                                     e.compressed_size, e.header_offset, directory_offset));
   }
   if (!e.stored() && (e.size > limits.max_inflated || e.size / limits.max_ratio > e.compressed_size)) {
-    return bad("bomb", fmt::format("entry '{}' claims to inflate from {} to {} bytes", e.name, e.compressed_size, e.size));
+    return bad("bomb", fmt::format("entry '{}' claims to inflate from {} to {} bytes", e.name,
+                                   e.compressed_size, e.size));
   }
   return {};
 }
@@ -114,14 +130,17 @@ Status check_entry(const ZipEntry& e, uint16_t flags, uint64_t directory_offset,
 Status check_overlap(std::vector<ZipEntry>& entries, uint64_t directory_offset) {
   std::vector<uint32_t> order(entries.size());
   for (uint32_t i = 0; i < order.size(); ++i) order[i] = i;
-  auto by_offset = [&](uint32_t a, uint32_t b) { return entries[a].header_offset < entries[b].header_offset; };
-  if (!std::is_sorted(order.begin(), order.end(), by_offset)) std::sort(order.begin(), order.end(), by_offset);
+  auto by_offset = [&](uint32_t a, uint32_t b) {
+    return entries[a].header_offset < entries[b].header_offset;
+  };
+  if (!std::is_sorted(order.begin(), order.end(), by_offset))
+    std::sort(order.begin(), order.end(), by_offset);
   for (size_t i = 0; i < order.size(); ++i) {
     ZipEntry& e = entries[order[i]];
     e.end_bound = i + 1 < order.size() ? entries[order[i + 1]].header_offset : directory_offset;
     if (e.header_offset + kLocalSize + e.name.size() + e.compressed_size > e.end_bound) {
-      return bad("overlap", fmt::format("entry '{}' ({} bytes at {}) overlaps what begins at byte {}", e.name, e.compressed_size,
-                                        e.header_offset, e.end_bound));
+      return bad("overlap", fmt::format("entry '{}' ({} bytes at {}) overlaps what begins at byte {}", e.name,
+                                        e.compressed_size, e.header_offset, e.end_bound));
     }
   }
   return {};
@@ -131,13 +150,15 @@ Result<Blob> inflate_entry(const ZipEntry& entry, std::span<const std::byte> pac
   std::byte* out = nullptr;
   Blob blob = Blob::allocate(entry.size, &out);
   z_stream stream{};
-  if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) return Error("zip.inflate", "zlib cannot start", ErrorKind::Internal);
+  if (inflateInit2(&stream, -MAX_WBITS) != Z_OK)
+    return Error("zip.inflate", "zlib cannot start", ErrorKind::Internal);
   uint64_t read = 0, written = 0;
   int code = Z_OK;
   // zlib counts in 32 bits: feed it in pieces.
   constexpr uint64_t kPiece = uint64_t{1} << 30;
   while (code == Z_OK) {
-    const uint64_t in = std::min<uint64_t>(packed.size() - read, kPiece), room = std::min<uint64_t>(entry.size - written, kPiece);
+    const uint64_t in = std::min<uint64_t>(packed.size() - read, kPiece),
+                   room = std::min<uint64_t>(entry.size - written, kPiece);
     stream.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(packed.data() + read));
     stream.avail_in = static_cast<uInt>(in);
     std::byte nothing{};
@@ -151,7 +172,8 @@ Result<Blob> inflate_entry(const ZipEntry& entry, std::span<const std::byte> pac
   }
   inflateEnd(&stream);
   if (code != Z_STREAM_END || written != entry.size) {
-    return bad("inflate", fmt::format("entry '{}': deflated data is damaged ({} of {} bytes came out)", entry.name, written, entry.size));
+    return bad("inflate", fmt::format("entry '{}': deflated data is damaged ({} of {} bytes came out)",
+                                      entry.name, written, entry.size));
   }
   return blob;
 }
@@ -159,7 +181,8 @@ Result<Blob> inflate_entry(const ZipEntry& entry, std::span<const std::byte> pac
 Status check_crc(const ZipEntry& entry, std::span<const std::byte> bytes) {
   const uint32_t found = crc32_of(bytes);
   if (found == entry.crc) return {};
-  return bad("crc", fmt::format("entry '{}': its bytes have CRC {:08x}, the directory says {:08x}", entry.name, found, entry.crc));
+  return bad("crc", fmt::format("entry '{}': its bytes have CRC {:08x}, the directory says {:08x}",
+                                entry.name, found, entry.crc));
 }
 
 }  // namespace
@@ -181,7 +204,8 @@ Result<Zip> Zip::open(Blob bytes, const ZipLimits& limits) {
   const auto all = zip.bytes_.bytes();
   ZP_TRY(const Directory directory, read_end(all));
   if (directory.entries > limits.max_entries) {
-    return bad("entries", fmt::format("{} entries, at most {} are read", directory.entries, limits.max_entries));
+    return bad("entries",
+               fmt::format("{} entries, at most {} are read", directory.entries, limits.max_entries));
   }
   zip.entries_.reserve(directory.entries);
   zip.by_name_.reserve(directory.entries);
@@ -192,7 +216,8 @@ Result<Zip> Zip::open(Blob bytes, const ZipLimits& limits) {
       return bad("directory", fmt::format("entry {} of {} is no directory entry", i, directory.entries));
     }
     const std::byte* h = &all[at];
-    const uint64_t name = get<uint16_t>(h + 28), extra = get<uint16_t>(h + 30), comment = get<uint16_t>(h + 32);
+    const uint64_t name = get<uint16_t>(h + 28), extra = get<uint16_t>(h + 30),
+                   comment = get<uint16_t>(h + 32);
     if (end - at - kCentralSize < name + extra + comment) {
       return bad("directory", fmt::format("entry {} of {} ends beyond the directory", i, directory.entries));
     }
@@ -203,7 +228,8 @@ Result<Zip> Zip::open(Blob bytes, const ZipLimits& limits) {
     e.compressed_size = get<uint32_t>(h + 20);
     e.size = get<uint32_t>(h + 24);
     e.header_offset = get<uint32_t>(h + 42);
-    const bool size64 = e.size == 0xFFFFFFFF, compressed64 = e.compressed_size == 0xFFFFFFFF, offset64 = e.header_offset == 0xFFFFFFFF;
+    const bool size64 = e.size == 0xFFFFFFFF, compressed64 = e.compressed_size == 0xFFFFFFFF,
+               offset64 = e.header_offset == 0xFFFFFFFF;
     if (size64 || compressed64 || offset64) {
       ZP_CHECK(apply_zip64(all.subspan(at + kCentralSize + name, extra), e, size64, compressed64, offset64));
     }
@@ -228,12 +254,13 @@ Result<uint64_t> Zip::payload_offset(const ZipEntry& entry) const {
   // The directory check has shown that 30 bytes of header and the name fit before end_bound.
   const std::byte* h = &all[entry.header_offset];
   if (get<uint32_t>(h) != kLocalHeader) {
-    return bad("local", fmt::format("entry '{}': no local header at byte {}", entry.name, entry.header_offset));
+    return bad("local",
+               fmt::format("entry '{}': no local header at byte {}", entry.name, entry.header_offset));
   }
   const uint64_t begin = entry.header_offset + kLocalSize + get<uint16_t>(h + 26) + get<uint16_t>(h + 28);
   if (begin > entry.end_bound || entry.end_bound - begin < entry.compressed_size) {
-    return bad("bounds", fmt::format("entry '{}' ({} bytes at {}) overlaps what begins at byte {}", entry.name, entry.compressed_size, begin,
-                                     entry.end_bound));
+    return bad("bounds", fmt::format("entry '{}' ({} bytes at {}) overlaps what begins at byte {}",
+                                     entry.name, entry.compressed_size, begin, entry.end_bound));
   }
   return begin;
 }

@@ -1,9 +1,9 @@
-// Reads the directory of a zip archive that lies in memory (usually a mapped file). Stored payloads are slices,
-// nothing is copied; deflated ones are inflated under a size bound. The central directory is trusted, a local
-// header is read only to find where its payload begins, so opening touches the directory pages and no other:
-// a file of many gigabytes is listed in milliseconds. Zip64 is understood; encryption, spanning and methods other
-// than stored and deflate are refused by name.
-// Source: .ZIP File Format Specification 6.3.10 (APPNOTE.TXT).
+// Reads the directory of a zip archive that lies in memory (usually a mapped file). Stored payloads are
+// slices, nothing is copied; deflated ones are inflated under a size bound. The central directory is trusted,
+// a local header is read only to find where its payload begins, so opening touches the directory pages and no
+// other: a file of many gigabytes is listed in milliseconds. Zip64 is understood; encryption, spanning and
+// methods other than stored and deflate are refused by name. Source: .ZIP File Format Specification 6.3.10
+// (APPNOTE.TXT).
 #pragma once
 
 #include <cstdint>
@@ -45,8 +45,8 @@ class Zip {
 
   // Where a stored payload begins in the archive.
   Result<uint64_t> payload_offset(const ZipEntry& entry) const;
-  // The bytes: a slice where stored, inflated where not. An inflated payload is always checked against its CRC,
-  // a stored one only by `verify`.
+  // The bytes: a slice where stored, inflated where not. An inflated payload is always checked against its
+  // CRC, a stored one only by `verify`.
   Result<Blob> payload(const ZipEntry& entry) const;
   Status verify(const ZipEntry& entry) const;  // reads the payload and compares its CRC
 

@@ -56,7 +56,9 @@ uint32_t crc_serial(uint32_t crc, const std::byte* data, size_t size) {
 uint32_t crc_of(std::span<const std::byte> bytes) {
   if (bytes.size() <= kCrcChunk) return crc_serial(0, bytes.data(), bytes.size());
   const size_t chunks = (bytes.size() + kCrcChunk - 1) / kCrcChunk;
-  const auto part = [&](size_t i) { return bytes.subspan(i * kCrcChunk, std::min(kCrcChunk, bytes.size() - i * kCrcChunk)); };
+  const auto part = [&](size_t i) {
+    return bytes.subspan(i * kCrcChunk, std::min(kCrcChunk, bytes.size() - i * kCrcChunk));
+  };
   std::vector<uint32_t> partial(chunks);
   parallel_for(static_cast<int64_t>(chunks), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
@@ -80,7 +82,8 @@ struct ZipWriter::State {
   std::vector<Record> records;
   std::unordered_set<std::string> names;
 
-  State(AtomicFile f, std::string_view r, const ZipWriteOptions& o) : file(std::move(f)), root(r), options(o) {}
+  State(AtomicFile f, std::string_view r, const ZipWriteOptions& o)
+      : file(std::move(f)), root(r), options(o) {}
 
   bool large(uint64_t value) const { return value >= options.large; }
 
@@ -125,7 +128,16 @@ struct ZipWriter::State {
     for (const Record& record : records) ZP_CHECK(file.write(directory_entry(record)));
     const uint64_t end = file.position(), size = end - start, count = records.size();
     Fields tail;
-    tail.bytes("PK\x06\x06").u64(44).u16(0x031E).u16(45).u32(0).u32(0).u64(count).u64(count).u64(size).u64(start);
+    tail.bytes("PK\x06\x06")
+        .u64(44)
+        .u16(0x031E)
+        .u16(45)
+        .u32(0)
+        .u32(0)
+        .u64(count)
+        .u64(count)
+        .u64(size)
+        .u64(start);
     tail.bytes("PK\x06\x07").u32(0).u64(end).u32(1);
     const uint64_t short_count = count > 0xFFFF ? 0xFFFF : count;
     tail.bytes("PK\x05\x06").u16(0).u16(0).u16(short_count).u16(short_count);
@@ -151,7 +163,8 @@ ZipWriter::ZipWriter(std::unique_ptr<State> state) : state_(std::move(state)) {}
 ZipWriter::ZipWriter(ZipWriter&&) noexcept = default;
 ZipWriter::~ZipWriter() = default;
 
-Result<ZipWriter> ZipWriter::create(const std::string& target, std::string_view root, const ZipWriteOptions& options) {
+Result<ZipWriter> ZipWriter::create(const std::string& target, std::string_view root,
+                                    const ZipWriteOptions& options) {
   if (root.empty() || root.find('/') != std::string_view::npos) {
     return Error("zip.root", "the root folder '" + std::string(root) + "' is not one path component");
   }
@@ -168,8 +181,10 @@ Status ZipWriter::add(std::string_view name, const Blob& payload, std::optional<
   State& s = *state_;
   Record record;
   record.name = s.root + "/" + std::string(name);
-  if (record.name.size() > 0xFF00) return Error("zip.name", "a record name has " + std::to_string(record.name.size()) + " bytes");
-  if (!s.names.insert(record.name).second) return Error("zip.name", "two records are named '" + record.name + "'");
+  if (record.name.size() > 0xFF00)
+    return Error("zip.name", "a record name has " + std::to_string(record.name.size()) + " bytes");
+  if (!s.names.insert(record.name).second)
+    return Error("zip.name", "two records are named '" + record.name + "'");
   record.offset = s.file.position();
   record.size = payload.size();
   record.crc = crc ? *crc : crc_of(payload.bytes());

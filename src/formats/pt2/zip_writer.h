@@ -1,7 +1,7 @@
-// Writes zip archives laid out as PyTorch's file writer does (caffe2/serialize/inline_container.cc): records stored,
-// under one root folder, every payload at a multiple of 64 bytes so that readers can map it, sizes and CRC behind the
-// payload and in the directory, no dates. Equal records give equal bytes. The payload of a record whose CRC is known
-// (carried over from another archive) is copied by the kernel and never read here.
+// Writes zip archives laid out as PyTorch's file writer does (caffe2/serialize/inline_container.cc): records
+// stored, under one root folder, every payload at a multiple of 64 bytes so that readers can map it, sizes
+// and CRC behind the payload and in the directory, no dates. Equal records give equal bytes. The payload of a
+// record whose CRC is known (carried over from another archive) is copied by the kernel and never read here.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,8 @@ struct ZipWriteOptions {
 class ZipWriter {
  public:
   // `root` is the folder in front of every name.
-  static Result<ZipWriter> create(const std::string& target, std::string_view root, const ZipWriteOptions& options = {});
+  static Result<ZipWriter> create(const std::string& target, std::string_view root,
+                                  const ZipWriteOptions& options = {});
   ZipWriter(ZipWriter&&) noexcept;
   ~ZipWriter();
 

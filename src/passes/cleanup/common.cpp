@@ -7,9 +7,7 @@
 namespace zp::cleanup {
 namespace {
 
-size_t mix(size_t h, size_t v) {
-  return (h ^ v) * 0x9E3779B97F4A7C15ull + (h >> 29);
-}
+size_t mix(size_t h, size_t v) { return (h ^ v) * 0x9E3779B97F4A7C15ull + (h >> 29); }
 
 bool is_literal(const Node& node) {
   const Constant* c = node.constant();

@@ -23,7 +23,8 @@ void* attributes_of(Context& context, const Plan& plan) {
   if (plan.op == &plan.root->op()) std::memcpy(attrs, plan.root->attrs_data(), def->size);
   auto set_bound = [&](std::string_view name, std::optional<double> value) {
     const AttrField* field = def->find(name);
-    if (field != nullptr && field->kind == AttrKind::OptFloat) attr_ref<std::optional<double>>(attrs, *field) = value;
+    if (field != nullptr && field->kind == AttrKind::OptFloat)
+      attr_ref<std::optional<double>>(attrs, *field) = value;
   };
   set_bound("act_min", plan.act_min);
   set_bound("act_max", plan.act_max);
@@ -32,12 +33,18 @@ void* attributes_of(Context& context, const Plan& plan) {
     const AttrField* field = attr.name == "clamp" ? nullptr : def->find(attr.name);
     if (field == nullptr) continue;
     switch (field->kind) {
-      case AttrKind::Int: attr_ref<int64_t>(attrs, *field) = static_cast<int64_t>(attr.number.as_double()); break;
+      case AttrKind::Int:
+        attr_ref<int64_t>(attrs, *field) = static_cast<int64_t>(attr.number.as_double());
+        break;
       case AttrKind::Float: attr_ref<double>(attrs, *field) = attr.number.as_double(); break;
       case AttrKind::Bool: attr_ref<bool>(attrs, *field) = attr.number.as_double() != 0; break;
       case AttrKind::Number: attr_ref<Number>(attrs, *field) = attr.number; break;
-      case AttrKind::OptFloat: attr_ref<std::optional<double>>(attrs, *field) = attr.number.as_double(); break;
-      case AttrKind::OptInt: attr_ref<std::optional<int64_t>>(attrs, *field) = static_cast<int64_t>(attr.number.as_double()); break;
+      case AttrKind::OptFloat:
+        attr_ref<std::optional<double>>(attrs, *field) = attr.number.as_double();
+        break;
+      case AttrKind::OptInt:
+        attr_ref<std::optional<int64_t>>(attrs, *field) = static_cast<int64_t>(attr.number.as_double());
+        break;
       case AttrKind::String: attr_ref<std::string_view>(attrs, *field) = context.text(attr.text); break;
       default: break;
     }
@@ -45,7 +52,9 @@ void* attributes_of(Context& context, const Plan& plan) {
   return attrs;
 }
 
-bool removable(const Node& node) { return !node.has_uses() && !node.op().has(kEffect) && !node.is(kReturnOp) && node.regions().empty(); }
+bool removable(const Node& node) {
+  return !node.has_uses() && !node.op().has(kEffect) && !node.is(kReturnOp) && node.regions().empty();
+}
 
 }  // namespace
 
@@ -68,7 +77,8 @@ void erase_unused(Node* node) {
   }
 }
 
-// --- constants that exist already ------------------------------------------------------------------------------------
+// --- constants that exist already
+// ------------------------------------------------------------------------------------
 
 namespace {
 
@@ -76,7 +86,8 @@ namespace {
 size_t content_key(const Constant& c) {
   size_t key = static_cast<size_t>(c.dtype) * 1000003 + c.storage.size();
   for (int64_t d : c.shape) key = key * 1000003 + static_cast<size_t>(d);
-  const std::string_view bytes(reinterpret_cast<const char*>(c.storage.data()), std::min<size_t>(c.storage.size(), 64));
+  const std::string_view bytes(reinterpret_cast<const char*>(c.storage.data()),
+                               std::min<size_t>(c.storage.size(), 64));
   return key ^ std::hash<std::string_view>()(bytes);
 }
 
@@ -117,7 +128,9 @@ Result<Value*> Applier::transposed(Value* weight) {
   ops::PermuteAttrs attrs;
   attrs.dims = context.ints({1, 0});
   Value* const operands[] = {weight};
-  Node* permute = graph_.create({.op = &ops::permute, .operands = operands, .attrs = &attrs, .name = weight->name()}, weight->def()->next());
+  Node* permute =
+      graph_.create({.op = &ops::permute, .operands = operands, .attrs = &attrs, .name = weight->name()},
+                    weight->def()->next());
   if (Status status = permute->infer(); !status.ok()) {
     permute->erase();
     return std::move(status).error();
@@ -130,7 +143,8 @@ Result<Value*> Applier::transposed(Value* weight) {
   const Type* type = permute->result()->type_ptr();
   permute->erase();
   if (type->quant != nullptr) type = context.with_quant(*type, *with_known_lists(*type->quant));
-  ZP_TRY(const Constant* stored, store_tensor(context, fmt::format("{}.t", weight->def()->constant()->name), *tensor));
+  ZP_TRY(const Constant* stored,
+         store_tensor(context, fmt::format("{}.t", weight->def()->constant()->name), *tensor));
   if (const Constant* same = equal_constant(*stored)) stored = same;
   // Beside the matrix it was made from, so that every reader of that can read this.
   Value* value = add_const_node(graph_, *stored, type, weight->def()->next());
@@ -139,11 +153,15 @@ Result<Value*> Applier::transposed(Value* weight) {
 }
 
 // The operator moves the integers of its input; its dequantize, which fed it before, now follows it.
-Result<Node*> Applier::apply_bytes(const rewrite::Match& match, std::span<Value* const> operands, std::span<Node* const> stands_for,
-                                   std::vector<std::string>* replaced) {
+Result<Node*> Applier::apply_bytes(const rewrite::Match& match, std::span<Value* const> operands,
+                                   std::span<Node* const> stands_for, std::vector<std::string>* replaced) {
   *replaced = rewrite::source_names_of(stands_for);
   Node* root = match.root();
-  Node* moved = graph_.create({.op = &root->op(), .operands = operands, .attrs = root->attrs_data(), .name = fmt::format("{}_q", root->name())}, root);
+  Node* moved = graph_.create({.op = &root->op(),
+                               .operands = operands,
+                               .attrs = root->attrs_data(),
+                               .name = fmt::format("{}_q", root->name())},
+                              root);
   for (const Node* node : stands_for) moved->add_origins_of(*node);
   Status status = moved->infer();
   if (!status.ok()) {
@@ -152,7 +170,8 @@ Result<Node*> Applier::apply_bytes(const rewrite::Match& match, std::span<Value*
   }
   Value* const integers[] = {moved->result()};
   const std::string name(root->name());
-  Node* dequantize = graph_.create({.op = &ops::dequantize, .operands = integers, .name = fmt::format("{}_dq", name)}, root);
+  Node* dequantize =
+      graph_.create({.op = &ops::dequantize, .operands = integers, .name = fmt::format("{}_dq", name)}, root);
   ZP_CHECK(dequantize->infer());
   root->result()->replace_all_uses_with(dequantize->result());
   erase_unused(root);
@@ -160,13 +179,12 @@ Result<Node*> Applier::apply_bytes(const rewrite::Match& match, std::span<Value*
   return moved;
 }
 
-Result<Node*> Applier::apply(const rewrite::Match& match, const Plan& plan, std::vector<std::string>* replaced) {
+Result<Node*> Applier::apply(const rewrite::Match& match, const Plan& plan,
+                             std::vector<std::string>* replaced) {
   Context& context = graph_.context();
   std::vector<Value*> operands = plan.operands;
   Node* last = match.last();
-  if (plan.transposed) {
-    ZP_TRY(operands[*plan.transposed], transposed(operands[*plan.transposed]));
-  }
+  if (plan.transposed) { ZP_TRY(operands[*plan.transposed], transposed(operands[*plan.transposed])); }
   // Names of the source: root first, the other steps, then the quantizers the node takes the place of.
   std::vector<Node*> stands_for = {match.root()};
   for (Node* node : match.nodes)
@@ -175,8 +193,10 @@ Result<Node*> Applier::apply(const rewrite::Match& match, const Plan& plan, std:
     for (size_t k = 0; k < match.nodes[i]->operand_count(); ++k) {
       const Value* v = match.nodes[i]->operand(k);
       Node* def = v == nullptr ? nullptr : v->def();
-      const bool taken = def != nullptr && def->is(ops::dequantize) && std::find(operands.begin(), operands.end(), v) == operands.end();
-      if (taken && std::find(stands_for.begin(), stands_for.end(), def) == stands_for.end()) stands_for.push_back(def);
+      const bool taken = def != nullptr && def->is(ops::dequantize) &&
+                         std::find(operands.begin(), operands.end(), v) == operands.end();
+      if (taken && std::find(stands_for.begin(), stands_for.end(), def) == stands_for.end())
+        stands_for.push_back(def);
     }
   }
   std::vector<Node*> quantizers;
@@ -188,16 +208,24 @@ Result<Node*> Applier::apply(const rewrite::Match& match, const Plan& plan, std:
   }
   *replaced = rewrite::source_names_of(stands_for);
 
-  Node* fused = graph_.create({.op = plan.op, .operands = operands, .attrs = attributes_of(context, plan), .name = last->name(),
-                               .results = last->result_count()}, last);
+  Node* fused = graph_.create({.op = plan.op,
+                               .operands = operands,
+                               .attrs = attributes_of(context, plan),
+                               .name = last->name(),
+                               .results = last->result_count()},
+                              last);
   for (const Node* node : stands_for) fused->add_origins_of(*node);
   Value* out = fused->result();
   const Type& before = last->result()->type();
-  out->set_type(plan.result_quantized && !before.is_quantized() ? context.with_quant(before, *plan.result->quant) : last->result()->type_ptr());
+  out->set_type(plan.result_quantized && !before.is_quantized()
+                    ? context.with_quant(before, *plan.result->quant)
+                    : last->result()->type_ptr());
   const Type* wanted = out->type_ptr();
   Status status = fused->infer();
-  if (status.ok() && !(out->type() == *wanted) && (wanted->is_quantized() || out->type().dtype != wanted->dtype)) {
-    status = fused->error("fuse.type", fmt::format("the fused operator gives {}, {} is wanted", out->type().str(), wanted->str()));
+  if (status.ok() && !(out->type() == *wanted) &&
+      (wanted->is_quantized() || out->type().dtype != wanted->dtype)) {
+    status = fused->error("fuse.type", fmt::format("the fused operator gives {}, {} is wanted",
+                                                   out->type().str(), wanted->str()));
   }
   if (!status.ok()) {
     fused->erase();

@@ -1,4 +1,5 @@
-// Carries out plans: makes the fused node, hands its result to the readers, removes what nobody reads any more.
+// Carries out plans: makes the fused node, hands its result to the readers, removes what nobody reads any
+// more.
 #pragma once
 
 #include <unordered_map>
@@ -15,8 +16,8 @@ class Applier {
   Result<Node*> apply(const rewrite::Match& match, const Plan& plan, std::vector<std::string>* replaced);
 
  private:
-  Result<Node*> apply_bytes(const rewrite::Match& match, std::span<Value* const> operands, std::span<Node* const> stands_for,
-                            std::vector<std::string>* replaced);
+  Result<Node*> apply_bytes(const rewrite::Match& match, std::span<Value* const> operands,
+                            std::span<Node* const> stands_for, std::vector<std::string>* replaced);
   Result<Value*> transposed(Value* weight);
   // A constant with the same elements, so that a matrix transposed there and back stays one constant.
   const Constant* equal_constant(const Constant& wanted);

@@ -1,6 +1,6 @@
-// expand-fused: the way back from integer operators to dequantize, the operator on real values, its clamp, quantize. For
-// formats and consumers that know only that form; the numbers stay the same, because the long form is the definition of
-// the short one. Operators that only move bytes stay on integers.
+// expand-fused: the way back from integer operators to dequantize, the operator on real values, its clamp,
+// quantize. For formats and consumers that know only that form; the numbers stay the same, because the long
+// form is the definition of the short one. Operators that only move bytes stay on integers.
 #include <fmt/format.h>
 
 #include <vector>
@@ -46,28 +46,28 @@ class Expansion {
     std::vector<Value*> operands;
     for (size_t i = 0; i < node->operand_count(); ++i) {
       Value* value = node->operand(i);
-      if (value != nullptr && value->type().is_quantized()) {
-        ZP_TRY(value, dequantized(value, node));
-      }
+      if (value != nullptr && value->type().is_quantized()) { ZP_TRY(value, dequantized(value, node)); }
       operands.push_back(value);
     }
     const Origin* origin = node->origin();
     const std::string_view own = origin != nullptr && !origin->name.empty() ? origin->name : node->name();
     const bool quantized = node->result()->type().is_quantized();
     const std::string name(node->name());
-    Node* plain = graph_.create({.op = &node->op(), .operands = operands, .attrs = node->attrs_data(), .name = own,
-                                 .results = node->result_count(), .origins = node->origins()}, node);
+    Node* plain = graph_.create({.op = &node->op(),
+                                 .operands = operands,
+                                 .attrs = node->attrs_data(),
+                                 .name = own,
+                                 .results = node->result_count(),
+                                 .origins = node->origins()},
+                                node);
     const std::optional<double> low = take_bound(*plain, "act_min"), high = take_bound(*plain, "act_max");
     ZP_CHECK(plain->infer());
     Node* last = plain;
-    if (low || high) {
-      ZP_TRY(last, clamp(plain, low, high, node));
-    }
-    if (quantized) {
-      ZP_TRY(last, quantize(last, *node->result()->type().quant, node));
-    }
+    if (low || high) { ZP_TRY(last, clamp(plain, low, high, node)); }
+    if (quantized) { ZP_TRY(last, quantize(last, *node->result()->type().quant, node)); }
     node->result()->replace_all_uses_with(last->result());
-    for (size_t i = 1; i < node->result_count(); ++i) node->result(i)->replace_all_uses_with(plain->result(i));
+    for (size_t i = 1; i < node->result_count(); ++i)
+      node->result(i)->replace_all_uses_with(plain->result(i));
     node->erase();
     last->set_name(name);
     return {};
@@ -79,12 +79,14 @@ class Expansion {
     if (value->type().quant->dynamic) {
       const Node* source = value->def();
       if (source == nullptr || !source->is(ops::quantize)) {
-        return before->error("expand.dynamic", fmt::format("the scale of %{} is not known where it is read", value->name()));
+        return before->error("expand.dynamic",
+                             fmt::format("the scale of %{} is not known where it is read", value->name()));
       }
       operands.push_back(source->operand(1));
       if (source->operand(2) != nullptr) operands.push_back(source->operand(2));
     }
-    Node* node = graph_.create({.op = &ops::dequantize, .operands = operands, .name = fmt::format("{}_dq", value->name())}, before);
+    Node* node = graph_.create(
+        {.op = &ops::dequantize, .operands = operands, .name = fmt::format("{}_dq", value->name())}, before);
     ZP_CHECK(node->infer());
     return node->result();
   }
@@ -93,28 +95,42 @@ class Expansion {
     Value* const operands[] = {plain->result()};
     Node* node = nullptr;
     if (low == 0.0 && !high) {
-      node = graph_.create({.op = &ops::relu, .operands = operands, .name = fmt::format("{}_relu", plain->name())}, before);
+      node = graph_.create(
+          {.op = &ops::relu, .operands = operands, .name = fmt::format("{}_relu", plain->name())}, before);
     } else if (low && high) {
       ops::HardtanhAttrs attrs;
       attrs.min_val = Number::of_float(*low);
       attrs.max_val = Number::of_float(*high);
-      node = graph_.create({.op = &ops::hardtanh, .operands = operands, .attrs = &attrs, .name = fmt::format("{}_clamp", plain->name())}, before);
+      node = graph_.create({.op = &ops::hardtanh,
+                            .operands = operands,
+                            .attrs = &attrs,
+                            .name = fmt::format("{}_clamp", plain->name())},
+                           before);
     } else {
       ops::ClampAttrs attrs;
       if (low) attrs.min = Number::of_float(*low);
       if (high) attrs.max = Number::of_float(*high);
-      node = graph_.create({.op = &ops::clamp, .operands = operands, .attrs = &attrs, .name = fmt::format("{}_clamp", plain->name())}, before);
+      node = graph_.create({.op = &ops::clamp,
+                            .operands = operands,
+                            .attrs = &attrs,
+                            .name = fmt::format("{}_clamp", plain->name())},
+                           before);
     }
     ZP_CHECK(node->infer());
     return node;
   }
 
   Result<Node*> quantize(Node* real, const QuantType& quant, Node* before) {
-    if (quant.dynamic) return before->error("expand.dynamic", "a fused result cannot be quantized dynamically");
+    if (quant.dynamic)
+      return before->error("expand.dynamic", "a fused result cannot be quantized dynamically");
     Value* const operands[] = {real->result()};
     ops::QuantizeAttrs attrs;
     attrs.type = context_.quant(quant);
-    Node* node = graph_.create({.op = &ops::quantize, .operands = operands, .attrs = &attrs, .name = fmt::format("{}_q", real->name())}, before);
+    Node* node = graph_.create({.op = &ops::quantize,
+                                .operands = operands,
+                                .attrs = &attrs,
+                                .name = fmt::format("{}_q", real->name())},
+                               before);
     ZP_CHECK(node->infer());
     return node;
   }

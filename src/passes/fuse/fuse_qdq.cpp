@@ -1,12 +1,13 @@
-// fuse-qdq: finds what the backend can run on integers and says why the rest stays. It pays where quantize and dequantize
-// stand directly around an operator; what stands between them and the operator (shape ops, batch norms, a constant's
-// permute) is moved or folded by the passes before it.
+// fuse-qdq: finds what the backend can run on integers and says why the rest stays. It pays where quantize
+// and dequantize stand directly around an operator; what stands between them and the operator (shape ops,
+// batch norms, a constant's permute) is moved or folded by the passes before it.
 //
-// A dequantize with several readers is no obstacle: each fused reader takes the quantized value itself, the dequantize
-// stays for readers of the real value. A dequantize that feeds a quantize of other parameters is an explicit
-// requantization and stays as those two nodes: they are its exact meaning.
+// A dequantize with several readers is no obstacle: each fused reader takes the quantized value itself, the
+// dequantize stays for readers of the real value. A dequantize that feeds a quantize of other parameters is
+// an explicit requantization and stays as those two nodes: they are its exact meaning.
 //
-// The numbers do not change: a fused operator is defined as dequantize, compute, clamp, quantize (see interp.h).
+// The numbers do not change: a fused operator is defined as dequantize, compute, clamp, quantize (see
+// interp.h).
 #include "passes/fuse/fuse.h"
 
 #include <fmt/format.h>
@@ -91,7 +92,9 @@ class Fusion {
             auto plan = fuse::plan_match(match, verdict);
             if (auto* refused = std::get_if<Refusal>(&plan)) refusal = std::move(*refused);
           }
-          if (refusal) return note(match.nodes, match.root(), *verdict.pattern, std::move(*refusal), match.variant->length());
+          if (refusal)
+            return note(match.nodes, match.root(), *verdict.pattern, std::move(*refusal),
+                        match.variant->length());
           variant = match.variant;
           root = match.root();
           candidates->push_back({std::move(match), 0});
@@ -109,7 +112,8 @@ class Fusion {
     return r;
   }
 
-  void note(std::span<Node* const> nodes, const Node* root, const PatternDef& pattern, Refusal refusal, size_t length) {
+  void note(std::span<Node* const> nodes, const Node* root, const PatternDef& pattern, Refusal refusal,
+            size_t length) {
     for (Node* node : nodes) {
       if (node == nullptr) continue;
       const int score = 8 * refusal.progress + static_cast<int>(length) + (node == root ? 1000 : 0);
@@ -121,10 +125,13 @@ class Fusion {
   void note_miss(const rewrite::Miss& miss) {
     Refusal r;
     r.clause = "one-use";
-    r.wanted = fmt::format("{} use{} of {}", miss.wanted, miss.wanted == 1 ? "" : "s", rewrite::source_name(*miss.node));
-    r.found = fmt::format("{} uses{}", miss.uses, miss.is_output ? ", one of them a result of the graph" : "");
-    r.text = fmt::format("{} {} is read by {} nodes{}, so what follows it cannot be fused into it", op_label(*miss.node),
-                         rewrite::source_name(*miss.node), miss.uses, miss.is_output ? " and is a result of the graph" : "");
+    r.wanted = fmt::format("{} use{} of {}", miss.wanted, miss.wanted == 1 ? "" : "s",
+                           rewrite::source_name(*miss.node));
+    r.found =
+        fmt::format("{} uses{}", miss.uses, miss.is_output ? ", one of them a result of the graph" : "");
+    r.text = fmt::format("{} {} is read by {} nodes{}, so what follows it cannot be fused into it",
+                         op_label(*miss.node), rewrite::source_name(*miss.node), miss.uses,
+                         miss.is_output ? " and is a result of the graph" : "");
     r.progress = 24;
     const PatternDef& pattern = backend_.pattern_of(*miss.variant);
     r.line = pattern.pattern.at.line;
@@ -135,10 +142,10 @@ class Fusion {
     for (const auto& [won, lost] : ties) {
       const Match& a = candidates[won].match;
       const Match& b = candidates[lost].match;
-      context_.records.warnings.push_back(
-          fmt::format("{}: patterns \"{}\" and \"{}\" of backend {} take {} alike; the first in the file was chosen", kPass,
-                      backend_.pattern_of(*a.variant).pattern.name, backend_.pattern_of(*b.variant).pattern.name, backend_.name(),
-                      rewrite::source_name(*a.root())));
+      context_.records.warnings.push_back(fmt::format(
+          "{}: patterns \"{}\" and \"{}\" of backend {} take {} alike; the first in the file was chosen",
+          kPass, backend_.pattern_of(*a.variant).pattern.name, backend_.pattern_of(*b.variant).pattern.name,
+          backend_.name(), rewrite::source_name(*a.root())));
     }
   }
 
@@ -152,7 +159,8 @@ class Fusion {
       if (auto* refused = std::get_if<Refusal>(&planned)) refusal = std::move(*refused);
       else plan = std::move(std::get<fuse::Plan>(planned));
     }
-    if (refusal) return note(match.nodes, match.root(), *verdict.pattern, std::move(*refusal), match.variant->length());
+    if (refusal)
+      return note(match.nodes, match.root(), *verdict.pattern, std::move(*refusal), match.variant->length());
     if (plan.unchanged) {
       fused_.insert(match.last());
       if (plan.op->trait == Trait::ShapeOnly && moved_.contains(rewrite::source_name(*match.root()))) {
@@ -179,17 +187,21 @@ class Fusion {
     for (size_t s = 0; s < verdict.slots.size(); ++s) {
       const rewrite::BoundSlot& slot = verdict.slots[s];
       for (size_t k = 0; k < slot.readings.size(); ++k) {
-        const bool ignored = slot.readings[k].quant != nullptr && !verdict.as_quantized[s][k] && slot.name.role != Role::Bias;
+        const bool ignored =
+            slot.readings[k].quant != nullptr && !verdict.as_quantized[s][k] && slot.name.role != Role::Bias;
         if (!ignored) continue;
         std::string why = verdict.passed_over ? verdict.passed_over->text : "";
-        if (const auto other = attempts_.find(root); why.empty() && other != attempts_.end()) why = other->second.refusal.text;
-        return fmt::format("; {} is taken as float: {}", slot.name.result ? "the result" : slot.name.card, why);
+        if (const auto other = attempts_.find(root); why.empty() && other != attempts_.end())
+          why = other->second.refusal.text;
+        return fmt::format("; {} is taken as float: {}", slot.name.result ? "the result" : slot.name.card,
+                           why);
       }
     }
     return {};
   }
 
-  void record(const Node& fused, const Verdict& verdict, std::vector<std::string> nodes, std::string_view remark) {
+  void record(const Node& fused, const Verdict& verdict, std::vector<std::string> nodes,
+              std::string_view remark) {
     RewriteRecord record;
     record.pass = kPass;
     record.pattern = rewrite::derived_name(fused);
@@ -204,7 +216,8 @@ class Fusion {
   // One record for every node that computes and was not fused.
   void explain(Node* node) {
     const OpDef& op = node->op();
-    if (fused_.contains(node) || op.trait == Trait::ShapeOnly || node->is(kConstOp) || node->is(kReturnOp)) return;
+    if (fused_.contains(node) || op.trait == Trait::ShapeOnly || node->is(kConstOp) || node->is(kReturnOp))
+      return;
     if (node->is(ops::quantize) || node->is(ops::dequantize) || node->is(ops::storage_cast)) return;
     KeptRecord record;
     record.node = rewrite::source_name(*node);
@@ -219,7 +232,8 @@ class Fusion {
       if (r.line != 0) record.clause += fmt::format(" (line {})", r.line);
       record.wanted = r.wanted;
       record.found = r.found;
-      record.text = fmt::format("{} is not fused: {}; pattern {} of backend {} wants {}", who, r.text, record.pattern, backend_.name(), r.wanted);
+      record.text = fmt::format("{} is not fused: {}; pattern {} of backend {} wants {}", who, r.text,
+                                record.pattern, backend_.name(), r.wanted);
       if (attempt->second.root) otherwise(*attempt->second.pattern, *node, record.text);
     } else {
       record.clause = "pattern";
@@ -246,18 +260,24 @@ class Fusion {
     const std::string label(op_label(node));
     if (node.is(kOpaqueOp)) return fmt::format("operator {} is not known here", label);
     if (!node.regions().empty()) return "it is control flow; what its regions hold is fused there";
-    if (op.trait == Trait::Never) return fmt::format("{} works on plain numbers, there is nothing to quantize", label);
-    if (op.trait == Trait::Quantizer) return fmt::format("{} computes or simulates quantization and is no integer operator", label);
-    if (!backend_.knows(op, true)) return fmt::format("no pattern of backend {} takes {}", backend_.name(), label);
-    if (!backend_.knows(op)) return fmt::format("backend {} takes {} only as part of larger patterns, none of which is here", backend_.name(), label);
-    return fmt::format("no pattern of backend {} that takes {} fits what stands around it", backend_.name(), label);
+    if (op.trait == Trait::Never)
+      return fmt::format("{} works on plain numbers, there is nothing to quantize", label);
+    if (op.trait == Trait::Quantizer)
+      return fmt::format("{} computes or simulates quantization and is no integer operator", label);
+    if (!backend_.knows(op, true))
+      return fmt::format("no pattern of backend {} takes {}", backend_.name(), label);
+    if (!backend_.knows(op))
+      return fmt::format("backend {} takes {} only as part of larger patterns, none of which is here",
+                         backend_.name(), label);
+    return fmt::format("no pattern of backend {} that takes {} fits what stands around it", backend_.name(),
+                       label);
   }
 
   PassContext& context_;
   const Backend& backend_;
   std::unordered_map<const Node*, Attempt> attempts_;
   std::unordered_set<const Node*> fused_;
-  std::vector<Diagnostic> errors_;  // of patterns with `otherwise error`
+  std::vector<Diagnostic> errors_;         // of patterns with `otherwise error`
   std::unordered_set<std::string> moved_;  // nodes that earlier passes of this run rewrote
 };
 

@@ -22,7 +22,8 @@ std::vector<std::string> names_of(std::span<Node* const> nodes) {
 
 class Trials {
  public:
-  Trials(const Backend& backend, const TrialOptions& options, bool wish) : backend_(backend), options_(options), wish_(wish) {}
+  Trials(const Backend& backend, const TrialOptions& options, bool wish)
+      : backend_(backend), options_(options), wish_(wish) {}
 
   void run(const Graph& graph) {
     std::vector<rewrite::Candidate> candidates;
@@ -31,7 +32,8 @@ class Trials {
       rewrite::match_at(
           backend_.pattern_set(), node,
           [&](rewrite::Match match) {
-            const backend::Verdict verdict = backend_.accepts(match, {.wish = wish_, .config = options_.config});
+            const backend::Verdict verdict =
+                backend_.accepts(match, {.wish = wish_, .config = options_.config});
             PatternTrial trial = describe(match, verdict);
             if (!verdict.ok()) return add(&refused, std::move(trial));
             accepted.push_back(std::move(trial));
@@ -49,10 +51,13 @@ class Trials {
     for (size_t i = 0; i < accepted.size() && options_.all; ++i) {
       if (chosen[i]) continue;
       accepted[i].clause = "choice";
-      accepted[i].why_not = "another match takes one of its nodes: a lower cost, more steps, or first by order";
+      accepted[i].why_not =
+          "another match takes one of its nodes: a lower cost, more steps, or first by order";
       trials_.push_back(std::move(accepted[i]));
     }
-    if (options_.all) trials_.insert(trials_.end(), std::make_move_iterator(refused.begin()), std::make_move_iterator(refused.end()));
+    if (options_.all)
+      trials_.insert(trials_.end(), std::make_move_iterator(refused.begin()),
+                     std::make_move_iterator(refused.end()));
     else keep_unclaimed(std::move(refused));
   }
 
@@ -93,11 +98,13 @@ class Trials {
   // Of the refusals, those of nodes that nothing else took.
   void keep_unclaimed(std::vector<PatternTrial> refused) {
     std::vector<std::string> claimed;
-    for (const PatternTrial& trial : trials_) claimed.insert(claimed.end(), trial.nodes.begin(), trial.nodes.end());
+    for (const PatternTrial& trial : trials_)
+      claimed.insert(claimed.end(), trial.nodes.begin(), trial.nodes.end());
     std::sort(claimed.begin(), claimed.end());
     for (PatternTrial& row : refused) {
-      const bool taken = std::any_of(row.nodes.begin(), row.nodes.end(),
-                                     [&](const std::string& name) { return std::binary_search(claimed.begin(), claimed.end(), name); });
+      const bool taken = std::any_of(row.nodes.begin(), row.nodes.end(), [&](const std::string& name) {
+        return std::binary_search(claimed.begin(), claimed.end(), name);
+      });
       if (!taken) trials_.push_back(std::move(row));
     }
   }
@@ -125,12 +132,14 @@ bool is_float_graph(const Graph& graph) {
   return true;
 }
 
-std::vector<PatternTrial> try_patterns(const Graph& graph, const Backend& backend, const TrialOptions& options) {
+std::vector<PatternTrial> try_patterns(const Graph& graph, const Backend& backend,
+                                       const TrialOptions& options) {
   Trials trials(backend, options, is_float_graph(graph));
   std::vector<const Graph*> graphs = {&graph};
   for (size_t i = 0; i < graphs.size(); ++i) {
     trials.run(*graphs[i]);
-    for (const Node* node : graphs[i]->nodes()) graphs.insert(graphs.end(), node->regions().begin(), node->regions().end());
+    for (const Node* node : graphs[i]->nodes())
+      graphs.insert(graphs.end(), node->regions().begin(), node->regions().end());
   }
   return trials.take();
 }

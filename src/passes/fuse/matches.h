@@ -13,8 +13,8 @@ struct PatternTrial {
   std::string types;               // the dtype configuration that fits; empty: none, or the pattern has none
   std::vector<std::string> nodes;  // names in the input model, in forward order
   std::string root;
-  bool legal = false;              // chosen, and accepted
-  std::string clause, why_not;     // of those that are not
+  bool legal = false;           // chosen, and accepted
+  std::string clause, why_not;  // of those that are not
 };
 
 struct TrialOptions {
@@ -24,6 +24,7 @@ struct TrialOptions {
 
 // A graph in which nothing is quantized is judged by what could be quantized.
 bool is_float_graph(const Graph& graph);
-std::vector<PatternTrial> try_patterns(const Graph& graph, const Backend& backend, const TrialOptions& options = {});
+std::vector<PatternTrial> try_patterns(const Graph& graph, const Backend& backend,
+                                       const TrialOptions& options = {});
 
 }  // namespace zp::fuse

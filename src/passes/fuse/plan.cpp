@@ -62,20 +62,23 @@ class Planner {
   }
 
   std::variant<Plan, Refusal> plan() {
-    if (plan_.becomes != nullptr && plan_.becomes->op != "root") plan_.op = ops::table().find(plan_.becomes->op);
-    if (plan_.op == nullptr) return refuse("a known op", plan_.becomes->op, fmt::format("{} is no op", plan_.becomes->op));
+    if (plan_.becomes != nullptr && plan_.becomes->op != "root")
+      plan_.op = ops::table().find(plan_.becomes->op);
+    if (plan_.op == nullptr)
+      return refuse("a known op", plan_.becomes->op, fmt::format("{} is no op", plan_.becomes->op));
     if (auto refusal = absorb_steps()) return *refusal;
     if (auto refusal = operands()) return *refusal;
     if (auto refusal = result()) return *refusal;
     const bool bytes = plan_.op->trait == Trait::ShapeOnly;
     if (!bytes && !plan_.op->has(kIntegerForm)) {
-      return refuse("an op with an integer form", std::string(plan_.op->name), fmt::format("{} has no integer form", plan_.op->name));
+      return refuse("an op with an integer form", std::string(plan_.op->name),
+                    fmt::format("{} has no integer form", plan_.op->name));
     }
     if (bytes) {
       if (auto refusal = same_parameters()) return *refusal;
     }
-    plan_.unchanged = plan_.op == &plan_.root->op() && match_.nodes.size() == 1 && !plan_.transposed && same_operands() &&
-                      (!plan_.result_quantized || plan_.result->converter == nullptr);
+    plan_.unchanged = plan_.op == &plan_.root->op() && match_.nodes.size() == 1 && !plan_.transposed &&
+                      same_operands() && (!plan_.result_quantized || plan_.result->converter == nullptr);
     return std::move(plan_);
   }
 
@@ -94,12 +97,15 @@ class Planner {
       if (!bounds || !after || !wanted_as_clamp(i)) {
         const bool batch_norm = node.op().name == "batch_norm";
         return refuse("one operator", std::string(node.op().name),
-                      batch_norm ? fmt::format("batch norm {} is still here, its fold comes first", rewrite::source_name(node))
-                                 : fmt::format("{} {} cannot be part of a fused {}", op_label(node), rewrite::source_name(node), plan_.op->name));
+                      batch_norm ? fmt::format("batch norm {} is still here, its fold comes first",
+                                               rewrite::source_name(node))
+                                 : fmt::format("{} {} cannot be part of a fused {}", op_label(node),
+                                               rewrite::source_name(node), plan_.op->name));
       }
       if (plan_.op->attrs == nullptr || plan_.op->attrs->find("act_min") == nullptr) {
         return refuse("an op that clamps", std::string(plan_.op->name),
-                      fmt::format("{} takes no clamp, {} stays a node of its own", plan_.op->name, rewrite::source_name(node)));
+                      fmt::format("{} takes no clamp, {} stays a node of its own", plan_.op->name,
+                                  rewrite::source_name(node)));
       }
       compose(&plan_, *bounds);
     }
@@ -116,10 +122,12 @@ class Planner {
   bool wanted_as_clamp(size_t i) const {
     if (plan_.becomes == nullptr) return true;
     const rewrite::PatternStep& step = match_.variant->pattern->steps[match_.variant->steps[i].source];
-    return std::any_of(plan_.becomes->attrs.begin(), plan_.becomes->attrs.end(), [&](const Becomes::Attr& attr) {
-      if (attr.name != "clamp") return false;
-      return attr.kind == Becomes::Attr::Of ? step_is(step, *match_.nodes[i], attr.of) : step_is(step, *match_.nodes[i], "relu");
-    });
+    return std::any_of(plan_.becomes->attrs.begin(), plan_.becomes->attrs.end(),
+                       [&](const Becomes::Attr& attr) {
+                         if (attr.name != "clamp") return false;
+                         return attr.kind == Becomes::Attr::Of ? step_is(step, *match_.nodes[i], attr.of)
+                                                               : step_is(step, *match_.nodes[i], "relu");
+                       });
   }
 
   Value* chosen(size_t slot, size_t reading) const {
@@ -137,7 +145,8 @@ class Planner {
       const BoundSlot& slot = verdict_.slots[s];
       if (slot.name.result || !slot.present()) continue;
       if (!slot.name.of_root || slot.name.step != match_.variant->root) {
-        return refuse("operands of one operator", slot.name.name, fmt::format("{} has no place in a fused {}", slot.name.name, plan_.op->name));
+        return refuse("operands of one operator", slot.name.name,
+                      fmt::format("{} has no place in a fused {}", slot.name.name, plan_.op->name));
       }
       for (size_t k = 0; k < slot.readings.size(); ++k) plan_.operands[slot.operands[k]] = chosen(s, k);
     }
@@ -149,11 +158,16 @@ class Planner {
     for (size_t i = 0; i < plan_.op->operands.size(); ++i) {
       const OperandDef& def = plan_.op->operands[i];
       const BoundSlot* slot = rewrite::find_slot(verdict_.slots, def.name);
-      const std::string_view alias = def.role == Role::Data ? "x" : def.role == Role::Weight ? "w" : def.role == Role::Bias ? "b" : "";
-      if ((slot == nullptr || slot->name.role != def.role) && !alias.empty()) slot = rewrite::find_slot(verdict_.slots, alias);
+      const std::string_view alias = def.role == Role::Data     ? "x"
+                                     : def.role == Role::Weight ? "w"
+                                     : def.role == Role::Bias   ? "b"
+                                                                : "";
+      if ((slot == nullptr || slot->name.role != def.role) && !alias.empty())
+        slot = rewrite::find_slot(verdict_.slots, alias);
       if (slot == nullptr || !slot->present() || (def.role == Role::Bias && slot->name.role != Role::Bias)) {
         if (!def.optional) {
-          return refuse(fmt::format("operand {}", def.name), "none", fmt::format("nothing stands for operand {} of {}", def.name, plan_.op->name));
+          return refuse(fmt::format("operand {}", def.name), "none",
+                        fmt::format("nothing stands for operand {} of {}", def.name, plan_.op->name));
         }
         plan_.operands.push_back(nullptr);
         continue;
@@ -164,7 +178,8 @@ class Planner {
       if (def.role == Role::Weight && plan_.becomes->action == "transpose-weight") {
         const rewrite::SlotReading& r = slot->readings.front();
         if (!r.constant || r.value->type().rank() != 2) {
-          return refuse("a constant matrix", r.constant ? "another rank" : "a computed value", "only a constant matrix can be transposed ahead");
+          return refuse("a constant matrix", r.constant ? "another rank" : "a computed value",
+                        "only a constant matrix can be transposed ahead");
         }
         plan_.transposed = i;
       }
@@ -172,7 +187,8 @@ class Planner {
     for (size_t s = 0; s < verdict_.slots.size(); ++s) {
       const BoundSlot& slot = verdict_.slots[s];
       if (used[s] || slot.name.result || !slot.present()) continue;
-      return refuse("operands of one operator", slot.name.name, fmt::format("{} has no place in {}", slot.name.name, plan_.op->name));
+      return refuse("operands of one operator", slot.name.name,
+                    fmt::format("{} has no place in {}", slot.name.name, plan_.op->name));
     }
     return std::nullopt;
   }
@@ -196,12 +212,14 @@ class Planner {
       if (v == nullptr || (!v->type().is_quantized() && !is_float(v->type().dtype))) continue;
       const QuantType* quant = v->type().quant;
       if (quant == nullptr || (first != nullptr && quant != first) || !quant->per_tensor()) {
-        return refuse("one quantization", "several", fmt::format("{} moves bytes, its inputs have different parameters", plan_.op->name));
+        return refuse("one quantization", "several",
+                      fmt::format("{} moves bytes, its inputs have different parameters", plan_.op->name));
       }
       first = quant;
     }
     if (first == nullptr || !plan_.result_quantized) {
-      return refuse("quantized input and result", "a float", fmt::format("{} moves bytes, not both its sides are integers", plan_.op->name));
+      return refuse("quantized input and result", "a float",
+                    fmt::format("{} moves bytes, not both its sides are integers", plan_.op->name));
     }
     plan_.requantized = plan_.result->quant != first;
     return std::nullopt;

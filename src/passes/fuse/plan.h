@@ -1,5 +1,6 @@
-// What an accepted match becomes: the operator, its operands and attributes. Planning changes nothing; a match that
-// cannot be said as one operator with quantized operands is refused here, with the clause "becomes".
+// What an accepted match becomes: the operator, its operands and attributes. Planning changes nothing; a
+// match that cannot be said as one operator with quantized operands is refused here, with the clause
+// "becomes".
 #pragma once
 
 #include <optional>
@@ -22,8 +23,8 @@ struct Plan {
   const rewrite::SlotReading* result = nullptr;
   bool result_quantized = false;
   bool unchanged = false;  // the match is the fused operator already
-  // Bytes move and the result has other parameters: the operator runs on the integers of its input, dequantize and
-  // quantize behind it are the requantization.
+  // Bytes move and the result has other parameters: the operator runs on the integers of its input,
+  // dequantize and quantize behind it are the requantization.
   bool requantized = false;
 };
 

@@ -24,9 +24,7 @@ struct Scaled {
   double standard() const { return order > 0 ? 0.0 : value; }
 };
 
-inline Scaled operator-(Scaled x) {
-  return {-x.value, x.order};
-}
+inline Scaled operator-(Scaled x) { return {-x.value, x.order}; }
 inline Scaled operator*(Scaled x, Scaled y) {
   // Zero times infinitely large: the zero stands for the same small number that was divided by.
   if (x.is_zero() && y.order < 0) return {y.value, y.order + 1};
@@ -45,9 +43,7 @@ inline Scaled operator+(Scaled x, Scaled y) {
   if (x.order != y.order) return x.order < y.order ? x : y;
   return {x.value + y.value, x.order};
 }
-inline Scaled operator-(Scaled x, Scaled y) {
-  return x + -y;
-}
+inline Scaled operator-(Scaled x, Scaled y) { return x + -y; }
 Scaled sqrt(Scaled x);
 
 struct AffineMap {

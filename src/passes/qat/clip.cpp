@@ -38,9 +38,7 @@ std::optional<Range> range_of(const Chain& chain) {
   return range;
 }
 
-double normal_below(double x) {
-  return 0.5 * std::erfc(-x * 0.70710678118654752);
-}
+double normal_below(double x) { return 0.5 * std::erfc(-x * 0.70710678118654752); }
 
 Why clamp(const Chain& chain, const Range& range, double share, std::string_view how) {
   return Why{chain.quantize, "clip", "a range that clips next to nothing",

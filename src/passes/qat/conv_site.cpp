@@ -120,9 +120,7 @@ Answer<WeightData> read_weight(const ConvSite& site, ConstantValues& values) {
 
 }  // namespace
 
-bool is_conv_or_linear(const Node& node) {
-  return spatial_rank(node) > 0 || node.is(ops::linear);
-}
+bool is_conv_or_linear(const Node& node) { return spatial_rank(node) > 0 || node.is(ops::linear); }
 
 bool is_anchor(const Node& node) {
   return is_conv_or_linear(node) || node.is(ops::addmm) || node.is(ops::matmul);
@@ -385,9 +383,7 @@ struct ChannelPlan {
   bool groups_agree = true;  // channels that share an entry of the weight's channel dim need one scale
 };
 
-bool about_equal(double a, double b) {
-  return std::abs(a - b) <= kUniform * b;
-}
+bool about_equal(double a, double b) { return std::abs(a - b) <= kUniform * b; }
 
 Answer<ChannelPlan> plan_channels(const ConvSite& site, const WeightChange& change,
                                   const std::vector<double>& scales) {

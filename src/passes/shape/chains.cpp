@@ -23,7 +23,9 @@ IntShape numbers(const Shape& shape) {
   return out;
 }
 
-Obstacle from_error(std::string clause, const Error& error) { return {std::move(clause), "", error.first().text}; }
+Obstacle from_error(std::string clause, const Error& error) {
+  return {std::move(clause), "", error.first().text};
+}
 
 std::string kind_of(const Value& value) {
   if (value.def() == nullptr) return fmt::format("input '{}'", value.name());
@@ -59,7 +61,8 @@ std::optional<Obstacle> Chains::visit(const Node& node) {
   if (node.is(ops::dequantize)) return visit_dequantize(node);
   if (node.is(ops::quantize)) return visit_quantize(node);
   if (node.op().shape_map != nullptr) return visit_shape(node);
-  return Obstacle{"shape-only", "an operator that only moves elements", fmt::format("{} computes new values", op_label(node))};
+  return Obstacle{"shape-only", "an operator that only moves elements",
+                  fmt::format("{} computes new values", op_label(node))};
 }
 
 std::optional<Obstacle> Chains::visit_const(const Node& node) {
@@ -97,28 +100,33 @@ std::optional<Obstacle> Chains::visit_cast(const Node& node) {
 
 std::optional<Obstacle> Chains::visit_dequantize(const Node& node) {
   Chain* from = find(node.operand(0));
-  if (from == nullptr || from->domain != Domain::Integers || node.operand(1) != nullptr || node.operand(2) != nullptr) return std::nullopt;
+  if (from == nullptr || from->domain != Domain::Integers || node.operand(1) != nullptr ||
+      node.operand(2) != nullptr)
+    return std::nullopt;
   Chain& chain = add(*node.result(), Domain::Reals, from->dtype, from->shape);
   chain.operands = {from};
   return std::nullopt;
 }
 
-// Quantizing what was dequantized with the same parameters gives the integers back: (q - z) * s * (1/s) is nearer than
-// half a step to q - z as long as q - z has no more bits than half a float's mantissa. Integers outside a narrowed range
-// would be clamped, so such ranges are evaluated.
+// Quantizing what was dequantized with the same parameters gives the integers back: (q - z) * s * (1/s) is
+// nearer than half a step to q - z as long as q - z has no more bits than half a float's mantissa. Integers
+// outside a narrowed range would be clamped, so such ranges are evaluated.
 bool Chains::same_integers(Chain& from, const QuantType& to) {
   const auto type = written(from);
   if (!type.ok() || bits_of(to.storage) > 16 || !is_integer(to.storage)) return false;
-  if (to.qmin != int_min(to.storage) || to.qmax != int_max(to.storage) || to.domain == ZeroPointDomain::Float) return false;
+  if (to.qmin != int_min(to.storage) || to.qmax != int_max(to.storage) || to.domain == ZeroPointDomain::Float)
+    return false;
   const auto same = same_parameters(context_, **type, to, from.shape);
   if (!same.ok() || !*same) return false;
   const auto params = quant_params(context_, to, from.shape);
-  return params.ok() && std::all_of(params->scales.begin(), params->scales.end(), [](double s) { return s >= 0x1p-120 && s <= 0x1p120; });
+  return params.ok() && std::all_of(params->scales.begin(), params->scales.end(),
+                                    [](double s) { return s >= 0x1p-120 && s <= 0x1p120; });
 }
 
 Result<const Constant*> Chains::evaluated(const Node& node) {
   if (node.result()->type().elements() > kLargestEvaluated) {
-    return Error("fold-shape", fmt::format("{} elements to quantize, at most {} are", node.result()->type().elements(), kLargestEvaluated));
+    return Error("fold-shape", fmt::format("{} elements to quantize, at most {} are",
+                                           node.result()->type().elements(), kLargestEvaluated));
   }
   ZP_TRY(const Tensor value, evaluate(node, 4096));
   return store_tensor(context_, node.result()->name(), value);
@@ -127,7 +135,9 @@ Result<const Constant*> Chains::evaluated(const Node& node) {
 std::optional<Obstacle> Chains::visit_quantize(const Node& node) {
   Chain* from = find(node.operand(0));
   const Type& type = node.result()->type();
-  if (from == nullptr || from->domain == Domain::Integers || node.operand(1) != nullptr || node.operand(2) != nullptr) return std::nullopt;
+  if (from == nullptr || from->domain == Domain::Integers || node.operand(1) != nullptr ||
+      node.operand(2) != nullptr)
+    return std::nullopt;
   if (!type.is_static() || !type.is_quantized() || type.quant->dynamic) return std::nullopt;
   if (from->domain == Domain::Reals && same_integers(*from, *type.quant)) {
     Chain& chain = add(*node.result(), Domain::Integers, from->dtype, from->shape);
@@ -145,14 +155,16 @@ std::optional<Obstacle> Chains::visit_quantize(const Node& node) {
 }
 
 // All parts of the map are chains of one domain, and of one storage or of two that a shift makes one.
-std::optional<Obstacle> Chains::join_operands(const Node& node, const ShapeMap& map, std::vector<Chain*>* operands) {
+std::optional<Obstacle> Chains::join_operands(const Node& node, const ShapeMap& map,
+                                              std::vector<Chain*>* operands) {
   operands->assign(node.operand_count(), nullptr);
   Chain* first = nullptr;
   for (const MapResult& result : map.results) {
     for (const MapPart& part : result.parts) {
       Chain* chain = find(node.operand(part.operand));
       if (chain == nullptr) {
-        return Obstacle{"constant", "constants in all data operands", fmt::format("operand {} is {}", part.operand, kind_of(*node.operand(part.operand)))};
+        return Obstacle{"constant", "constants in all data operands",
+                        fmt::format("operand {} is {}", part.operand, kind_of(*node.operand(part.operand)))};
       }
       (*operands)[part.operand] = chain;
       if (first == nullptr) {
@@ -162,11 +174,14 @@ std::optional<Obstacle> Chains::join_operands(const Node& node, const ShapeMap& 
       if (chain->domain != first->domain) {
         const Chain* plain = chain->domain == Domain::Plain ? chain : first;
         return Obstacle{"quantized", "quantized constants in all data operands",
-                        fmt::format("'{}' is a constant of {} that is not quantized", plain->value->name(), dtype_name(plain->dtype))};
+                        fmt::format("'{}' is a constant of {} that is not quantized", plain->value->name(),
+                                    dtype_name(plain->dtype))};
       }
-      const bool byte_pair = chain->domain != Domain::Plain && CarriedQuant::shift_between(chain->dtype, first->dtype) != 0;
+      const bool byte_pair =
+          chain->domain != Domain::Plain && CarriedQuant::shift_between(chain->dtype, first->dtype) != 0;
       if (chain->dtype != first->dtype && !byte_pair) {
-        return Obstacle{"storage", std::string(dtype_name(first->dtype)), fmt::format("'{}' has {}", chain->value->name(), dtype_name(chain->dtype))};
+        return Obstacle{"storage", std::string(dtype_name(first->dtype)),
+                        fmt::format("'{}' has {}", chain->value->name(), dtype_name(chain->dtype))};
       }
     }
   }
@@ -208,7 +223,8 @@ std::optional<Obstacle> Chains::visit_shape(const Node& node) {
   std::vector<Chain> made(map->results.size());
   for (size_t r = 0; r < map->results.size(); ++r) {
     MapResult& result = map->results[r];
-    if (result.chooses()) return Obstacle{"indices", "indices that are constant", "indices known only when the model runs"};
+    if (result.chooses())
+      return Obstacle{"indices", "indices that are constant", "indices known only when the model runs"};
     std::vector<IntShape> shapes;
     for (const Chain* c : operands) shapes.push_back(c != nullptr ? c->shape : IntShape{});
     auto shape = result_shape(result, shapes);
@@ -241,9 +257,7 @@ std::optional<Obstacle> Chains::visit_shape(const Node& node) {
 Result<const CarriedQuant*> Chains::quant(Chain& chain) {
   Chain* made = &chain;
   while (!made->quant && made->declared == nullptr) made = made->operands.front();
-  if (!made->quant) {
-    ZP_TRY(made->quant, CarriedQuant::of(context_, *made->declared, made->shape));
-  }
+  if (!made->quant) { ZP_TRY(made->quant, CarriedQuant::of(context_, *made->declared, made->shape)); }
   return &*made->quant;
 }
 
@@ -263,7 +277,8 @@ std::vector<const Constant*> Chains::sources(const Chain& chain) const {
     const Chain* c = stack.back();
     stack.pop_back();
     if (c == nullptr || !seen.emplace(c, true).second) continue;
-    if (c->source != nullptr && std::find(all.begin(), all.end(), c->source) == all.end()) all.push_back(c->source);
+    if (c->source != nullptr && std::find(all.begin(), all.end(), c->source) == all.end())
+      all.push_back(c->source);
     stack.insert(stack.end(), c->operands.begin(), c->operands.end());
   }
   return all;
@@ -317,7 +332,8 @@ Result<StridedView> Chains::renumbered(const Chain::Moved& in, std::vector<Numbe
   StridedView out = *in.mask;
   std::byte* to = nullptr;
   out.storage = Blob::allocate(from.size(), &to);
-  for (size_t i = 0; i < from.size(); ++i) to[i] = static_cast<std::byte>(numbers[static_cast<uint8_t>(from.data()[i])]);
+  for (size_t i = 0; i < from.size(); ++i)
+    to[i] = static_cast<std::byte>(numbers[static_cast<uint8_t>(from.data()[i])]);
   out.strides = dense_strides(out.shape);
   out.offset = 0;
   return out;
@@ -338,7 +354,8 @@ StridedView no_padding(const IntShape& shape) {
 Result<Chain::Moved> source_elements(Context& context, const Constant& constant) {
   Chain::Moved moved;
   moved.origin = &constant;
-  if (constant.stripped) return Error("fold-shape", fmt::format("the weights of '{}' are not in the file", constant.name));
+  if (constant.stripped)
+    return Error("fold-shape", fmt::format("the weights of '{}' are not in the file", constant.name));
   if (bits_of(constant.dtype) < 8) {
     ZP_TRY(const Tensor unpacked, constant_tensor(context, constant));
     moved.elements = view_of(unpacked);
@@ -348,7 +365,8 @@ Result<Chain::Moved> source_elements(Context& context, const Constant& constant)
   moved.elements.storage = constant.storage;
   moved.elements.width = byte_size(constant.dtype);
   moved.elements.shape = constant.shape.vec();
-  moved.elements.strides = constant.strides.empty() ? dense_strides(moved.elements.shape) : constant.strides.vec();
+  moved.elements.strides =
+      constant.strides.empty() ? dense_strides(moved.elements.shape) : constant.strides.vec();
   moved.elements.offset = constant.offset;
   return moved;
 }
@@ -372,22 +390,24 @@ Status Chains::move_one(Chain& chain) {
   for (const MapPart& part : map.parts) {
     const Chain& operand = *chain.operands[part.operand];
     inputs[part.operand] = *operand.moved;
-    if (operand.dtype != chain.dtype) {
-      ZP_TRY(inputs[part.operand], shifted(*operand.moved));
-    }
+    if (operand.dtype != chain.dtype) { ZP_TRY(inputs[part.operand], shifted(*operand.moved)); }
     masked |= operand.moved->mask.has_value();
     out.origin = out.origin != nullptr ? out.origin : operand.moved->origin;
   }
   std::vector<StridedView> views, masks;
   for (size_t i = 0; i < inputs.size(); ++i) {
     views.push_back(inputs[i].elements);
-    masks.push_back(inputs[i].mask ? *inputs[i].mask : no_padding(chain.operands[i] != nullptr ? chain.operands[i]->shape : IntShape{}));
+    masks.push_back(inputs[i].mask
+                        ? *inputs[i].mask
+                        : no_padding(chain.operands[i] != nullptr ? chain.operands[i]->shape : IntShape{}));
   }
-  // A plain constant's padding has its bytes at once; a quantized one's depends on the parameters at the end of the chain.
+  // A plain constant's padding has its bytes at once; a quantized one's depends on the parameters at the end
+  // of the chain.
   std::vector<std::byte> fill;
   if (pads && chain.domain == Domain::Plain) {
     ZP_TRY(Tensor one, Tensor::make(chain.dtype, {}));
-    if (map.fill.kind == Number::Float) one.set_double(0, map.fill.f); else one.set_int(0, map.fill.i);
+    if (map.fill.kind == Number::Float) one.set_double(0, map.fill.f);
+    else one.set_int(0, map.fill.i);
     fill.assign(one.data<std::byte>(), one.data<std::byte>() + one.bytes());
     masked = false;
   }
@@ -401,7 +421,8 @@ Status Chains::move_one(Chain& chain) {
     if (pads) {
       const auto found = std::find(out.paddings.begin(), out.paddings.end(), map.fill);
       if (found == out.paddings.end()) out.paddings.push_back(map.fill);
-      const auto place = std::find(out.paddings.begin(), out.paddings.end(), map.fill) - out.paddings.begin() + 1;
+      const auto place =
+          std::find(out.paddings.begin(), out.paddings.end(), map.fill) - out.paddings.begin() + 1;
       if (place > 255) return Error("fold-shape", "more than 255 different padding values");
       number = static_cast<std::byte>(place);
     }
@@ -461,7 +482,8 @@ Result<Blob> Chains::stored_bytes(Chain& chain) {
     std::byte* own = nullptr;
     Blob filled = Blob::allocate(bytes.size(), &own);
     std::memcpy(own, bytes.data(), bytes.size());
-    ZP_CHECK(fill_padding(context_, *quant, chain.shape, {reinterpret_cast<const uint8_t*>(mask.data()), mask.size()}, m.paddings, own));
+    ZP_CHECK(fill_padding(context_, *quant, chain.shape,
+                          {reinterpret_cast<const uint8_t*>(mask.data()), mask.size()}, m.paddings, own));
     bytes = std::move(filled);
   }
   return bits_of(chain.dtype) >= 8 ? bytes : pack_elements(chain.dtype, bytes.bytes());
@@ -482,9 +504,11 @@ const Constant* Chains::reshaped_source(const Chain& chain) const {
 }
 
 // A constant that sees the storage of `from` in another shape; `from` itself where it is no other.
-const Constant* Chains::view_constant(const Chain& chain, const Constant& from, const Blob& storage, const std::vector<int64_t>& strides, int64_t offset) {
+const Constant* Chains::view_constant(const Chain& chain, const Constant& from, const Blob& storage,
+                                      const std::vector<int64_t>& strides, int64_t offset) {
   auto same = [&](const Constant& c) {
-    return c.dtype == chain.dtype && c.storage == storage && c.offset == offset && c.shape.vec() == chain.shape && c.strides.vec() == strides;
+    return c.dtype == chain.dtype && c.storage == storage && c.offset == offset &&
+           c.shape.vec() == chain.shape && c.strides.vec() == strides;
   };
   if (same(from)) return &from;
   uint64_t key = mix(reinterpret_cast<uint64_t>(storage.data()), static_cast<uint64_t>(offset));
@@ -507,12 +531,14 @@ const Constant* Chains::view_constant(const Chain& chain, const Constant& from, 
 }
 
 Result<const Constant*> Chains::constant(Chain& chain) {
-  if (const Constant* from = reshaped_source(chain)) return view_constant(chain, *from, from->storage, {}, from->offset);
+  if (const Constant* from = reshaped_source(chain))
+    return view_constant(chain, *from, from->storage, {}, from->offset);
   ZP_CHECK(move(chain));
   const Chain::Moved& m = *chain.moved;
   const StridedView& view = m.elements;
   if (m.viewed != nullptr && !m.mask && may_be_strided(view)) {
-    return view_constant(chain, *m.viewed, view.storage, view.dense() ? std::vector<int64_t>{} : view.strides, view.offset);
+    return view_constant(chain, *m.viewed, view.storage, view.dense() ? std::vector<int64_t>{} : view.strides,
+                         view.offset);
   }
   ZP_TRY(Blob bytes, stored_bytes(chain));
   uint64_t key = static_cast<uint64_t>(chain.dtype);
@@ -524,7 +550,8 @@ Result<const Constant*> Chains::constant(Chain& chain) {
   }
   for (; i < bytes.size(); ++i) key = mix(key, static_cast<uint64_t>(bytes.data()[i]));
   for (const Constant* c : made_[key]) {
-    if (c->dtype != chain.dtype || c->shape.vec() != chain.shape || c->storage.size() != bytes.size()) continue;
+    if (c->dtype != chain.dtype || c->shape.vec() != chain.shape || c->storage.size() != bytes.size())
+      continue;
     if (bytes.empty() || std::memcmp(c->storage.data(), bytes.data(), bytes.size()) == 0) return c;
   }
   const std::string name = fmt::format("{}.{}", m.origin->name, chain.value->name());

@@ -1,5 +1,6 @@
-// Values that shape operators make of constants. For each such value a chain says how it is made; its elements are moved
-// and its parameters are written only when asked for, so following chains through a graph costs next to nothing.
+// Values that shape operators make of constants. For each such value a chain says how it is made; its
+// elements are moved and its parameters are written only when asked for, so following chains through a graph
+// costs next to nothing.
 #pragma once
 
 #include <deque>
@@ -28,9 +29,9 @@ enum class Domain : uint8_t {
 struct Chain {
   const Value* value = nullptr;
   Domain domain = Domain::Plain;
-  DType dtype = DType::Unknown;         // of the stored elements
+  DType dtype = DType::Unknown;  // of the stored elements
   IntShape shape;
-  std::vector<Chain*> operands;         // made of these by `map`; one and no map: the same elements
+  std::vector<Chain*> operands;  // made of these by `map`; one and no map: the same elements
   std::shared_ptr<const MapResult> map;
   const Constant* source = nullptr;     // no operands: elements of this constant
   const QuantType* declared = nullptr;  // Integers that are not made by a map
@@ -38,10 +39,10 @@ struct Chain {
 
   struct Moved {
     StridedView elements;
-    std::optional<StridedView> mask;    // k + 1 where an element is padding with paddings[k]
+    std::optional<StridedView> mask;  // k + 1 where an element is padding with paddings[k]
     std::vector<Number> paddings;
-    const Constant* viewed = nullptr;   // the constant whose storage `elements` is a view of
-    const Constant* origin = nullptr;   // some constant the elements come from, for names
+    const Constant* viewed = nullptr;  // the constant whose storage `elements` is a view of
+    const Constant* origin = nullptr;  // some constant the elements come from, for names
   };
   std::optional<Moved> moved;
   std::optional<CarriedQuant> quant;
@@ -53,11 +54,12 @@ class Chains {
   explicit Chains(Context& context) : context_(context) {}
 
   Chain* find(const Value* value) const;
-  // Finds the chains of a node's results. To be called in program order; an obstacle where one of the operands is a chain
-  // and the results are not.
+  // Finds the chains of a node's results. To be called in program order; an obstacle where one of the
+  // operands is a chain and the results are not.
   std::optional<Obstacle> visit(const Node& node);
 
-  // The quantization that the value's elements have, as a type; an error if it cannot be written. Not for Plain.
+  // The quantization that the value's elements have, as a type; an error if it cannot be written. Not for
+  // Plain.
   Result<const QuantType*> written(Chain& chain);
   // The value as a constant; the same one for the same elements and shape.
   Result<const Constant*> constant(Chain& chain);
@@ -87,7 +89,8 @@ class Chains {
   Result<Chain::Moved> shifted(const Chain::Moved& moved);
   Result<StridedView> renumbered(const Chain::Moved& in, std::vector<Number>* paddings);
   Result<Blob> stored_bytes(Chain& chain);
-  const Constant* view_constant(const Chain& chain, const Constant& from, const Blob& storage, const std::vector<int64_t>& strides, int64_t offset);
+  const Constant* view_constant(const Chain& chain, const Constant& from, const Blob& storage,
+                                const std::vector<int64_t>& strides, int64_t offset);
   // The constant whose storage has the elements in their order: nothing but the shape may differ.
   const Constant* reshaped_source(const Chain& chain) const;
 

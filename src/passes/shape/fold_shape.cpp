@@ -1,9 +1,9 @@
-// fold-shape: shape operators on constants are carried out. A quantized constant keeps its integers: chains of shape ops
-// between a dequantize and its consumer become one constant with the parameters that the chain carries along, and the
-// dequantize comes last. It pays whenever a weight is stored in another layout than its consumer wants, and it is what
-// makes such weights fuse. It never rounds: a quantize inside a chain is part of the value and evaluated as it is; where
-// parameters cannot be written for the end of a chain, its longest prefix that can is folded and the rest stays, with a
-// record that says why.
+// fold-shape: shape operators on constants are carried out. A quantized constant keeps its integers: chains
+// of shape ops between a dequantize and its consumer become one constant with the parameters that the chain
+// carries along, and the dequantize comes last. It pays whenever a weight is stored in another layout than
+// its consumer wants, and it is what makes such weights fuse. It never rounds: a quantize inside a chain is
+// part of the value and evaluated as it is; where parameters cannot be written for the end of a chain, its
+// longest prefix that can is folded and the rest stays, with a record that says why.
 #include <fmt/format.h>
 
 #include <unordered_map>
@@ -53,12 +53,14 @@ class FoldShape {
 
  private:
   struct Plan {
-    bool stays = false;                 // some result is still computed by the node
-    std::vector<size_t> fold;           // results that become constants
-    std::optional<Obstacle> obstacle;   // why it stays
+    bool stays = false;                // some result is still computed by the node
+    std::vector<size_t> fold;          // results that become constants
+    std::optional<Obstacle> obstacle;  // why it stays
   };
 
-  static bool is_shape_op(const Node& node) { return node.op().trait == Trait::ShapeOnly && node.op().shape_map != nullptr; }
+  static bool is_shape_op(const Node& node) {
+    return node.op().trait == Trait::ShapeOnly && node.op().shape_map != nullptr;
+  }
 
   void visit(Node& node) {
     const std::optional<Obstacle> obstacle = chains_.visit(node);
@@ -72,20 +74,23 @@ class FoldShape {
       constant &= c != nullptr || cut_.contains(operand);
       quantized |= c != nullptr && c->domain != Domain::Plain;
     }
-    // An operator that computes from constants alone cuts a chain; any other that is no shape op is a chain's consumer.
+    // An operator that computes from constants alone cuts a chain; any other that is no shape op is a chain's
+    // consumer.
     if (constant) {
       for (size_t i = 0; i < node.result_count(); ++i) cut_[node.result(i)] = &node;
     }
     if (quantized && (constant || is_shape_op(node))) keep(node, *obstacle);
   }
 
-  // Shape ops on what is no constant stay; where quantized integers or a cut chain are behind it, a record says so.
+  // Shape ops on what is no constant stay; where quantized integers or a cut chain are behind it, a record
+  // says so.
   void follow_outside(Node& node) {
     const Value* first = node.operand_count() > 0 ? node.operand(0) : nullptr;
     if (first == nullptr) return;
     const auto input = from_input_.find(first);
     if (node.is(ops::storage_cast) || node.is(ops::dequantize)) {
-      const bool integers = first->type().is_tensor() && (first->type().is_quantized() || is_integer(first->type().dtype));
+      const bool integers =
+          first->type().is_tensor() && (first->type().is_quantized() || is_integer(first->type().dtype));
       if (input != from_input_.end()) from_input_[node.result()] = input->second;
       else if (first->def() == nullptr && integers) from_input_[node.result()] = first;
       return;
@@ -98,7 +103,8 @@ class FoldShape {
     } else if (const auto stop = cut_.find(first); stop != cut_.end()) {
       const Node* by = stop->second;
       for (size_t i = 0; i < node.result_count(); ++i) cut_[node.result(i)] = by;
-      keep(node, {"shape-only", "operators that only move elements", fmt::format("'{}' before it is {}", by->name(), op_label(*by))});
+      keep(node, {"shape-only", "operators that only move elements",
+                  fmt::format("'{}' before it is {}", by->name(), op_label(*by))});
     }
   }
 
@@ -130,7 +136,8 @@ class FoldShape {
   // A const node, or a dequantize that reads one, is as far as folding goes.
   static bool is_base(const Node& node) {
     if (node.is(kConstOp)) return true;
-    return node.is(ops::dequantize) && node.operand(0)->def() != nullptr && node.operand(0)->def()->is(kConstOp);
+    return node.is(ops::dequantize) && node.operand(0)->def() != nullptr &&
+           node.operand(0)->def()->is(kConstOp);
   }
 
   bool needed(const Value& value) const {
@@ -146,7 +153,9 @@ class FoldShape {
   std::optional<Obstacle> check(const Node& node, Chain& chain) {
     if (chain.domain != Domain::Plain) {
       const auto type = chains_.written(chain);
-      if (!type.ok()) return Obstacle{"parameters", "one scale, a list along one axis, or blocks of at least two elements", type.error().first().text};
+      if (!type.ok())
+        return Obstacle{"parameters", "one scale, a list along one axis, or blocks of at least two elements",
+                        type.error().first().text};
     }
     const auto added = chains_.added_bytes(chain);
     if (!added.ok()) return Obstacle{"data", "", added.error().first().text};
@@ -160,13 +169,18 @@ class FoldShape {
     int64_t& spent = spent_[first];
     const int64_t allowed = kGrowthFactor * have + kGrowthFree;
     if (spent + *added > allowed) {
-      return Obstacle{"byte-budget", fmt::format("at most {} bytes made from '{}'", allowed, first->name), fmt::format("{} bytes", spent + *added)};
+      return Obstacle{"byte-budget", fmt::format("at most {} bytes made from '{}'", allowed, first->name),
+                      fmt::format("{} bytes", spent + *added)};
     }
     // A list that grew helps only a consumer that takes it.
     if (pass_.backend != nullptr && *added > have + kGrowthFree && chain.domain == Domain::Reals) {
       for (const Use& use : node.result(chain.value->index())->uses()) {
-        const auto answer = pass_.backend->takes_weight_quant(use.user()->op(), use.index(), **chains_.written(chain), chain.value->type().shape);
-        if (!answer.ok) return Obstacle{"consumer", answer.wanted, fmt::format("{} with {}", op_label(*use.user()), quant_str(**chains_.written(chain)))};
+        const auto answer = pass_.backend->takes_weight_quant(
+            use.user()->op(), use.index(), **chains_.written(chain), chain.value->type().shape);
+        if (!answer.ok)
+          return Obstacle{
+              "consumer", answer.wanted,
+              fmt::format("{} with {}", op_label(*use.user()), quant_str(**chains_.written(chain)))};
       }
     }
     spent += *added;
@@ -188,12 +202,15 @@ class FoldShape {
       Value* value = add_const_node(graph_, *constant, type, &node);
       if (chain.domain == Domain::Reals) {
         Value* integers[] = {value};
-        Node* dequantize = graph_.create({.op = &ops::dequantize, .operands = integers, .name = old->name(), .origins = node.origins()}, &node);
+        Node* dequantize = graph_.create(
+            {.op = &ops::dequantize, .operands = integers, .name = old->name(), .origins = node.origins()},
+            &node);
         ZP_CHECK(dequantize->infer());
         value = dequantize->result();
       }
       if (!(value->type().dtype == old->type().dtype && value->type().shape == old->type().shape)) {
-        return node.error("fold-shape.type", fmt::format("{} became {}", old->type().str(), value->type().str()));
+        return node.error("fold-shape.type",
+                          fmt::format("{} became {}", old->type().str(), value->type().str()));
       }
       record(chain, node, *value, *constant);
       renames_.emplace_back(value->def(), std::string(old->name()));
@@ -210,7 +227,8 @@ class FoldShape {
     rewrite.into = node.name();
     const Value& integers = chain.domain == Domain::Reals ? *into.def()->operand(0) : into;
     std::string from;
-    for (const Constant* source : chains_.sources(chain)) from += (from.empty() ? "'" : ", '") + std::string(source->name) + "'";
+    for (const Constant* source : chains_.sources(chain))
+      from += (from.empty() ? "'" : ", '") + std::string(source->name) + "'";
     rewrite.note = fmt::format("{} became '{}', {}", from, constant.name, integers.type().str());
     pass_.records.rewrites.push_back(std::move(rewrite));
   }
@@ -223,8 +241,10 @@ class FoldShape {
     kept.clause = obstacle.clause;
     kept.wanted = obstacle.wanted;
     kept.found = obstacle.found;
-    kept.text = obstacle.wanted.empty() ? fmt::format("{} '{}' is not folded: {}", kept.op, kept.node, obstacle.found)
-                                        : fmt::format("{} '{}' is not folded: wanted {}, found {}", kept.op, kept.node, obstacle.wanted, obstacle.found);
+    kept.text = obstacle.wanted.empty()
+                    ? fmt::format("{} '{}' is not folded: {}", kept.op, kept.node, obstacle.found)
+                    : fmt::format("{} '{}' is not folded: wanted {}, found {}", kept.op, kept.node,
+                                  obstacle.wanted, obstacle.found);
     pass_.records.kept.push_back(std::move(kept));
   }
 
@@ -236,7 +256,8 @@ class FoldShape {
     if (!folded && !fed) return;
     if (node->is(kConstOp) && !fed) return;  // dead before: not this pass's
     for (size_t i = 0; i < node->operand_count(); ++i) {
-      if (node->operand(i) != nullptr && node->operand(i)->def() != nullptr) was_read_.emplace(node->operand(i)->def(), true);
+      if (node->operand(i) != nullptr && node->operand(i)->def() != nullptr)
+        was_read_.emplace(node->operand(i)->def(), true);
     }
     node->erase();
   }
@@ -245,10 +266,12 @@ class FoldShape {
   Graph& graph_;
   Chains chains_;
   std::unordered_map<const Node*, Plan> plans_;
-  std::unordered_map<const Value*, const Value*> from_input_;  // value -> the input whose integers it is made of
-  std::unordered_map<const Value*, const Node*> cut_;          // value -> the operator that computes it from a constant
+  std::unordered_map<const Value*, const Value*>
+      from_input_;  // value -> the input whose integers it is made of
+  std::unordered_map<const Value*, const Node*>
+      cut_;  // value -> the operator that computes it from a constant
   std::unordered_map<const Constant*, int64_t> spent_;
-  std::unordered_map<const Node*, bool> was_read_;             // const nodes that a removed node read
+  std::unordered_map<const Node*, bool> was_read_;  // const nodes that a removed node read
   std::vector<std::pair<Node*, std::string>> renames_;
 };
 
@@ -269,7 +292,8 @@ const PassCard kFoldShapePass = {
     .name = "fold-shape",
     .doc = "carries out shape operators on constants; integers stay integers and take their parameters along",
     .needs = "cleanup",
-    .gives = "no shape operator between a quantized constant and its consumer, where parameters can be written",
+    .gives =
+        "no shape operator between a quantized constant and its consumer, where parameters can be written",
     .promise = Promise::Exact,
     .run = run_fold_shape,
 };

@@ -1,8 +1,8 @@
-// move-qdq: quantize and dequantize of activations move through shape operators. A dequantize moves down: the shape op
-// then runs on integers (a quarter of the bytes) and the dequantize stands before the operator that it fuses with. A
-// quantize moves up to the operator whose result it rounds. Where both meet with equal parameters the pair goes. Nothing
-// is ever requantized on the way: parameters move along as the shape op carries them, and a pair with other parameters
-// stays. Values that others read stay for them.
+// move-qdq: quantize and dequantize of activations move through shape operators. A dequantize moves down: the
+// shape op then runs on integers (a quarter of the bytes) and the dequantize stands before the operator that
+// it fuses with. A quantize moves up to the operator whose result it rounds. Where both meet with equal
+// parameters the pair goes. Nothing is ever requantized on the way: parameters move along as the shape op
+// carries them, and a pair with other parameters stays. Values that others read stay for them.
 #include <fmt/format.h>
 
 #include <unordered_map>
@@ -20,16 +20,20 @@ namespace {
 
 constexpr std::string_view kPass = "move-qdq";
 
-bool is_shape_op(const Node& node) { return node.op().trait == Trait::ShapeOnly && node.op().shape_map != nullptr && node.regions().empty(); }
+bool is_shape_op(const Node& node) {
+  return node.op().trait == Trait::ShapeOnly && node.op().shape_map != nullptr && node.regions().empty();
+}
 
 std::string source_name(const Node& node) {
   const std::vector<std::string> names = source_names(node);
   return names.empty() ? std::string(node.name()) : names.front();
 }
 
-// Shape ops that keep every element, so that a quantize may pass them upwards without touching other elements.
+// Shape ops that keep every element, so that a quantize may pass them upwards without touching other
+// elements.
 bool keeps_all_elements(const Node& node) {
-  return node.is(ops::reshape) || node.is(ops::permute) || node.is(ops::squeeze) || node.is(ops::unsqueeze) || node.is(ops::identity);
+  return node.is(ops::reshape) || node.is(ops::permute) || node.is(ops::squeeze) || node.is(ops::unsqueeze) ||
+         node.is(ops::identity);
 }
 
 class MoveQdq {
@@ -60,7 +64,8 @@ class MoveQdq {
  private:
   // ---------------------------------------------------------------- dequantize, downwards
 
-  // The dequantize that makes a value, if it may pass a shape op: its parameters are in its type, or one run-time scale.
+  // The dequantize that makes a value, if it may pass a shape op: its parameters are in its type, or one
+  // run-time scale.
   static const Node* movable_dequantize(const Value* value) {
     const Node* d = value->def();
     if (d == nullptr || !d->is(ops::dequantize)) return nullptr;
@@ -96,25 +101,33 @@ class MoveQdq {
       if (dequantizes[i] == nullptr) continue;
       if (first == nullptr) first = dequantizes[i];
       // Run-time parameters belong to one value; two dequantizes must agree on them.
-      const bool same_run_time = dequantizes[i]->operand(1) == first->operand(1) && dequantizes[i]->operand(2) == first->operand(2);
+      const bool same_run_time =
+          dequantizes[i]->operand(1) == first->operand(1) && dequantizes[i]->operand(2) == first->operand(2);
       const bool same_type = dequantizes[i]->operand(0)->type().quant == first->operand(0)->type().quant;
       if (!same_run_time || (first->operand(1) != nullptr && !same_type)) return {};
     }
     if (first == nullptr || reads_constant(node)) return {};
     // Real zeros among integers are zero points, which formats say only for padding.
     if (node.op().has(kAddsElements) && !node.is(ops::pad)) return {};
-    Node* moved = graph_.create({.op = &node.op(), .operands = operands, .attrs = node.attrs_data(), .name = fmt::format("{}_q", node.name()),
-                                 .results = node.result_count(), .origins = node.origins()}, &node);
+    Node* moved = graph_.create({.op = &node.op(),
+                                 .operands = operands,
+                                 .attrs = node.attrs_data(),
+                                 .name = fmt::format("{}_q", node.name()),
+                                 .results = node.result_count(),
+                                 .origins = node.origins()},
+                                &node);
     if (auto inferred = moved->infer(); !inferred.ok()) {
-      keep(node, "parameters", "parameters that can be written behind the shape operator", inferred.error().first().text);
+      keep(node, "parameters", "parameters that can be written behind the shape operator",
+           inferred.error().first().text);
       moved->erase();
       return {};
     }
-    // Scales that differ between operands would make a list of one scale each, a list spread over two dims a grid: no
-    // operator takes that of an activation.
+    // Scales that differ between operands would make a list of one scale each, a list spread over two dims a
+    // grid: no operator takes that of an activation.
     const QuantType& before = *first->operand(0)->type().quant;
     if (!same_kind(before, moved->result()->type())) {
-      keep(node, "parameters", before.per_tensor() ? "one scale for all operands" : "one list along an axis", moved->result()->type().str());
+      keep(node, "parameters", before.per_tensor() ? "one scale for all operands" : "one list along an axis",
+           moved->result()->type().str());
       moved->erase();
       return {};
     }
@@ -130,7 +143,12 @@ class MoveQdq {
       if (!old->has_uses()) continue;
       std::vector<Value*> inputs{moved->result(r)};
       for (size_t k = 1; k < first->operand_count(); ++k) inputs.push_back(first->operand(k));
-      Node* dequantize = graph_.create({.op = &ops::dequantize, .operands = inputs, .attrs = first->attrs_data(), .name = old->name(), .origins = first->origins()}, &node);
+      Node* dequantize = graph_.create({.op = &ops::dequantize,
+                                        .operands = inputs,
+                                        .attrs = first->attrs_data(),
+                                        .name = old->name(),
+                                        .origins = first->origins()},
+                                       &node);
       ZP_CHECK(dequantize->infer());
       names.emplace_back(dequantize, std::string(old->name()));
       old->replace_all_uses_with(dequantize->result());
@@ -159,13 +177,15 @@ class MoveQdq {
 
   static bool same_kind(const QuantType& before, const Type& after) {
     const QuantType* q = after.quant;
-    return q != nullptr && (q->per_tensor() || (before.per_axis() && q->per_axis()) || (before.per_block() && q->per_block()));
+    return q != nullptr && (q->per_tensor() || (before.per_axis() && q->per_axis()) ||
+                            (before.per_block() && q->per_block()));
   }
 
   // ---------------------------------------------------------------- pairs
 
-  // quantize(dequantize(q)) is q where the parameters are equal and q is in the quantizer's range: (q - z) * s * (1/s)
-  // lies nearer than half a step to q - z as long as q - z has no more bits than half a float's mantissa.
+  // quantize(dequantize(q)) is q where the parameters are equal and q is in the quantizer's range: (q - z) *
+  // s * (1/s) lies nearer than half a step to q - z as long as q - z has no more bits than half a float's
+  // mantissa.
   void remove_pair(Node& quantize) {
     const Node* d = quantize.operand(0)->def();
     if (d == nullptr || !d->is(ops::dequantize)) return;
@@ -183,11 +203,14 @@ class MoveQdq {
     }
     if (!same) {
       if (const auto op = shape_between(*integers)) {
-        keep(quantize, "same-parameters", quant_str(*from), fmt::format("{}: quantizing with other parameters behind '{}' is a rounding of its own", quant_str(*to), *op));
+        keep(quantize, "same-parameters", quant_str(*from),
+             fmt::format("{}: quantizing with other parameters behind '{}' is a rounding of its own",
+                         quant_str(*to), *op));
       }
       return;
     }
-    if (run_time || !in_range(*integers, *to) || bits_of(to->storage) > 16 || !normal_scales(*to, *integers)) return;
+    if (run_time || !in_range(*integers, *to) || bits_of(to->storage) > 16 || !normal_scales(*to, *integers))
+      return;
     RewriteRecord rewrite;
     rewrite.pass = kPass;
     rewrite.nodes = {source_name(*d), source_name(quantize)};
@@ -204,12 +227,14 @@ class MoveQdq {
     return found == shape_of_.end() ? std::nullopt : std::optional(found->second);
   }
 
-  // Are all integers surely inside the declared range? They are where a quantize made them, through any shape op.
+  // Are all integers surely inside the declared range? They are where a quantize made them, through any shape
+  // op.
   static bool in_range(const Value& integers, const QuantType& to) {
     if (to.qmin == int_min(to.storage) && to.qmax == int_max(to.storage)) return true;
     const Value* v = &integers;
     for (int depth = 0; depth < 64 && v->def() != nullptr; ++depth) {
-      if (v->def()->is(ops::quantize)) return v->type().quant->qmin >= to.qmin && v->type().quant->qmax <= to.qmax;
+      if (v->def()->is(ops::quantize))
+        return v->type().quant->qmin >= to.qmin && v->type().quant->qmax <= to.qmax;
       if (!is_shape_op(*v->def()) || v->def()->operand_count() != 1) return false;
       v = v->def()->operand(0);
     }
@@ -217,12 +242,14 @@ class MoveQdq {
   }
 
   bool normal_scales(const QuantType& quant, const Value& value) const {
-    if (quant.per_tensor() && quant.scales == nullptr) return quant.scale >= 0x1p-120 && quant.scale <= 0x1p120;
+    if (quant.per_tensor() && quant.scales == nullptr)
+      return quant.scale >= 0x1p-120 && quant.scale <= 0x1p120;
     if (!value.type().is_static()) return false;
     IntShape shape;
     for (const Dim& e : value.type().shape) shape.push_back(e.value());
     const auto params = quant_params(context_, quant, shape);
-    return params.ok() && std::all_of(params->scales.begin(), params->scales.end(), [](double s) { return s >= 0x1p-120 && s <= 0x1p120; });
+    return params.ok() && std::all_of(params->scales.begin(), params->scales.end(),
+                                      [](double s) { return s >= 0x1p-120 && s <= 0x1p120; });
   }
 
   // ---------------------------------------------------------------- quantize, upwards
@@ -239,8 +266,12 @@ class MoveQdq {
     if (path.empty() || x->def() == nullptr || !x->has_one_use()) return {};
     if (!x->def()->op().has(kIntegerForm)) return {};  // nothing there to fuse with
     Value* input[] = {x};
-    Node* above = graph_.create({.op = &ops::quantize, .operands = input, .attrs = quantize.attrs_data(), .name = fmt::format("{}_q", x->name()),
-                                 .origins = quantize.origins()}, path.back());
+    Node* above = graph_.create({.op = &ops::quantize,
+                                 .operands = input,
+                                 .attrs = quantize.attrs_data(),
+                                 .name = fmt::format("{}_q", x->name()),
+                                 .origins = quantize.origins()},
+                                path.back());
     if (!above->infer().ok()) {
       above->erase();
       return {};
@@ -249,8 +280,12 @@ class MoveQdq {
     std::vector<Node*> made{above};
     for (size_t i = path.size(); i-- > 0;) {
       std::vector<Value*> operands{value};
-      Node* moved = graph_.create({.op = &path[i]->op(), .operands = operands, .attrs = path[i]->attrs_data(),
-                                   .name = fmt::format("{}_q", path[i]->name()), .origins = path[i]->origins()}, path[i]);
+      Node* moved = graph_.create({.op = &path[i]->op(),
+                                   .operands = operands,
+                                   .attrs = path[i]->attrs_data(),
+                                   .name = fmt::format("{}_q", path[i]->name()),
+                                   .origins = path[i]->origins()},
+                                  path[i]);
       made.push_back(moved);
       if (!moved->infer().ok() || moved->result()->type().quant != type) {
         while (!made.empty()) {
@@ -314,7 +349,9 @@ Status run_move_qdq(PassContext& pass) {
 
 const PassCard kMoveQdqPass = {
     .name = "move-qdq",
-    .doc = "moves dequantize down and quantize up through shape operators, and removes pairs that meet with equal parameters",
+    .doc =
+        "moves dequantize down and quantize up through shape operators, and removes pairs that meet with "
+        "equal parameters",
     .needs = "fold-shape",
     .gives = "shape operators on integers; quantizers next to the operators they fuse with",
     .promise = Promise::Exact,

@@ -1,4 +1,5 @@
-// Imports archives and prints, for each, what became of it: one line when all is well, the diagnostics when not. Options:
+// Imports archives and prints, for each, what became of it: one line when all is well, the diagnostics when
+// not. Options:
 // `-p` prints the graph, `-t` only the time. No test by itself; used to look at many archives at once.
 #include <fmt/format.h>
 
@@ -20,7 +21,8 @@ int main(int argc, char** argv) {
     else {
       const auto start = std::chrono::steady_clock::now();
       auto model = zp::import_pt2(argv[i]);
-      const double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+      const double ms =
+          std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
       if (!model.ok()) {
         ++failed;
         fmt::print("FAIL {}\n{}\n", argv[i], model.error().str());
