@@ -47,6 +47,20 @@ Mismatch check_storage(const Elem& e, const QuantType& q) {
   return {3, ""};
 }
 
+// One scale an output channel where groups of a transposed convolution share the weight's `out` dim: blocks
+// of one group's inputs by one channel.
+bool is_channel_of_group(const QuantType& q, std::span<const Dim> shape, const WeightAxes& axes) {
+  if (axes.groups <= 1 || !q.per_block() || q.block.size() != shape.size()) return false;
+  for (size_t d = 0; d < shape.size(); ++d) {
+    if (!shape[d].is_known()) return false;
+    const int64_t extent = q.block[d] == 0 ? shape[d].value() : q.block[d];
+    const auto dim = static_cast<int>(d);
+    if (extent != (dim == axes.out ? 1 : dim == axes.in ? shape[d].value() / axes.groups : shape[d].value()))
+      return false;
+  }
+  return true;
+}
+
 Mismatch check_granularity(const Elem& e, const QuantType& q, std::span<const Dim> shape,
                            const WeightAxes& axes) {
   const Granularity& g = e.granularity;
@@ -64,6 +78,7 @@ Mismatch check_granularity(const Elem& e, const QuantType& q, std::span<const Di
       return grid.per_token ? Mismatch{5, ""} : Mismatch{3, "it has not one scale a row"};
     case Granularity::PerAxis: {
       if (grid.per_tensor) return {3, "it has one scale for the whole tensor"};
+      if (g.axis_kind == Granularity::Out && is_channel_of_group(q, shape, axes)) return {5, ""};
       if (grid.axis < 0) return {3, "it has not one scale an index of an axis"};
       const int wanted =
           g.axis_kind == Granularity::Out  ? axes.out

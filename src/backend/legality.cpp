@@ -5,6 +5,9 @@
 
 #include <algorithm>
 
+#include "ops/conv.h"
+#include "ops/ops.h"
+
 namespace zp::backend {
 
 bool Verdict::any_quantized() const {
@@ -28,7 +31,10 @@ WeightAxes axes_of(const rewrite::Match& match, const BoundSlot& slot, size_t re
   const Node& node = *match.nodes[slot.name.step];
   const rewrite::SlotReading& r = slot.readings[reading];
   if (slot.name.result || !r.present || !r.value->type().is_tensor()) return {};
-  return rewrite::weight_axes(node.op(), slot.operands[reading], r.value->type().rank());
+  WeightAxes axes = rewrite::weight_axes(node.op(), slot.operands[reading], r.value->type().rank());
+  if (node.is(ops::conv_transpose1d) || node.is(ops::conv_transpose2d) || node.is(ops::conv_transpose3d))
+    axes.groups = node.attrs<ops::ConvAttrs>().groups;
+  return axes;
 }
 
 // One dtype configuration against the slots; nothing if all fit.

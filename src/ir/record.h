@@ -2,12 +2,44 @@
 // clause that failed and the numbers wanted and found. Reports print them; tests read them.
 #pragma once
 
+#include <cmath>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "ir/graph.h"
 
 namespace zp {
+
+// Signal to noise of a fold in dB. Nothing: equal.
+struct FoldNoise {
+  std::optional<double> before;  // of the input model, against the fold in exact arithmetic
+  std::optional<double> after;   // of the result, against the same
+  std::optional<double> change;  // of the result against the input model
+};
+
+// What a fold did to the numbers of one value: what was expected, and what samples showed.
+struct FoldFacts {
+  struct Parameter {
+    std::string what, was, is;
+  };
+  int64_t channels = 0;
+  int64_t saturated_bias = 0;         // channels whose bias int32 could not hold
+  int64_t coarser_weights = 0;        // channels whose weights were rounded so that it could
+  std::vector<Parameter> parameters;  // what was changed
+  std::optional<FoldNoise> predicted, measured;
+  std::optional<double> saturated_before, saturated_after;  // measured shares that its quantizer cuts off
+
+  // The fold in exact arithmetic, for measuring: value `source` of the model before times a plus b, one pair
+  // a channel along `axis`, then clamped and quantized as the result is (step 0: not at all). Empty: not
+  // kept.
+  std::string source;
+  int axis = 0;
+  std::vector<double> a, b;
+  double low = -INFINITY, high = INFINITY;
+  double step = 0, zero_point = 0, qmin = 0, qmax = 0;
+};
 
 struct RewriteRecord {
   std::string pass;
@@ -18,6 +50,7 @@ struct RewriteRecord {
   // What the rewrite promises of the real value of `into` when its inputs are what they were: the largest
   // change in each element. 0: every bit is kept.
   double max_abs_change = 0;
+  std::shared_ptr<FoldFacts> fold;  // of folds; null elsewhere
 };
 
 struct KeptRecord {

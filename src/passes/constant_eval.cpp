@@ -20,25 +20,33 @@ namespace {
 
 // A frame of an explicit post-order walk: graphs may be deep, the call stack must not be.
 struct Frame {
-  const Node* node;
+  Node* node;
   size_t next_operand;
 };
 
 }  // namespace
 
+namespace {
+enum Mark : uint32_t { Unknown = 0, Varies = 1, Settled = 2 };
+}  // namespace
+
+void ConstantFlow::start(const Graph& graph) {
+  for (Node* node : graph.nodes()) node->scratch = Unknown;
+}
+
 bool ConstantFlow::is_constant(const Value* value) {
   if (value == nullptr || value->def() == nullptr) return false;
   if (value->def()->is(kConstOp)) return true;
-  if (auto found = known_.find(value); found != known_.end()) return found->second;
+  if (value->def()->scratch != Unknown) return value->def()->scratch == Settled;
 
   std::vector<Frame> stack{{value->def(), 0}};
-  const auto settle = [&](const Node& node, bool constant) {
-    for (size_t i = 0; i < node.result_count(); ++i) known_[node.result(i)] = constant;
+  const auto settle = [&](Node& node, bool constant) {
+    node.scratch = constant ? Settled : Varies;
     stack.pop_back();
   };
   while (!stack.empty()) {
     Frame& frame = stack.back();
-    const Node& node = *frame.node;
+    Node& node = *frame.node;
     if (frame.next_operand == 0 && !is_computable(node)) {
       settle(node, false);
       continue;
@@ -48,19 +56,16 @@ bool ConstantFlow::is_constant(const Value* value) {
       continue;
     }
     const Value* operand = node.operand(frame.next_operand);
-    if (operand == nullptr || (operand->def() != nullptr && operand->def()->is(kConstOp))) {
+    Node* def = operand ? operand->def() : nullptr;
+    if (operand == nullptr || (def != nullptr && (def->is(kConstOp) || def->scratch == Settled))) {
       ++frame.next_operand;
-    } else if (operand->def() == nullptr) {
+    } else if (def == nullptr || def->scratch == Varies) {
       settle(node, false);
-    } else if (auto found = known_.find(operand); found == known_.end()) {
-      stack.push_back({operand->def(), 0});
-    } else if (found->second) {
-      ++frame.next_operand;
     } else {
-      settle(node, false);
+      stack.push_back({def, 0});
     }
   }
-  return known_[value];
+  return value->def()->scratch == Settled;
 }
 
 Result<Tensor> ConstantValues::compute(const Node& node) {
@@ -79,6 +84,8 @@ Result<Tensor> ConstantValues::compute(const Node& node) {
 Result<Tensor> ConstantValues::tensor(const Value& value) {
   if (auto found = known_.find(&value); found != known_.end()) return found->second;
   if (value.def() == nullptr) return Error("fold.input", "'" + std::string(value.name()) + "' is an input");
+  if (value.def()->is(kConstOp) && value.type().elements() <= max_elements_)
+    return constant_tensor(value.def()->context(), *value.def()->constant());
   size_t evaluated = 0;
   std::vector<Frame> stack{{value.def(), 0}};
   while (!stack.empty()) {

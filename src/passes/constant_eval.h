@@ -13,28 +13,32 @@
 
 namespace zp {
 
-// Which values depend on constants alone, found on demand and remembered. Asking for all values of a graph is
-// linear. Stays right while a pass rewrites the graph as long as no value becomes or ceases to be constant.
+// Which values depend on constants alone, found on demand and remembered in Node::scratch, which the pass
+// that asks must not use otherwise. Asking for all values of a graph is linear. Stays right while a pass
+// rewrites the graph as long as no value becomes or ceases to be constant.
 class ConstantFlow {
  public:
-  bool is_constant(const Value* value);
-
- private:
-  std::unordered_map<const Value*, bool> known_;
+  // Forgets what an earlier pass left in the nodes; before the first question.
+  static void start(const Graph& graph);
+  static bool is_constant(const Value* value);
 };
 
 // True if a node is a function of its operands alone and can be computed at compile time: no effect, no
 // random numbers, no regions, an evaluator. Says nothing of its operands.
 bool is_computable(const Node& node);
 
-// Tensors of constant values, computed once each. Refuses values that need more than `max_nodes` evaluations
-// or tensors of more than `max_elements` elements.
+// Tensors of constant values, computed once each; those of const nodes are views and not kept. Refuses values
+// that need more than `max_nodes` evaluations or tensors of more than `max_elements` elements.
 class ConstantValues {
  public:
   explicit ConstantValues(size_t max_nodes = 4096, int64_t max_elements = int64_t{1} << 28)
       : max_nodes_(max_nodes), max_elements_(max_elements) {}
   // `value` must be constant (see ConstantFlow).
   Result<Tensor> tensor(const Value& value);
+  // Forgets all tensors once there are more than `most` of them: bounds memory, costs a second evaluation.
+  void trim(size_t most) {
+    if (known_.size() > most) known_.clear();
+  }
 
  private:
   Result<Tensor> compute(const Node& node);

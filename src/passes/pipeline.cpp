@@ -11,10 +11,12 @@
 #include "interp/interp.h"
 #include "ir/verifier.h"
 #include "passes/cleanup/cleanup.h"
+#include "passes/fold_meter.h"
 #include "passes/fuse/fuse.h"
 #include "passes/qat/qat.h"
 #include "passes/shape/shape.h"
 #include "support/clock.h"
+#include "support/noise.h"
 
 namespace zp {
 
@@ -134,8 +136,10 @@ class Verifier {
       const RewriteRecord& r = context_.records.rewrites[i];
       if (!r.into.empty()) allowed[r.into] = std::max(allowed[r.into], r.max_abs_change);
     }
+    FoldMeter folds(std::span(context_.records.rewrites).subspan(first_rewrite));
     for (size_t s = 0; s < context_.samples.size(); ++s) {
       auto compare = [&](const Value& value, const Tensor& was, const Tensor& is) {
+        folds.measure(value.name(), before_[s].values, was, is);
         if (same_bits(was, is) || report_.first_difference) return;
         const double difference = largest_difference(*context_.model.context, value.type(), was, is);
         double bound = 0;
@@ -166,11 +170,12 @@ class Verifier {
       }
       before_[s] = std::move(free);
     }
+    folds.finish();
     return {};
   }
 
   void finish() {
-    double noise = 0, power = 0;
+    NoiseMeter meter;
     for (size_t s = 0; s < first_.size(); ++s) {
       for (size_t k = 0; k < first_[s].size(); ++k) {
         const Tensor& a = first_[s][k];
@@ -178,14 +183,12 @@ class Verifier {
         if (a.elements() != b.elements()) continue;
         for (int64_t i = 0; i < a.elements(); ++i) {
           const double x = a.get_double(i), y = b.get_double(i);
-          if (!std::isfinite(x) || !std::isfinite(y)) continue;
-          noise += (x - y) * (x - y);
-          power += x * x;
-          report_.max_abs_error = std::max(report_.max_abs_error, std::fabs(x - y));
+          if (std::isfinite(x) && std::isfinite(y)) meter.add(x, y);
         }
       }
     }
-    if (noise > 0) report_.sqnr_db = power > 0 ? 10 * std::log10(power / noise) : -999.0;
+    report_.max_abs_error = meter.largest;
+    report_.sqnr_db = meter.db();
   }
 
  private:

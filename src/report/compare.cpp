@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "support/noise.h"
+
 namespace zp {
 
 Difference compare_tensors(std::string name, const Tensor& reference, const Tensor& value) {
@@ -9,27 +11,27 @@ Difference compare_tensors(std::string name, const Tensor& reference, const Tens
   d.name = std::move(name);
   if (reference.shape() != value.shape()) {
     d.max_abs_error = INFINITY;
-    d.sqnr_db = -INFINITY;
+    d.sqnr_db = sqnr_db(0, INFINITY);
     d.cosine = 0;
     return d;
   }
-  double noise = 0, power = 0, dot = 0, value_power = 0;
+  NoiseMeter meter;
+  double dot = 0, value_power = 0;
   for (int64_t i = 0; i < reference.elements(); ++i) {
     const double a = reference.get_double(i), b = value.get_double(i);
     if (std::isfinite(a) != std::isfinite(b)) {
-      d.max_abs_error = INFINITY;
-      noise = INFINITY;
+      meter.largest = meter.noise = INFINITY;
       continue;
     }
     if (!std::isfinite(a)) continue;
-    d.max_abs_error = std::max(d.max_abs_error, std::fabs(a - b));
-    noise += (a - b) * (a - b);
-    power += a * a;
+    meter.add(a, b);
     value_power += b * b;
     dot += a * b;
   }
-  if (noise > 0) d.sqnr_db = power > 0 ? 10 * std::log10(power / noise) : -INFINITY;
-  d.cosine = power > 0 && value_power > 0 ? dot / std::sqrt(power * value_power) : (noise > 0 ? 0 : 1);
+  d.max_abs_error = meter.largest;
+  d.sqnr_db = meter.db();
+  d.cosine = meter.power > 0 && value_power > 0 ? dot / std::sqrt(meter.power * value_power)
+                                                : (meter.noise > 0 ? 0 : 1);
   return d;
 }
 

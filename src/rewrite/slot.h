@@ -32,6 +32,7 @@ SlotReading read_result(Value* value);
 struct WeightAxes {
   int out = -1;
   int in = -1;
+  int64_t groups = 1;  // of a transposed convolution: runs of `in` that have output channels of their own
 };
 WeightAxes weight_axes(const OpDef& op, size_t operand, int rank);
 

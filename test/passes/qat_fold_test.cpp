@@ -2,6 +2,7 @@
 // the quantizer in front of the batch norm.
 #include <gtest/gtest.h>
 
+#include "backend/backend.h"
 #include "ops/ops.h"
 #include "passes/cleanup/cleanup.h"
 #include "passes/qat/qat.h"
@@ -216,6 +217,8 @@ TEST(FoldQatBatchNorm, ZeroGammaCancels) {
   EXPECT_NE(records.rewrites[0].note.find("weights kept"), std::string::npos) << records.rewrites[0].note;
 }
 
+// -128 has no negative in i8: the channel is mirrored about the middle of its range, with the zero point, and
+// stays exact. A target without zero points keeps the batch norm.
 TEST(FoldQatBatchNorm, SignThatDoesNotFit) {
   ChainText t{.body = "  %g = const @g\n  %out = batch_norm(%y, %g, %beta, %mean, %var)\n",
               .weight = "i8<-128:127>(0.008, 0)",
@@ -223,13 +226,32 @@ TEST(FoldQatBatchNorm, SignThatDoesNotFit) {
   t.conv_attrs = "";
   t.weight_shape = "[4,1,1,1]";
   t.input_shape = "[2,1,4,4]";
-  std::string text = t.text();
-  text.replace(text.find("random 5 in -127..127"), 21, "[-128,1,2,3]");
-  auto model = parse(text);
+  const auto text = [&](bool middle) {
+    std::string all = t.text(middle);
+    return all.replace(all.find("random 5 in -127..127"), 21, "[-128,1,2,3]");
+  };
+  auto model = parse(text(true)), wanted = parse(text(false));
   const Records records = run_pass(*model, kFoldQatBatchNormPass);
-  ASSERT_EQ(records.kept.size(), 1u);
-  EXPECT_EQ(records.kept[0].clause, "sign-range");
-  EXPECT_EQ(count_op(*model, ops::batch_norm), 1u);
+  ASSERT_EQ(records.rewrites.size(), 1u) << records.kept[0].text;
+  EXPECT_EQ(count_op(*model, ops::batch_norm), 0u);
+  const auto params = quant_params(*model->context, *weight_type(*model), std::vector<int64_t>{4, 1, 1, 1});
+  ASSERT_TRUE(params.ok());
+  EXPECT_EQ(params->zero_points, (std::vector<int64_t>{-1, 0, 0, 0}));
+  const auto inputs = inputs_for(*model);
+  EXPECT_LT(largest_difference(run_model(*wanted, inputs)[0], run_model(*model, inputs)[0]), 1e-4);
+
+  auto symmetric = Backend::parse(
+      "backend s version 1\ntype act = i8 affine per-tensor\n"
+      "type w = i8 symmetric per-tensor | i8 symmetric per-axis out\n"
+      "types t {\n  x: act\n  w: w\n  b: i32 | f32\n  y: act\n}\n"
+      "pattern conv : conv2d\n  types t\n",
+      "s");
+  ASSERT_TRUE(symmetric.ok());
+  auto kept = parse(text(true));
+  const Records refused = run_pass(*kept, kFoldQatBatchNormPass, symmetric->get());
+  ASSERT_EQ(refused.kept.size(), 1u);
+  EXPECT_EQ(refused.kept[0].clause, "backend.weight") << refused.kept[0].text;
+  EXPECT_EQ(count_op(*kept, ops::batch_norm), 1u);
 }
 
 TEST(FoldQatBatchNorm, BiasOfEveryKind) {
@@ -430,6 +452,95 @@ TEST(FoldQatBatchNorm, RefusesClamps) {
   text.replace(text.find("i8(0.03, 9)"), 11, "i8(0.03, -128)");
   auto model = parse(text);
   EXPECT_EQ(run_pass(*model, kFoldQatBatchNormPass).rewrites.size(), 1u);
+}
+
+// What decides where samples and statistics are missing: weights and the range of the input.
+TEST(FoldQatBatchNorm, NaturalSizeDecidesWithoutStatistics) {
+  const std::string body = std::string(kScale) + "  %d = mul(%y, %s4)\n  %out = add(%d, %ob4)\n";
+  expect_fold({.body = body, .middle = "i8(0.12, -4)"});
+  expect_refusal({.body = body, .middle = "i8(0.004, 0)"}, "clip");    // a small part of the natural size
+  expect_refusal({.body = body, .middle = "i8(0.06, -128)"}, "clip");  // one sign
+  // Statistics that do not describe the data do not outweigh it.
+  expect_fold({.body = "  %m1 = const @m1\n  %out = batch_norm(%y, %gamma, %beta, %m1, %var)\n",
+               .constants = "@m1 = f32[4] [12.0,3.0,-2.0,14.0]\n"});
+  // A float input says nothing.
+  std::string text = ChainText{.body = body}.text();
+  text.replace(text.find("conv2d(%xd"), 10, "conv2d(%x");
+  auto model = parse(text);
+  const Records records = run_pass(*model, kFoldQatBatchNormPass);
+  ASSERT_EQ(records.kept.size(), 1u);
+  EXPECT_NE(records.kept[0].text.find("sample inputs would decide"), std::string::npos)
+      << records.kept[0].text;
+}
+
+TEST(FoldQatBatchNorm, ShiftsAloneAreABatchNormLeftover) {
+  expect_fold({.body = std::string(kScale) + "  %out = add(%y, %ob4)\n"});
+  // One number for all is arithmetic of the network.
+  auto model = parse(ChainText{.body = "  %out = add(%y, 0.5)\n"}.text());
+  EXPECT_TRUE(run_pass(*model, kFoldQatBatchNormPass).rewrites.empty());
+}
+
+TEST(FoldQatBatchNorm, GoesOnBehindTheBatchNorm) {
+  const std::string norm = "  %n = batch_norm(%y, %gamma, %beta, %mean, %var)\n";
+  expect_fold({.body = norm + "  %h = mul(%n, 0.5)\n  %out = sub(1.0, %h)\n"});
+  expect_fold({.body = norm + "  %out = batch_norm(%n, %beta, %gamma, %mean, %var)\n"});
+  // What cannot go along stays behind: the width is 4 as the channels are.
+  auto model = parse(ChainText{.body = norm + "  %out = mul(%n, %ob)\n"}.text());
+  EXPECT_EQ(run_pass(*model, kFoldQatBatchNormPass).rewrites.size(), 1u);
+  EXPECT_EQ(count_op(*model, ops::batch_norm), 0u);
+  EXPECT_EQ(count_op(*model, ops::mul), 1u);
+}
+
+// What quantizers leave wholly float: the weight is multiplied.
+TEST(FoldQatBatchNorm, FloatWeights) {
+  for (const char* convolution :
+       {"conv2d(%x, %wf)", "conv2d(%xd, %wf)", "conv_transpose2d(%x, %wf) {groups: 2}"}) {
+    const bool groups = std::string(convolution).find("groups") != std::string::npos;
+    const std::string text = std::string("zp 1\n@wf = f32") + (groups ? "[4,2,3,3]" : "[4,4,3,3]") +
+                             " random 5 in -1..1\n@g = f32[4] [0.75,-1.25,0.5,1.5]\n@b = f32[4] "
+                             "[0.3,-0.2,0.1,0.6]\n@v = f32[4] [0.6,1.5,0.9,1.2]\n"
+                             "graph main(%x: f32[2,4,4,4]) -> (%out) {\n  %q = quantize(%x) : i8(0.03, 9)\n"
+                             "  %xd = dequantize(%q)\n  %wf = const @wf\n  %g = const @g\n  %b = const @b\n"
+                             "  %v = const @v\n  %c = " +
+                             convolution + "\n  %out = batch_norm(%c, %g, %b, %b, %v)\n}\n";
+    SCOPED_TRACE(text);
+    auto model = parse(text), archive = parse(text);
+    ASSERT_TRUE(model);
+    const Records records = run_pass(*model, kFoldQatBatchNormPass);
+    ASSERT_EQ(records.rewrites.size(), 1u) << records.kept[0].text;
+    EXPECT_EQ(count_op(*model, ops::batch_norm), 0u);
+    const auto inputs = inputs_for(*model);
+    const double moved = largest_difference(run_model(*archive, inputs)[0], run_model(*model, inputs)[0]);
+    EXPECT_LE(moved, records.rewrites[0].max_abs_change);
+    EXPECT_LT(moved, 1e-4);
+  }
+}
+
+// A backend that names its weights: transposed weights of decomposed linears are asked for as the operand has
+// them, blocks of grouped transposed convolutions as one scale an output channel.
+TEST(FoldQatBatchNorm, AsksTheBackendForWhatTheOperandHas) {
+  auto cpu = Backend::load("cpu");
+  ASSERT_TRUE(cpu.ok());
+  const std::string norm = "  %out = batch_norm(%y, %gamma, %beta, %mean, %var)\n";
+  std::string product = ChainText{.body = norm,
+                                  .convolution = "linear",
+                                  .conv_attrs = "",
+                                  .weight_shape = "[4,6]",
+                                  .input_shape = "[5,6]"}
+                            .text();
+  product.replace(product.find("  %c = linear(%xd, %wd)"), 23,
+                  "  %wt = permute(%wd) {dims: [1,0]}\n  %c = addmm(%ob, %xd, %wt)");
+  const std::string groups = ChainText{.body = norm,
+                                       .convolution = "conv_transpose2d",
+                                       .conv_attrs = "{groups: 2, stride: [2,2]}",
+                                       .weight_shape = "[6,2,3,3]",
+                                       .input_shape = "[2,6,4,4]"}
+                                 .text();
+  for (const std::string& text : {product, groups}) {
+    auto model = parse(text);
+    const Records records = run_pass(*model, kFoldQatBatchNormPass, cpu->get());
+    EXPECT_EQ(records.rewrites.size(), 1u) << text << (records.kept.empty() ? "" : records.kept[0].text);
+  }
 }
 
 TEST(FoldQatBatchNorm, SamplesDecideBeforeStatistics) {

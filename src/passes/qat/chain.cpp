@@ -43,7 +43,7 @@ Why in_the_way(const Node& node, std::string clause, std::string wanted, std::st
 }
 
 // Which operand of a binary step comes from the convolution.
-Answer<size_t> data_operand(const Node& node, ConstantFlow& flow) {
+Answer<size_t> data_operand(const Node& node) {
   const std::string name = source_name(node);
   if (node.is(ops::div) && !node.attrs<ops::DivAttrs>().rounding_mode.empty()) {
     const std::string mode(node.attrs<ops::DivAttrs>().rounding_mode);
@@ -53,7 +53,8 @@ Answer<size_t> data_operand(const Node& node, ConstantFlow& flow) {
   if (has_clamp(node))
     return in_the_way(node, "activation", "no activation inside", "a fused clamp",
                       fmt::format("'{}' clamps its result", name));
-  const bool first = flow.is_constant(node.operand(0)), second = flow.is_constant(node.operand(1));
+  const bool first = ConstantFlow::is_constant(node.operand(0)),
+             second = ConstantFlow::is_constant(node.operand(1));
   if (first == second) {
     return in_the_way(
         node, "constant-operand", "one constant operand", first ? "two" : "none",
@@ -67,7 +68,7 @@ Answer<size_t> data_operand(const Node& node, ConstantFlow& flow) {
   return size_t{first ? 1u : 0u};
 }
 
-Answer<size_t> batch_norm_data(const Node& node, ConstantFlow& flow) {
+Answer<size_t> batch_norm_data(const Node& node) {
   const std::string name = source_name(node);
   if (node.attrs<ops::BatchNormAttrs>().training || node.operand(3) == nullptr ||
       node.operand(4) == nullptr) {
@@ -76,7 +77,7 @@ Answer<size_t> batch_norm_data(const Node& node, ConstantFlow& flow) {
         fmt::format("batch norm '{}' is in training mode: it uses the statistics of the batch", name));
   }
   for (size_t i = 1; i < node.operand_count(); ++i) {
-    if (node.operand(i) == nullptr || flow.is_constant(node.operand(i))) continue;
+    if (node.operand(i) == nullptr || ConstantFlow::is_constant(node.operand(i))) continue;
     return in_the_way(
         node, "constant-operand", "constant parameters", fmt::format("'{}'", node.operand(i)->name()),
         fmt::format("'{}' of batch norm '{}' is known only at run time", node.op().operands[i].name, name));
@@ -123,13 +124,12 @@ const Node* Chain::first_batch_norm() const {
   return nullptr;
 }
 
-bool is_affine_step(const Node& node, ConstantFlow& flow) {
+bool is_affine_step(const Node& node) {
   if (node.is(ops::neg)) return is_float(node.result()->type().dtype);
-  return is_binary(node) && is_float(node.result()->type().dtype) &&
-         static_cast<bool>(data_operand(node, flow));
+  return is_binary(node) && is_float(node.result()->type().dtype) && static_cast<bool>(data_operand(node));
 }
 
-Answer<Chain> trace_chain(Node& end, ConstantFlow& flow) {
+Answer<Chain> trace_chain(Node& end) {
   Chain chain;
   chain.end = &end;
   Node* node = &end;
@@ -143,11 +143,11 @@ Answer<Chain> trace_chain(Node& end, ConstantFlow& flow) {
     if (is_anchor(*node)) break;
     ChainStep step{ChainStep::Affine, node, 0};
     if (node->is(ops::batch_norm)) {
-      const Answer<size_t> data = batch_norm_data(*node, flow);
+      const Answer<size_t> data = batch_norm_data(*node);
       if (!data) return data.why();
       step.kind = ChainStep::BatchNorm;
     } else if (is_binary(*node)) {
-      const Answer<size_t> data = data_operand(*node, flow);
+      const Answer<size_t> data = data_operand(*node);
       if (!data) return data.why();
       step.data = *data;
     } else if (is_nothing(*node)) {
@@ -192,14 +192,13 @@ Answer<Chain> trace_chain(Node& end, ConstantFlow& flow) {
 }
 
 bool is_written_out(const Chain& chain) {
-  bool scales = false, shifts = false;
+  bool shifts = false;
   for (const ChainStep& step : chain.steps) {
     if (step.kind == ChainStep::BatchNorm) return false;
-    if (!is_binary(*step.node)) continue;
-    if (step.node->operand(1 - step.data)->type().elements() < 2 && chain.site.channels > 1) continue;
-    (step.node->is(ops::add) || step.node->is(ops::sub) ? shifts : scales) = true;
+    if (!step.node->is(ops::add) && !step.node->is(ops::sub)) continue;
+    shifts |= step.node->operand(1 - step.data)->type().elements() > 1 || chain.site.channels == 1;
   }
-  return scales && shifts;
+  return shifts;
 }
 
 namespace {
@@ -223,16 +222,17 @@ class MapBuilder {
     if (step.kind == ChainStep::BatchNorm) return batch_norm(*step.node);
     return arithmetic(*step.node, step.data);
   }
-  std::optional<Why> add_bias(const Node& node, const Value& bias) {
-    if (!constants_.flow().is_constant(&bias)) {
+  // The bias of the site, one number a channel; empty if it has none.
+  Answer<std::vector<Scaled>> bias() {
+    const Node& node = *site_.node;
+    const Value* bias = site_.bias();
+    if (bias == nullptr) return std::vector<Scaled>();
+    if (!ConstantFlow::is_constant(bias)) {
       return in_the_way(node, "constant-bias", "a constant bias", "a computed one",
                         fmt::format("the bias of '{}' is not a constant", source_name(node)));
     }
-    Answer<std::vector<Scaled>> values = constants_.per_channel(
-        node, bias, node.result()->type(), bias_axis(node), site_.channels, Zeros::Exact);
-    if (!values) return values.why();
-    add(*values, 1);
-    return std::nullopt;
+    return constants_.per_channel(node, *bias, node.result()->type(), bias_axis(node), site_.channels,
+                                  Zeros::Exact);
   }
   // The bias of a convolution is a vector whatever its rank; that of a product broadcasts.
   int bias_axis(const Node& node) const {
@@ -318,9 +318,8 @@ class MapBuilder {
 
 Answer<ChainMap> chain_map(const Chain& chain, ChannelConstants& constants) {
   MapBuilder builder(chain.site, constants);
-  if (const Value* bias = chain.site.bias()) {
-    if (auto why = builder.add_bias(*chain.site.node, *bias)) return *why;
-  }
+  const Answer<std::vector<Scaled>> bias = builder.bias();
+  if (!bias) return bias.why();
   ChainMap result;
   const Node* batch_norm = chain.first_batch_norm();
   for (const ChainStep& step : chain.steps) {
@@ -328,7 +327,14 @@ Answer<ChainMap> chain_map(const Chain& chain, ChannelConstants& constants) {
     if (auto why = builder.apply(step)) return *why;
   }
   result.whole = builder.map();
+  result.offset = result.whole.b;
   result.magnitude = builder.magnitude();
+  for (size_t c = 0; c < bias->size(); ++c) {
+    const Scaled addend = (*bias)[c];
+    result.whole.b[c] = result.offset[c] + result.whole.a[c] * addend;
+    result.magnitude.b[c] =
+        result.magnitude.b[c] + result.magnitude.a[c] * Scaled{std::abs(addend.value), addend.order};
+  }
   return result;
 }
 

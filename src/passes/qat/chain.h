@@ -29,20 +29,21 @@ struct Chain {
 };
 
 // True for add, sub, mul, div, neg with constants, as a step may be.
-bool is_affine_step(const Node& node, ConstantFlow& flow);
+bool is_affine_step(const Node& node);
 
 // Walks back from `end` (a batch norm, or the last step of one that is written out) to a convolution.
-Answer<Chain> trace_chain(Node& end, ConstantFlow& flow);
+Answer<Chain> trace_chain(Node& end);
 
-// A batch norm written out scales and shifts each channel by constants of its own; single numbers do not make
-// one.
+// A batch norm written out, or what is left of one: some step shifts each channel by a constant of its own.
+// Single numbers do not make one, and factors alone are the half of one whose other half is no constant.
 bool is_written_out(const Chain& chain);
 
-// The chain as one map of the convolution without its bias: the bias is its first addend.
+// The chain as one map.
 struct ChainMap {
-  AffineMap whole;
-  AffineMap at_batch_norm;  // in front of the first batch norm (whose statistics describe that value), if
-                            // there is one
+  AffineMap whole;             // of the convolution without its bias: the bias is its first addend
+  std::vector<Scaled> offset;  // b of the map of the convolution's result, which has the bias in it
+  AffineMap at_batch_norm;  // of the result to the input of the first batch norm (whose statistics describe
+                            // that value), if there is one
   // The same with absolute values: how large intermediate values can get, for bounds on what rounding did to
   // them.
   AffineMap magnitude;

@@ -135,7 +135,19 @@ Result<ChannelConstants::Array> ChannelConstants::compute(const Node& node, Zero
   return out;
 }
 
-Result<const ChannelConstants::Array*> ChannelConstants::evaluate(const Value& value, Zeros zeros) {
+void ChannelConstants::trim() {
+  constexpr size_t kMost = 256;
+  for (auto& known : known_)
+    if (known.size() > kMost) known.clear();
+  values_.trim(kMost);
+}
+
+Result<const ChannelConstants::Array*> ChannelConstants::evaluate(const Value& value, Zeros zeros,
+                                                                  Array* own) {
+  if (value.def() != nullptr && value.def()->is(kConstOp)) {
+    ZP_TRY(*own, by_interpreter(value, zeros));
+    return own;
+  }
   auto& known = known_[static_cast<size_t>(zeros)];
   std::vector<const Value*> stack{&value};
   size_t evaluated = 0;
@@ -199,7 +211,8 @@ Answer<std::vector<Scaled>> ChannelConstants::per_channel(const Node& place, con
     if (extent != channels) return refuse("it changes the number of channels");
     varies = true;
   }
-  const Result<const Array*> array = evaluate(constant, zeros);
+  Array own;
+  const Result<const Array*> array = evaluate(constant, zeros, &own);
   if (!array.ok())
     return Why{&place, "constant", "a constant that can be computed", array.error().first().text,
                array.error().first().text};
@@ -211,7 +224,8 @@ Answer<std::vector<Scaled>> ChannelConstants::per_channel(const Node& place, con
 
 Answer<std::vector<Scaled>> ChannelConstants::vector(const Node& place, const Value& constant,
                                                      int64_t channels, Zeros zeros) {
-  const Result<const Array*> array = evaluate(constant, zeros);
+  Array own;
+  const Result<const Array*> array = evaluate(constant, zeros, &own);
   if (!array.ok())
     return Why{&place, "constant", "a constant that can be computed", array.error().first().text,
                array.error().first().text};

@@ -20,7 +20,6 @@ enum class Zeros : uint8_t { Small, Exact };
 
 class ChannelConstants {
  public:
-  ConstantFlow& flow() { return flow_; }
   ConstantValues& values() { return values_; }
 
   // The numbers of `constant` along dim `axis` of a tensor of type `data` with `channels` channels, provided
@@ -29,18 +28,20 @@ class ChannelConstants {
                                           int axis, int64_t channels, Zeros zeros);
   // A constant of rank 1 (or 0, or one element) with one entry a channel: parameters of a batch norm, a bias.
   Answer<std::vector<Scaled>> vector(const Node& place, const Value& constant, int64_t channels, Zeros zeros);
+  // Forgets evaluated subgraphs when they become many; between two chains.
+  void trim();
 
  private:
   struct Array {
     std::vector<int64_t> shape;
     std::vector<Scaled> data;
   };
-  Result<const Array*> evaluate(const Value& value, Zeros zeros);
+  // The array, or one made in `own` where keeping it does not pay.
+  Result<const Array*> evaluate(const Value& value, Zeros zeros, Array* own);
   Result<Array> compute(const Node& node, Zeros zeros);
   Result<Array> by_interpreter(const Value& value, Zeros zeros);
   const Array* operand(const Node& node, size_t i, Zeros zeros) const;
 
-  ConstantFlow flow_;
   ConstantValues values_{4096, int64_t{1} << 24};
   std::unordered_map<const Value*, Array> known_[2];
 };

@@ -5,20 +5,22 @@
 #include <cmath>
 
 #include "interp/interp.h"
-#include "ops/norm.h"
 #include "ops/ops.h"
-#include "support/rounding.h"
 
 namespace zp::qat {
 namespace {
 
 constexpr size_t kMostSamples = 8;
-// Shares above which a range counts as a clamp. Measured values may be few, so a percent is a clamp;
-// estimates assume a normal distribution, and a range that touches zero only from one side is suspicious
-// earlier than a symmetric one.
+// Shares above which a range counts as a clamp. Measured values may be few, so a percent is a clamp.
+// Estimates assume a normal distribution; statistics were taken behind the quantizer, so a real clamp shows
+// at least the shares below (a range cut at zero 25 %, one cut at a deviation on both sides 16 %).
 constexpr double kMeasuredShare = 0.01;
-constexpr double kEstimatedShare = 0.25;
-constexpr double kEstimatedShareOneSided = 0.02;
+constexpr double kStatisticsShare = 0.05;
+constexpr double kStatisticsShareOneSided = 0.02;
+constexpr double kNaturalShare = 0.05;
+constexpr double kDoubtfulShare = 0.6;  // statistics beyond it outweigh the natural size
+// Without weights that can be read, statistics alone have the word.
+constexpr double kOnlyStatisticsShare = 0.25;
 
 // The ends of the quantizer's range as real numbers.
 struct Range {
@@ -38,8 +40,6 @@ std::optional<Range> range_of(const Chain& chain) {
   return range;
 }
 
-double normal_below(double x) { return 0.5 * std::erfc(-x * 0.70710678118654752); }
-
 Why clamp(const Chain& chain, const Range& range, double share, std::string_view how) {
   return Why{chain.quantize, "clip", "a range that clips next to nothing",
              fmt::format("{:.1f} % of the values outside {:.4g}..{:.4g}", share * 100, range.low, range.high),
@@ -50,59 +50,31 @@ Why clamp(const Chain& chain, const Range& range, double share, std::string_view
 }
 
 // True if no accumulator of these integers leaves the range by more than half a step.
-bool cannot_clip(const Chain& chain, const Range& range, ChannelConstants& constants) {
-  const Answer<AccumulatorUnits> units = accumulator_units(chain.site);
-  if (!units) return false;
-  const Answer<WeightReach> reach = weight_reach(chain.site, constants.values());
-  if (!reach) return false;
-  std::vector<double> bias(static_cast<size_t>(chain.site.channels), 0.0);
-  if (const Value* value = chain.site.bias()) {
-    const Answer<std::vector<Scaled>> read =
-        constants.vector(*chain.site.node, *value, chain.site.channels, Zeros::Exact);
-    if (!read) return false;
-    for (size_t c = 0; c < bias.size(); ++c) bias[c] = (*read)[c].standard();
-  }
+bool cannot_clip(const AccumulatorUnits& units, const WeightReach& reach, const std::vector<double>& bias,
+                 const Range& range) {
   for (size_t c = 0; c < bias.size(); ++c) {
-    if (reach->positive[c] * units->units[c] + bias[c] > range.high + range.step / 2) return false;
-    if (reach->negative[c] * units->units[c] + bias[c] < range.low - range.step / 2) return false;
+    if (reach.positive[c] * units.units[c] + bias[c] > range.high + range.step / 2) return false;
+    if (reach.negative[c] * units.units[c] + bias[c] < range.low - range.step / 2) return false;
   }
   return true;
 }
 
-// The share of a normal distribution with the running statistics that lies outside, averaged over channels.
-std::optional<double> estimated_share(const Chain& chain, const AffineMap& map, const Range& range,
-                                      ChannelConstants& constants) {
-  const Node* batch_norm = chain.first_batch_norm();
-  if (batch_norm == nullptr) return std::nullopt;
-  const Answer<std::vector<Scaled>> mean =
-      constants.vector(*batch_norm, *batch_norm->operand(3), chain.site.channels, Zeros::Exact);
-  const Answer<std::vector<Scaled>> var =
-      constants.vector(*batch_norm, *batch_norm->operand(4), chain.site.channels, Zeros::Exact);
-  if (!mean || !var) return std::nullopt;
-  double sum = 0;
-  size_t counted = 0;
-  for (size_t c = 0; c < map.channels(); ++c) {
-    if (!map.a[c].is_ordinary() || !map.b[c].is_ordinary() || map.a[c].is_zero()) continue;
-    const double sigma = std::sqrt((*var)[c].standard());
-    if (!(sigma > 0) || !std::isfinite(sigma)) continue;
-    double low =
-        (map.a[c].standard() * (range.low - range.step / 2) + map.b[c].standard() - (*mean)[c].standard()) /
-        sigma;
-    double high =
-        (map.a[c].standard() * (range.high + range.step / 2) + map.b[c].standard() - (*mean)[c].standard()) /
-        sigma;
-    if (low > high) std::swap(low, high);
-    sum += normal_below(low) + normal_below(-high);
-    ++counted;
-  }
-  if (counted == 0) return std::nullopt;
-  return sum / static_cast<double>(counted);
-}
-
 }  // namespace
+
+std::optional<std::vector<double>> bias_values(const Chain& chain, ChannelConstants& constants) {
+  std::vector<double> bias(static_cast<size_t>(chain.site.channels), 0.0);
+  const Value* value = chain.site.bias();
+  if (value == nullptr) return bias;
+  const Answer<std::vector<Scaled>> read =
+      constants.vector(*chain.site.node, *value, chain.site.channels, Zeros::Exact);
+  if (!read) return std::nullopt;
+  for (size_t c = 0; c < bias.size(); ++c) bias[c] = (*read)[c].standard();
+  return bias;
+}
 
 ClipCounts count_clipped(const Model& model, std::span<const Sample> samples) {
   ClipCounts counts;
+  if (samples.empty()) return counts;
   std::unordered_map<const Value*, std::vector<const Node*>> watched;
   for (const Node* node : model.graph->nodes()) {
     if (!node->is(ops::quantize) || node->operand(0)->def() == nullptr ||
@@ -137,8 +109,8 @@ ClipCounts count_clipped(const Model& model, std::span<const Sample> samples) {
   return counts;
 }
 
-Answer<ClipAnswer> judge_clipping(const Chain& chain, const AffineMap& at_batch_norm,
-                                  const ClipCounts& counts, ChannelConstants& constants) {
+Answer<ClipAnswer> judge_clipping(const Chain& chain, const ClipCounts& counts, Expected* expected,
+                                  ChannelConstants& constants) {
   if (chain.quantize == nullptr) return ClipAnswer{0, 0, "no quantizer in front"};
   const std::optional<Range> range = range_of(chain);
   if (!range) {
@@ -152,19 +124,37 @@ Answer<ClipAnswer> judge_clipping(const Chain& chain, const AffineMap& at_batch_
     if (share > kMeasuredShare) return clamp(chain, *range, share, "measured on the samples");
     return ClipAnswer{share, count.largest_excess, "measured on the samples"};
   }
-  const std::optional<double> share = estimated_share(chain, at_batch_norm, *range, constants);
-  const double allowed = range->one_sided ? kEstimatedShareOneSided : kEstimatedShare;
-  if (share ? *share <= allowed : !range->one_sided) {
-    return share ? ClipAnswer{*share, 0, "expected from the running statistics"}
-                 : ClipAnswer{0, 0, "the range covers both signs"};
+  const double low = range->low - range->step / 2, high = range->high + range->step / 2;
+  std::optional<double> share;
+  if (expected->statistics) share = share_outside(*expected->statistics, low, high);
+  if (share && *share <= (range->one_sided ? kStatisticsShareOneSided : kStatisticsShare))
+    return ClipAnswer{*share, 0, "expected from the running statistics"};
+
+  const std::optional<std::vector<double>> bias = bias_values(chain, constants);
+  std::optional<double> natural;
+  if (expected->units && bias) {
+    if (const Answer<WeightReach> reach = weight_reach(chain.site, constants.values())) {
+      if (cannot_clip(*expected->units, *reach, *bias, *range))
+        return ClipAnswer{0, 0, "no accumulator can leave the range"};
+      expected->natural = natural_of(chain.site, *expected->units, *reach, *bias);
+      for (const std::vector<Normal>& guess : expected->natural) {
+        const std::optional<double> outside = share_outside(guess, low, high);
+        if (outside && (!natural || *outside < *natural)) natural = outside;
+      }
+    }
   }
-  if (cannot_clip(chain, *range, constants)) return ClipAnswer{0, 0, "no accumulator can leave the range"};
+  if (natural && *natural <= kNaturalShare && share.value_or(0) <= kDoubtfulShare)
+    return ClipAnswer{*natural, 0, "expected from the weights and the range of the input"};
+  if (!natural && share && !range->one_sided && *share <= kOnlyStatisticsShare)
+    return ClipAnswer{*share, 0, "expected from the running statistics"};
   if (share) return clamp(chain, *range, *share, "expected from the running statistics");
-  return Why{chain.quantize, "clip", "a range that covers both signs, running statistics or samples",
-             fmt::format("{:.4g}..{:.4g}", range->low, range->high),
-             fmt::format("the quantizer '{}' in front of the batch norm may clamp: its range {:.4g}..{:.4g} "
-                         "has one sign only, and neither statistics nor samples tell",
-                         source_name(*chain.quantize), range->low, range->high)};
+  if (natural) return clamp(chain, *range, *natural, "expected from the weights and the range of the input");
+  return Why{
+      chain.quantize, "clip", "weights, running statistics or samples that tell the range",
+      fmt::format("{:.4g}..{:.4g}", range->low, range->high),
+      fmt::format("the quantizer '{}' in front of the batch norm may clamp: nothing in the graph tells "
+                  "whether values leave its range {:.4g}..{:.4g}; sample inputs would decide",
+                  source_name(*chain.quantize), range->low, range->high)};
 }
 
 }  // namespace zp::qat

@@ -1,8 +1,8 @@
 // Whether the quantizer between a convolution and its batch norm is a range that was observed (dropping it
 // changes roundings only) or a clamp (dropping it changes values). Decided in this order: by samples where
-// the caller has some; by the integers, if no accumulator can leave the range; by the batch norm's own
-// running statistics, which say where the values of each channel lie; and without statistics by the range
-// itself, where a zero point at an end of the range would cut off one sign.
+// the caller has some; by the batch norm's own running statistics; by the natural size of the sums, which the
+// weights and the input's range tell; and by the integers, if no accumulator can leave the range. A range
+// that is none of these is refused: samples decide.
 #pragma once
 
 #include <optional>
@@ -11,6 +11,7 @@
 
 #include "passes/pass.h"
 #include "passes/qat/chain.h"
+#include "passes/qat/distribution.h"
 
 namespace zp::qat {
 
@@ -31,9 +32,19 @@ struct ClipAnswer {
   double largest_excess = 0;  // known from samples
   std::string how;            // what the answer rests on
 };
-// The share of values that the pair of `chain` clips; or why it is a clamp that has to stay. `at_batch_norm`
-// is the map from the convolution to the input of the first batch norm.
-Answer<ClipAnswer> judge_clipping(const Chain& chain, const AffineMap& at_batch_norm,
-                                  const ClipCounts& counts, ChannelConstants& constants);
+// What is known of a chain's convolution before the fold is decided.
+struct Expected {
+  std::optional<std::vector<Normal>> statistics;  // from the batch norm
+  std::vector<std::vector<Normal>> natural;       // from weights and input, several guesses
+  std::optional<AccumulatorUnits> units;
+};
+
+// The share of values that the pair of `chain` clips; or why it is a clamp that has to stay. Fills
+// `expected->natural` where it has to look at the weights.
+Answer<ClipAnswer> judge_clipping(const Chain& chain, const ClipCounts& counts, Expected* expected,
+                                  ChannelConstants& constants);
+
+// The bias of the chain's convolution, one number a channel; zeros if it has none.
+std::optional<std::vector<double>> bias_values(const Chain& chain, ChannelConstants& constants);
 
 }  // namespace zp::qat

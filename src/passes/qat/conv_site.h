@@ -1,15 +1,14 @@
 // What the QAT passes need to know of one convolution or linear: its operands behind their dequantizes, which
-// axis enumerates output channels, the unit of its integer accumulator, and how to give it another bias or
-// other weights. Constants are never edited: a changed weight or bias is a new constant, so shared ones stay
-// right for others.
+// axis enumerates output channels, the unit of its integer accumulator, and how to give it another bias.
+// Constants are never edited: a changed bias is a new constant, so a shared one stays right for others.
 #pragma once
 
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "ir/graph.h"
 #include "ir/tensor.h"
-#include "passes/constant_eval.h"
 #include "passes/qat/why.h"
 
 namespace zp {
@@ -30,6 +29,8 @@ struct ConvSite {
   int weight_axis = 0;                // dim of the stored weight that enumerates channels
   int64_t channels_per_scale_run =
       0;  // extent of that dim: channel c has entry c % run (grouped transposed convolutions)
+  bool transposed = false;
+  int64_t groups = 1;
 
   const QuantType* input_type() const {
     return input_dequantize ? input_dequantize->operand(0)->type().quant : nullptr;
@@ -38,6 +39,11 @@ struct ConvSite {
     return weight_dequantize ? weight_dequantize->operand(0)->type().quant : nullptr;
   }
   Value* bias() const { return node->operand(bias_operand); }
+  // The weight as it is stored: in front of its dequantize and its transposition.
+  Value* stored_weight() const {
+    if (weight_dequantize != nullptr) return weight_dequantize->operand(0);
+    return weight_permute ? weight_permute->operand(0) : node->operand(weight_operand);
+  }
   DType real_dtype() const { return node->result()->type().dtype; }
 };
 
@@ -55,8 +61,9 @@ struct AccumulatorUnits {
   std::vector<double> weight_scales;  // one a channel
 };
 // Refuses unless input and weight are static, integer, input per tensor and weight per tensor or along its
-// channels.
+// channels (`scales`: what weight_scales() says).
 Answer<AccumulatorUnits> accumulator_units(const ConvSite& site);
+Answer<AccumulatorUnits> accumulator_units(const ConvSite& site, std::vector<double> scales);
 // The scales of the weight as one a channel; refuses dynamic weights, other axes, blocks.
 Answer<std::vector<double>> weight_scales(const ConvSite& site);
 
@@ -67,34 +74,28 @@ struct IntegerBias {
 // An int32 constant behind a dequantize with scale `units`, before the node.
 Result<IntegerBias> make_integer_bias(const ConvSite& site, const AccumulatorUnits& units,
                                       std::span<const double> bias);
+// The same from the integers themselves.
+Result<IntegerBias> store_integer_bias(const ConvSite& site, const AccumulatorUnits& units,
+                                       std::span<const int32_t> integers);
 // A float constant, before the node.
 Result<Value*> make_real_bias(const ConvSite& site, std::span<const double> bias);
 // Puts the bias in its slot; makes a node with that slot where there is none. Returns the node that stands
 // now.
 Node* set_bias(const ConvSite& site, Value* bias);
 
-// Whether this site's bias should be int32: input and weight quantized, and the backend (null: any) takes it.
-bool wants_integer_bias(const ConvSite& site, const Backend* backend);
+// Blocks that are exactly the output channels: of a grouped transposed convolution, whose groups share the
+// weight's channel dim.
+bool blocks_are_channels(const ConvSite& site, const QuantType& quant, std::span<const int64_t> shape);
 
-// Other integers and scales for the weight of a site.
-struct WeightChange {
-  std::vector<double>
-      factor;  // of the scale, one a channel; the sign goes into the integers, 0 clears the channel
-  std::vector<double>
-      shrink;  // <= 1: integers are multiplied by it and rounded, scales divided (empty: all 1)
-};
-// The value of the changed weight, before the node: a dequantize, transposed if the old one was. Refuses what
-// cannot be said exactly or what the backend's kernels do not take.
-Answer<Value*> change_weight(const ConvSite& site, const WeightChange& change, const Backend* backend,
-                             ConstantValues& values);
+// Whether biases of quantized sites should be int32, by operator: what the backend (null: any) takes.
+class BiasForms {
+ public:
+  explicit BiasForms(const Backend* backend) : backend_(backend) {}
+  bool integer(const OpDef& op);
 
-// The integers of the weight without their zero point, per channel: largest |acc| for inputs of the declared
-// range, and whether all are zero. Reads the weight.
-struct WeightReach {
-  std::vector<double> positive, negative;  // largest and smallest accumulator value without bias
-  std::vector<bool> zero;
-  std::vector<double> absolute;  // sum of |weight integers|
+ private:
+  const Backend* backend_;
+  std::vector<std::pair<const OpDef*, bool>> known_;
 };
-Answer<WeightReach> weight_reach(const ConvSite& site, ConstantValues& values);
 
 }  // namespace zp::qat

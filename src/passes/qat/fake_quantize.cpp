@@ -57,7 +57,7 @@ Node* make_pair_of(Node& node, const QuantType* type) {
 
 // quantize of a constant becomes a constant.
 void store_integers(Node& quantize, ChannelConstants& constants) {
-  if (!constants.flow().is_constant(quantize.operand(0))) return;
+  if (!ConstantFlow::is_constant(quantize.operand(0))) return;
   const Result<Tensor> integers = constants.values().tensor(*quantize.result());
   if (!integers.ok()) return;
   const std::string name(quantize.name());

@@ -51,26 +51,30 @@ bool has_accumulator_scale(Context& context, const QuantType& quant, const qat::
 
 class BiasPreparation {
  public:
-  explicit BiasPreparation(PassContext& context) : context_(context) {}
+  explicit BiasPreparation(PassContext& context) : context_(context), bias_forms_(context.backend) {}
 
   Status run(Graph& graph) {
-    for (Node* node : graph.nodes())
-      if (qat::is_conv_or_linear(*node)) ZP_CHECK(prepare(*node));
+    for (Node* node : graph.nodes()) {
+      if (!qat::is_conv_or_linear(*node)) continue;
+      ZP_CHECK(prepare(*node));
+      constants_.trim();
+    }
     return {};
   }
 
  private:
   Status prepare(Node& node) {
     Answer<ConvSite> site = qat::conv_site(node);
-    if (!site || !qat::wants_integer_bias(*site, context_.backend)) return {};
+    if (!site || site->input_dequantize == nullptr || site->weight_dequantize == nullptr) return {};
     const Answer<qat::AccumulatorUnits> units = qat::accumulator_units(*site);
+    if (!units || !bias_forms_.integer(node.op())) return {};
     const Value* bias = site->bias();
     const QuantType* integer = integer_bias_type(bias);
     if (integer != nullptr && has_accumulator_scale(node.context(), *integer, *units)) return {};
 
     std::vector<double> values(static_cast<size_t>(site->channels), 0.0);
     if (bias != nullptr) {
-      if (!constants_.flow().is_constant(bias)) {
+      if (!ConstantFlow::is_constant(bias)) {
         keep(node, {&node, "constant-bias", "a constant bias", "a computed one",
                     fmt::format("the bias of '{}' is not a constant", qat::source_name(node))});
         return {};
@@ -158,6 +162,7 @@ class BiasPreparation {
   }
 
   PassContext& context_;
+  qat::BiasForms bias_forms_;
   qat::ChannelConstants constants_;
 };
 
@@ -165,10 +170,12 @@ Status run_prepare_bias(PassContext& context) {
   BiasPreparation preparation(context);
   std::vector<Graph*> graphs{context.model.graph.get()};
   for (size_t i = 0; i < graphs.size(); ++i) {
-    for (const Node* node : graphs[i]->nodes())
+    for (Node* node : graphs[i]->nodes()) {
+      node->scratch = 0;  // as ConstantFlow::start does
       for (Graph* region : node->regions()) graphs.push_back(region);
-    ZP_CHECK(preparation.run(*graphs[i]));
+    }
   }
+  for (Graph* graph : graphs) ZP_CHECK(preparation.run(*graph));
   return {};
 }
 

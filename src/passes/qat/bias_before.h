@@ -1,0 +1,23 @@
+// The bias of the other rule: `qat_output_quantizer: before` in a backend file keeps the quantizer in front
+// of the batch norm and computes the int32 bias in single precision, step by step, as ExecuTorch's Cadence
+// flow does (backends/cadence/aot/quantizer/passes/fuse_ops.py,
+// backends/transforms/quantize_fused_convbn_bias_pass.py), so that models compiled by either have the same
+// integers. It pays only for targets that must match models in the field: the range of that quantizer costs
+// up to 40 dB where the batch norm shifts the distribution. What that flow cannot fold, or folds wrongly, is
+// folded by this project's own arithmetic; a bias beyond int32 saturates where theirs changes its sign.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "passes/qat/chain.h"
+
+namespace zp::qat {
+
+// The integers, if the chain is one that the rule knows: conv, quantize, dequantize, div by a constant, maybe
+// add of a constant, batch norm; per-tensor bias scale.
+std::optional<std::vector<int32_t>> bias_before(const Chain& chain, const AccumulatorUnits& units,
+                                                ChannelConstants& constants);
+
+}  // namespace zp::qat
