@@ -54,7 +54,7 @@ format:
 fuzz:
 	@sh tools/install_packages.sh $(PACKAGES) $(FUZZ_PACKAGES)
 	@$(CMAKE) -B $(BUILD)-fuzz -DCMAKE_CXX_COMPILER=clang++-14 -DCMAKE_BUILD_TYPE=Dev -DZP_FUZZ=ON -DZP_TESTS=OFF -DZP_BENCH=OFF -DZP_SANITIZE=address,undefined
-	@ninja -C $(BUILD)-fuzz -j $(JOBS)
+	@ninja -C $(BUILD)-fuzz -j $(JOBS) fuzz_targets
 	@sh tools/fuzz.sh $(BUILD)-fuzz $(FUZZ_SECONDS)
 
 clean:

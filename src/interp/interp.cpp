@@ -195,6 +195,8 @@ Result<std::vector<Tensor>> run(const Model& model, std::span<const Tensor> user
   return user;
 }
 
+void set_max_loop_rounds(int64_t rounds) { interp::set_max_loop_rounds(rounds); }
+
 Result<std::vector<Tensor>> evaluate_node(const Node& node, std::span<const Tensor* const> operands,
                                           const DimBinding* dims) {
   DimBinding bound = dims != nullptr ? *dims : DimBinding();

@@ -38,6 +38,9 @@ struct RunOptions {
 Result<std::vector<Tensor>> run(const Model& model, std::span<const Tensor> user_inputs,
                                 const RunOptions& options = {});
 
+// Rounds that one loop may take, so that a model that never ends is an error at last; 10^8 unless set.
+void set_max_loop_rounds(int64_t rounds);
+
 // Values of the symbols of a model, from the shapes of user inputs; the checks of run() that concern inputs.
 Result<DimBinding> bind_inputs(const Model& model, std::span<const Tensor> user_inputs);
 

@@ -16,6 +16,7 @@
 #include "ops/ops.h"
 #include "ops/quant_eval.h"
 #include "ops/rearrange_util.h"
+#include "ops/run_types.h"
 #include "support/parallel.h"
 
 namespace zp::interp {
@@ -125,7 +126,9 @@ Result<Tensor> move_integers(const MovedIntegers& moved, const DimBinding& dims,
       const auto padded = moved.padded.find(node->result(r));
       if (padded != moved.padded.end()) quants[r] = padded->second;
     }
-    EvalArgs args{.node = *node, .in = in, .out = out, .dims = &dims};
+    auto run = ops::RunTypes::of(*node, in, &dims);
+    if (!run.ok()) return in_node(*node, std::move(run).error());
+    EvalArgs args{.node = run->node(), .in = in, .out = out, .dims = &dims};
     if (Status status = ops::eval_moved_as(args, quants); !status.ok())
       return in_node(*node, std::move(status).error());
     for (size_t r = 0; r < out.size(); ++r) made[node->result(r)] = std::move(out[r]);
@@ -196,8 +199,14 @@ Result<Tensors> run_cond(const Node& node, const Tensors& values, const RunRegio
   return region(*node.regions()[yes ? 0 : 1], Tensors(values.begin() + 1, values.end()));
 }
 
+int64_t g_max_loop_rounds = 100'000'000;
+
 Result<Tensors> run_while(const Node& node, Tensors values, const RunRegion& region) {
-  for (;;) {
+  for (int64_t round = 0;; ++round) {
+    if (round > g_max_loop_rounds) {
+      return node.error("run.rounds",
+                        fmt::format("the loop has not ended after {} rounds", g_max_loop_rounds));
+    }
     ZP_TRY(const Tensors go_on, region(*node.regions()[0], values));
     if (go_on.size() != 1 || go_on[0].elements() != 1)
       return node.error("run.predicate", "the condition is not one number");
@@ -255,12 +264,16 @@ Result<std::vector<Tensor>> run_node(const Node& node, const Lookup& lookup, con
     quant[i] = arguments[i].quant.get();
   }
   std::vector<Tensor> out(node.result_count());
-  EvalArgs args{.node = node, .in = in, .out = out, .dims = &dims, .quant = quant};
+  auto run = ops::RunTypes::of(node, in, &dims);
+  if (!run.ok()) return in_node(node, std::move(run).error());
+  EvalArgs args{.node = run->node(), .in = in, .out = out, .dims = &dims, .quant = quant};
   if (Status status = op.eval(args); !status.ok()) return in_node(node, std::move(status).error());
   if (Status status = complete(node, handling, in, out); !status.ok())
     return in_node(node, std::move(status).error());
   return out;
 }
+
+void set_max_loop_rounds(int64_t rounds) { g_max_loop_rounds = rounds; }
 
 bool is_function_of_operands(const Node& node) {
   return !node.is(kOpaqueOp) && !node.op().has(kEffect) && !node.op().has(kRandom) && node.regions().empty();

@@ -20,6 +20,8 @@ using RunRegion = std::function<Result<std::vector<Tensor>>(const Graph& region,
 Result<std::vector<Tensor>> run_node(const Node& node, const Lookup& lookup, const DimBinding& dims,
                                      const RunRegion& region, OperandSources& sources);
 
+void set_max_loop_rounds(int64_t rounds);  // see interp.h
+
 // Whether a node can be computed from its operands alone: no input, no effect, no randomness.
 bool is_function_of_operands(const Node& node);
 

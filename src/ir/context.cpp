@@ -7,6 +7,7 @@
 
 #include "ir/graph.h"
 #include "ir/tensor.h"
+#include "support/mapped_file.h"
 
 namespace zp {
 
@@ -189,6 +190,8 @@ Result<Blob> Context::dense_bytes(const Constant& constant) {
     return Error("constant.stripped",
                  "the weights of '" + std::string(constant.name) + "' are not in the file");
   }
+  if (constant.storage.file() != nullptr)
+    ZP_CHECK(constant.storage.file()->check_range(constant.storage.offset()));
   const int64_t count = constant.elements();
   const int bits = bits_of(constant.dtype);
   if (constant.dense() && (bits >= 8 || constant.offset % (8 / bits) == 0)) {

@@ -216,9 +216,6 @@ class DimReader {
 
   Result<Dim> call(std::string_view name, const TextCursor::Place& place) {
     static constexpr std::string_view kFunctions[] = {"min", "max", "ceildiv", "pow"};
-    using Function = Dim (DimContext::*)(Dim, Dim);
-    static constexpr Function kApply[] = {&DimContext::min, &DimContext::max, &DimContext::ceildiv,
-                                          &DimContext::pow};
     size_t which = 0;
     while (which < 4 && kFunctions[which] != name) ++which;
     if (which == 4) {
@@ -240,8 +237,18 @@ class DimReader {
     }
     if (which == 2 && args[1] == Dim(0)) return cursor_.error_at(place, "division by zero");
     Dim value = args[0];
-    for (size_t i = 1; i < args.size(); ++i) value = (dims_.*kApply[which])(value, args[i]);
+    for (size_t i = 1; i < args.size(); ++i) value = apply(which, value, args[i]);
     return value;
+  }
+
+  // The function of that place in the list of names above.
+  Dim apply(size_t which, Dim a, Dim b) {
+    switch (which) {
+      case 0: return dims_.min(a, b);
+      case 1: return dims_.max(a, b);
+      case 2: return dims_.ceildiv(a, b);
+      default: return dims_.pow(a, b);
+    }
   }
 
   TextCursor& cursor_;

@@ -571,8 +571,11 @@ Status ParameterGrid::apply(const MapStep& step, int32_t padding) {
   ZP_CHECK(settle());
   if (empty_ || count_of(out) == 0) {
     // Without elements any label will do; padding added to nothing is all there is then.
-    const int32_t label = count_of(out) == 0 ? labels_.front() : padding;
     const bool now_empty = count_of(out) == 0;
+    if (!now_empty && step.kind == MapStep::Choose)
+      return Error("quant.carry",
+                   fmt::format("coordinates are picked from dim {}, which has none", step.dim));
+    const int32_t label = now_empty ? labels_.front() : padding;
     dims_.clear();
     labels_ = {label};
     if (!now_empty)

@@ -17,16 +17,16 @@ Error misfit(const MapStep& step, const IntShape& in) {
       ErrorKind::Internal);
 }
 
-// Element count; -1 if a dim is negative or the product overflows.
-int64_t count_of(const IntShape& shape) {
+// Element count; -1 if a dim is negative or the product overflows, also that of the dims beside a zero: every
+// partial product of a shape that passed here is a number.
+int64_t count_of(std::span<const int64_t> shape) {
   int64_t count = 1;
-  bool overflow = false;
+  bool zero = false;
   for (const int64_t d : shape) {
-    if (d < 0) return -1;
-    if (d == 0) return std::all_of(shape.begin(), shape.end(), [](int64_t e) { return e >= 0; }) ? 0 : -1;
-    overflow |= __builtin_mul_overflow(count, d, &count);
+    zero |= d == 0;
+    if (d < 0 || __builtin_mul_overflow(count, std::max<int64_t>(1, d), &count)) return -1;
   }
-  return overflow ? -1 : count;
+  return zero ? 0 : count;
 }
 
 }  // namespace
@@ -129,7 +129,9 @@ bool dims_fit(const std::vector<int64_t>& dims, size_t rank) {
 
 }  // namespace
 
-Result<IntShape> step_shape(const MapStep& step, const IntShape& in) {
+namespace {
+
+Result<IntShape> shape_after(const MapStep& step, const IntShape& in) {
   const int64_t rank = static_cast<int64_t>(in.size());
   IntShape out;
   switch (step.kind) {
@@ -174,6 +176,14 @@ Result<IntShape> step_shape(const MapStep& step, const IntShape& in) {
       return out;
   }
   return misfit(step, in);
+}
+
+}  // namespace
+
+Result<IntShape> step_shape(const MapStep& step, const IntShape& in) {
+  ZP_TRY(IntShape out, shape_after(step, in));
+  if (count_of(out) < 0) return Error("shape_map", "the extents of a result overflow");
+  return out;
 }
 
 namespace {
@@ -231,7 +241,12 @@ Result<IntShape> MapEnv::shape(size_t operand) const {
   if (!value->type().ranked)
     return node_.error(fmt::format("{}.static", node_.op().name),
                        fmt::format("the rank of operand {} is not known", operand));
-  return dims(value->type().shape);
+  ZP_TRY(IntShape shape, dims(value->type().shape));
+  if (count_of(shape) < 0) {
+    return node_.error(fmt::format("{}.size", node_.op().name),
+                       fmt::format("the extents of operand {} are negative or overflow", operand));
+  }
+  return shape;
 }
 
 Result<std::optional<Tensor>> MapEnv::value(size_t operand) const {
@@ -290,7 +305,8 @@ Result<IntShape> result_shape(const MapResult& result, std::span<const IntShape>
                      ErrorKind::Internal);
       }
     }
-    shape[d] += one[d];
+    if (__builtin_add_overflow(shape[d], one[d], &shape[d]) || count_of(shape) < 0)
+      return Error("shape_map", "the extents of a result overflow");
   }
   for (const MapStep& s : result.steps) { ZP_TRY(shape, step_shape(s, shape)); }
   return shape;

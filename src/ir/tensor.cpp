@@ -13,11 +13,14 @@ namespace {
 int64_t g_max_tensor_bytes = int64_t{1} << 36;
 
 Result<int64_t> count_elements(DType dtype, const std::vector<int64_t>& shape) {
-  int64_t count = 1;
+  int64_t count = 1, strides = byte_size(dtype);
   bool zero = false;
   for (int64_t d : shape) {
     if (d < 0) return Error("tensor.shape", "negative dimension " + std::to_string(d));
     if (d == 0) zero = true;
+    // Strides and partial products of empty tensors stay numbers too, as in torch.
+    if (d > 0 && __builtin_mul_overflow(strides, d, &strides))
+      return Error("tensor.size", "the strides of a tensor overflow");
   }
   if (zero) return int64_t{0};
   const int64_t limit = g_max_tensor_bytes / byte_size(dtype);
@@ -203,7 +206,7 @@ Result<QuantParams> quant_params(Context& context, const QuantType& quant, std::
     for (size_t d = 0; d < rank; ++d) {
       const int64_t b = quant.block[d] == 0 ? std::max<int64_t>(shape[d], 1) : quant.block[d];
       if (b < 0) return Error("quant.block", "negative block extent " + std::to_string(b));
-      p.grid[d] = (shape[d] + b - 1) / b;
+      p.grid[d] = shape[d] / b + (shape[d] % b != 0);
     }
   }
   int64_t cells = 1;

@@ -80,8 +80,8 @@ Status eval_moved(EvalArgs& args) {
 }
 
 Status eval_moved_as(EvalArgs& args, std::span<const QuantType* const> quants) {
-  // Inference brings dims into range where ranks are known; without it the maps below would trust what a file
-  // says.
+  // Inference brings dims into range where ranks are known (see ops/run_types.h); without it the maps below
+  // would trust what a file says.
   for (size_t i = 0; i < args.node.operand_count(); ++i) {
     const Value* operand = args.node.operand(i);
     if (operand != nullptr && operand->type().is_tensor() && !operand->type().ranked) {

@@ -50,7 +50,8 @@ void add_stretch(const IntShape& in, const IntShape& counts, bool outer, std::ve
       window.start.push_back(0);
       window.step.push_back(repeated ? 0 : 1);
     }
-    out.push_back(in[d] * counts[d]);
+    int64_t extent = 0;  // the step refuses what overflows
+    out.push_back(__builtin_mul_overflow(in[d], counts[d], &extent) ? INT64_MAX : extent);
   }
   steps->push_back(MapStep::reshape(std::move(split)));
   steps->push_back(std::move(window));
@@ -73,12 +74,13 @@ Status map_repeat(const Node& node, ShapeMap* map) {
 // ---------------------------------------------------------------- repeat_interleave
 
 constexpr OperandDef kRepeatInterleaveOperands[] = {{"self"}, {"counts", Role::Index, true}};
-constexpr std::string_view kRepeatInterleaveChecks[] = {"c1: dim is a dim of the input",
-                                                        "c2: repeats are not negative",
-                                                        "c3: one count a coordinate, or one for all"};
+constexpr std::string_view kRepeatInterleaveChecks[] = {
+    "c1: dim is a dim of the input", "c2: repeats are not negative",
+    "c3: one count a coordinate, or one for all", "c4: output_size is the sum of the counts"};
 
-// The counts where they are an operand and known; empty without the operand.
-Result<std::optional<std::vector<int64_t>>> known_counts(const MapEnv& env, int64_t extent) {
+// The counts where they are an operand and known; nothing where they are not.
+Result<std::optional<std::vector<int64_t>>> known_counts(const MapEnv& env, int64_t extent,
+                                                         const std::optional<Dim>& output_size) {
   ZP_TRY(const std::optional<Tensor> counts, env.value(1));
   if (!counts) return std::optional<std::vector<int64_t>>();
   if (counts->elements() != extent && counts->elements() != 1) {
@@ -94,6 +96,13 @@ Result<std::optional<std::vector<int64_t>>> known_counts(const MapEnv& env, int6
     ZP_CHECK(check_index_count(env.node(), {all.back()}));
     total += all.back();
     ZP_CHECK(check_index_count(env.node(), {total}));
+  }
+  if (output_size && !output_size->is_unknown()) {
+    auto size = env.dim(*output_size);  // a symbol may be unknown before the model runs
+    if (!size.ok() && env.running()) return std::move(size).error();
+    if (size.ok() && *size != total)
+      return failed(env.node(), "c4",
+                    fmt::format("output_size is {}, the counts add up to {}", *size, total));
   }
   return std::optional(std::move(all));
 }
@@ -115,7 +124,8 @@ Status infer_repeat_interleave(Context& context, Node& node) {
   }
   Dim total = attrs.output_size.value_or(Dim::unknown());
   if (extent.is_known()) {
-    ZP_TRY(const std::optional<std::vector<int64_t>> counts, known_counts(MapEnv(node), extent.value()));
+    ZP_TRY(const std::optional<std::vector<int64_t>> counts,
+           known_counts(MapEnv(node), extent.value(), attrs.output_size));
     if (counts) {
       int64_t sum = 0;
       for (const int64_t c : *counts) sum += c;
@@ -143,7 +153,8 @@ Status map_repeat_interleave(const Node& node, ShapeMap* map) {
     if (counts[at(dim)] < 0) return failed(node, "c2", fmt::format("repeats is {}", counts[at(dim)]));
     add_stretch(in, counts, false, &steps);
   } else {
-    ZP_TRY(const std::optional<std::vector<int64_t>> counts, known_counts(*map->env, in[at(dim)]));
+    ZP_TRY(const std::optional<std::vector<int64_t>> counts,
+           known_counts(*map->env, in[at(dim)], attrs.output_size));
     if (counts) {
       std::vector<int64_t> index;
       for (size_t i = 0; i < counts->size(); ++i)

@@ -211,6 +211,7 @@ Status infer_diagonal(Context& context, Node& node) {
     return failed(node, "c1", fmt::format("dims {} and {}", attrs.dim1, attrs.dim2));
   DimContext& dims = context.dims();
   const Dim rows = in.shape[at(attrs.dim1)], columns = in.shape[at(attrs.dim2)];
+  attrs.offset = std::max(attrs.offset, -INT64_MAX);
   const Dim above = dims.sub(columns, std::max<int64_t>(0, attrs.offset));
   const Dim below = dims.sub(rows, std::max<int64_t>(0, -attrs.offset));
   Dim length = dims.min(above, below);
@@ -274,22 +275,31 @@ Status map_as_strided(const Node& node, ShapeMap* map) {
   const AsStridedAttrs& attrs = node.attrs<AsStridedAttrs>();
   ZP_TRY(const IntShape in, map->env->shape(0));
   ZP_TRY(IntShape size, map->env->dims(attrs.size));
-  ZP_TRY(const IntShape stride, map->env->dims(attrs.stride));
+  ZP_TRY(IntShape stride, map->env->dims(attrs.stride));
   ZP_TRY(const int64_t offset, map->env->dim(attrs.storage_offset.value_or(Dim(int64_t{0}))));
-  int64_t count = 1, have = 1;
+  int64_t count = 1, have = 1, last = 0;
   for (const int64_t d : in) have *= d;
-  for (const int64_t d : size) {
-    if (d < 0) return failed(node, "c1", fmt::format("size {}", d));
-    ZP_CHECK(check_index_count(node, {count, d}));
-    count *= d;
+  for (size_t d = 0; d < size.size(); ++d) {
+    if (size[d] < 0 || stride[d] < 0)
+      return failed(node, "c1", fmt::format("size {}, stride {}", size[d], stride[d]));
+    ZP_CHECK(check_index_count(node, {count, size[d]}));
+    count *= size[d];
+    if (size[d] == 1) stride[d] = 0;
+  }
+  for (size_t d = 0; d < size.size() && count > 0; ++d) {
+    int64_t span = 0;
+    if (__builtin_mul_overflow(size[d] - 1, stride[d], &span) || __builtin_add_overflow(last, span, &last))
+      return failed(node, "c2", "the last element's place overflows");
+  }
+  if (count > 0 && (offset < 0 || last >= have || offset > have - 1 - last)) {
+    return failed(node, "c2",
+                  fmt::format("the elements span {} places from number {} on, the input has {}", last + 1,
+                              offset, have));
   }
   std::vector<int64_t> index(at(count));
   std::vector<int64_t> j(size.size(), 0);
   int64_t place = offset;
   for (int64_t i = 0; i < count; ++i) {
-    if (place < 0 || place >= have)
-      return failed(node, "c2",
-                    fmt::format("element {} would be number {}, the input has {}", i, place, have));
     index[at(i)] = place;
     for (size_t d = size.size(); d-- > 0;) {
       place += stride[d];

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <vector>
@@ -11,6 +12,25 @@
 #include "support/mapped_file.h"
 
 namespace zp {
+
+namespace {
+
+// Temporaries that exist now. A handler may only use async-signal-safe calls, hence a fixed table of atomics.
+std::atomic<const char*> g_temporaries[64];
+
+void swap_temporary(const char* from, const char* to) {
+  for (std::atomic<const char*>& slot : g_temporaries) {
+    const char* expected = from;
+    if (slot.compare_exchange_strong(expected, to)) return;
+  }
+}
+
+}  // namespace
+
+void remove_temporaries() {
+  for (std::atomic<const char*>& slot : g_temporaries)
+    if (const char* path = slot.load(); path != nullptr) ::unlink(path);
+}
 
 struct AtomicFile::State {
   std::string target, temporary;
@@ -27,12 +47,28 @@ struct AtomicFile::State {
       const ssize_t done = ::write(descriptor, data, size);
       if (done < 0) {
         if (errno == EINTR) continue;
+        if (errno == EFAULT) {  // the kernel could not read a mapped page: its file ends earlier now
+          return Error("file.truncated", "an input file became shorter while it was being copied")
+              .in_file(target);
+        }
         return fail("cannot write");
       }
       data += done;
       size -= static_cast<size_t>(done);
     }
     return {};
+  }
+
+  ~State() {
+    if (descriptor >= 0) {
+      ::close(descriptor);
+      discard();
+    }
+  }
+
+  void discard() {
+    ::unlink(temporary.c_str());
+    swap_temporary(temporary.c_str(), nullptr);
   }
 
   Status flush() {
@@ -48,13 +84,7 @@ constexpr size_t kCopyRangeMin = size_t{1} << 16;  // below this a system call c
 AtomicFile::AtomicFile(std::unique_ptr<State> state) : state_(std::move(state)) {}
 AtomicFile::AtomicFile(AtomicFile&&) noexcept = default;
 AtomicFile& AtomicFile::operator=(AtomicFile&&) noexcept = default;
-
-AtomicFile::~AtomicFile() {
-  if (state_ && state_->descriptor >= 0) {
-    ::close(state_->descriptor);
-    ::unlink(state_->temporary.c_str());
-  }
-}
+AtomicFile::~AtomicFile() = default;
 
 Result<AtomicFile> AtomicFile::create(const std::string& target) {
   auto state = std::make_unique<State>();
@@ -66,6 +96,7 @@ Result<AtomicFile> AtomicFile::create(const std::string& target) {
   state->temporary = target + ".XXXXXX.tmp";
   state->descriptor = ::mkostemps(state->temporary.data(), 4, O_CLOEXEC);
   if (state->descriptor < 0) return state->fail("cannot create a temporary file beside the target");
+  swap_temporary(nullptr, state->temporary.c_str());
   // mkostemps makes the file private; give it the mode that a plain creation would have.
   const mode_t mask = ::umask(0);
   ::umask(mask);
@@ -121,9 +152,10 @@ Status AtomicFile::commit() {
   s.descriptor = -1;
   if (closed != 0 || ::rename(s.temporary.c_str(), s.target.c_str()) != 0) {
     Error error = s.fail(closed != 0 ? "cannot write" : "cannot rename the finished file to its name");
-    ::unlink(s.temporary.c_str());
+    s.discard();
     return error;
   }
+  swap_temporary(s.temporary.c_str(), nullptr);
   return {};
 }
 

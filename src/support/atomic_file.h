@@ -33,6 +33,9 @@ class AtomicFile {
   std::unique_ptr<State> state_;
 };
 
+// Removes the temporaries of files that are being written; for a signal handler that ends the process.
+void remove_temporaries();
+
 // Whole-file helpers on top.
 Status write_file(const std::string& path, std::string_view text);
 Result<std::string> read_file(const std::string& path, uint64_t limit = uint64_t{1} << 32);

@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "support/atomic_file.h"
+
 namespace zp {
 
 namespace {
@@ -49,6 +51,7 @@ void on_bus_error(int signal_number, siginfo_t* info, void*) {
     if (begin != nullptr && at >= begin && at < begin + m.size.load()) {
       static const char message[] =
           "error: file.truncated: an input file became shorter while it was being read\n";
+      remove_temporaries();
       [[maybe_unused]] const auto written = ::write(2, message, sizeof(message) - 1);
       ::_exit(1);
     }
@@ -89,7 +92,19 @@ MappedFile::~MappedFile() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-void guard_mapped_reads() {
+namespace {
+
+void on_interrupt(int signal_number) {
+  remove_temporaries();
+  ::signal(signal_number, SIG_DFL);
+  ::raise(signal_number);
+}
+
+}  // namespace
+
+void guard_process() {
+  ::signal(SIGXFSZ, SIG_IGN);  // writing beyond a limit is an error of the write
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) ::signal(number, on_interrupt);
   struct sigaction action {};
   action.sa_sigaction = on_bus_error;
   action.sa_flags = SA_SIGINFO;

@@ -441,7 +441,7 @@ const Refusal kRefusals[] = {
     {"signature of other length",
      [] {
        Program p = identity_program();
-       Program::add(p.inputs, tensor("x"));
+       Program::add(p.inputs, tensor("y"));
        return p.items();
      },
      "pt2.signature"},

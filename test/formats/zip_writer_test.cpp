@@ -52,7 +52,8 @@ std::map<std::string, Found> read_zip(const std::string& s) {
     }
     if (f.offset == 0xFFFFFFFF) f.offset = field(s, extra, 8);
     EXPECT_EQ(s.substr(f.offset, 4), "PK\x03\x04");
-    EXPECT_EQ(field(s, f.offset + 14, 12), 0u);  // CRC and sizes are behind the payload
+    EXPECT_EQ(field(s, f.offset + 14, 4), 0u);  // CRC and sizes are behind the payload
+    EXPECT_EQ(field(s, f.offset + 18, 8), 0u);
     EXPECT_EQ(s.substr(f.offset + 30, name_bytes), name);
     f.payload = f.offset + 30 + field(s, f.offset + 26, 2) + field(s, f.offset + 28, 2);
     f.data = s.substr(f.payload, f.size);

@@ -6,6 +6,7 @@
 
 #include <cstring>
 
+#include "ir/parser.h"
 #include "ops/control.h"
 #include "ops/conv.h"
 #include "ops/ops.h"
@@ -369,6 +370,50 @@ TEST(interp, constants_fold_and_inputs_do_not) {
   const auto one = evaluate_node(*product->def(), operands);
   ASSERT_TRUE(one.ok()) << one.error().str();
   EXPECT_TRUE(equal_bits((*one)[0], eye));
+}
+
+// Inference cannot look at an operand without a known rank; the run can, and brings attributes into range.
+TEST(interp, unknown_ranks_are_known_when_the_graph_runs) {
+  const auto model = parse_model(R"(zp 1
+graph main(%x: f32[*]) -> (%c, %s) {
+  %a = flip(%x) {dims: [-1]}
+  %b = select(%a) {dim: -2, index: -1}
+  %c = softmax(%b) {dim: -1}
+  %s = unsqueeze(%b) {dim: -1}
+}
+)",
+                                 ops::table(), "t.zp");
+  ASSERT_TRUE(model.ok()) << model.error().str();
+  const Tensor x = tensor(DType::F32, {2, 3}, {1, 2, 3, 4, 4, 4});
+  const auto out = run(**model, std::vector<Tensor>{x});
+  ASSERT_TRUE(out.ok()) << out.error().str();
+  EXPECT_TRUE(equal_bits((*out)[0], tensor(DType::F32, {3}, {1.0 / 3})));
+  EXPECT_TRUE(equal_bits((*out)[1], tensor(DType::F32, {3, 1}, {4})));
+  // What inference would have refused is refused now, with the same words.
+  const auto bad = run(**model, std::vector<Tensor>{tensor(DType::F32, {3}, {1})});
+  ASSERT_FALSE(bad.ok());
+  EXPECT_EQ(bad.error().first().id, "select.c1") << bad.error().str();
+  EXPECT_EQ(bad.error().first().where.node, "b");
+}
+
+TEST(interp, a_loop_without_end_is_an_error) {
+  const auto model = parse_model(R"(zp 1
+graph main(%x: f32[]) -> (%y) {
+  %y = while_loop(%x)
+    region (%a: f32[]) -> (%go) {
+      %go = eq(%a, %a)
+    }
+    region (%a: f32[]) -> (%a) {
+    }
+}
+)",
+                                 ops::table(), "t.zp");
+  ASSERT_TRUE(model.ok()) << model.error().str();
+  set_max_loop_rounds(1000);
+  const auto out = run(**model, std::vector<Tensor>{tensor(DType::F32, {}, {1})});
+  set_max_loop_rounds(100'000'000);
+  ASSERT_FALSE(out.ok());
+  EXPECT_EQ(out.error().first().id, "run.rounds");
 }
 
 TEST(interp, what_cannot_run_is_refused_by_name) {

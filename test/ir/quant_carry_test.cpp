@@ -81,6 +81,19 @@ Elements value_labels(const IntShape& shape, const Parameters& p) {
   return e;
 }
 
+// Coordinates picked from a dim that has none have no parameters; the op would fail when it runs.
+TEST(QuantCarry, NothingIsPickedFromAnEmptyDim) {
+  Context context;
+  std::mt19937 random(1);
+  const QuantType* quant = context.quant(listed(context, "w", {4}, 1, {}, random, true, 1000));
+  auto state = CarriedQuant::of(context, *quant, {0, 4});
+  ASSERT_TRUE(state.ok());
+  const CarriedQuant* operands[] = {&*state};
+  auto carried = CarriedQuant::mapped({.parts = {{0, {MapStep::choose(0, {3})}}}}, operands);
+  ASSERT_FALSE(carried.ok());
+  EXPECT_NE(carried.error().str().find("picked from dim 0"), std::string::npos) << carried.error().str();
+}
+
 TEST(QuantCarry, ChainsKeepEveryElementsParameters) {
   std::mt19937 random(21);
   const auto shapes = oracle::shapes(3, {1, 2, 3, 4, 6});

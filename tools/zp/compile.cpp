@@ -46,8 +46,8 @@ int run_compile(const Globals& globals, Options& o) {
     };
   }
   // Never freed: the process ends when this command does, and freeing a large graph node by node would take a
-  // while.
-  Result<Compiled>& result = *new Result<Compiled>(compile_file(o.model, o.output, o.compile));
+  // while. Static, so that leak checkers see that something still knows it.
+  static Result<Compiled>& result = *new Result<Compiled>(compile_file(o.model, o.output, o.compile));
   if (!result.ok()) return fail(result.error(), o.model);
   const CompileReport& report = result->report;
   if (!o.report.empty()) {

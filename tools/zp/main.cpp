@@ -102,7 +102,7 @@ int run_main(int argc, char** argv) {
 }  // namespace zp::cli
 
 int main(int argc, char** argv) {
-  zp::guard_mapped_reads();
+  zp::guard_process();
   try {
     return zp::cli::run_main(argc, argv);
   } catch (const std::bad_alloc&) {

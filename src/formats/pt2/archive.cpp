@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <mutex>
+#include <numeric>
 
 #include "formats/pt2/json.h"
 #include "formats/pt2/pickle.h"
@@ -336,7 +338,7 @@ Result<std::shared_ptr<const Archive>> Archive::open(const std::string& path) {
     archive->root_.clear();
     archive->generation_ = zip.find("serialized_state_dict.pt") != nullptr ? Generation::A : Generation::A0;
     archive->models_ = {"model"};
-    return std::shared_ptr<const Archive>(std::move(archive));
+    return finished(std::move(archive));
   }
   if (archive->find("archive_format") == nullptr) {
     return refuse("kind", fmt::format("this is {}", other_kind(zip, archive->root_)));
@@ -368,7 +370,47 @@ Result<std::shared_ptr<const Archive>> Archive::open(const std::string& path) {
   const std::string_view model = archive->models_.front();
   const bool dictionary = archive->find(fmt::format("data/weights/{}.pt", model)) != nullptr;
   archive->generation_ = dictionary ? Generation::B : Generation::C;
-  return std::shared_ptr<const Archive>(std::move(archive));
+  return finished(std::move(archive));
+}
+
+// Which entries were found right, in the order of their places; made when the first one is asked for.
+struct Archive::Verified {
+  std::mutex lock;
+  std::vector<uint32_t> order;
+  std::vector<bool> right;
+};
+
+// From here on weights can be checked where they are read. The file must not own the archive, which owns it.
+std::shared_ptr<const Archive> Archive::finished(std::shared_ptr<Archive> archive) {
+  archive->verified_ = std::make_shared<Verified>();
+  archive->file_->set_range_check([weak = std::weak_ptr<const Archive>(archive)](uint64_t offset) -> Status {
+    const std::shared_ptr<const Archive> owner = weak.lock();
+    return owner != nullptr ? owner->verify_at(offset) : Status();
+  });
+  return archive;
+}
+
+Status Archive::verify_at(uint64_t offset) const {
+  const std::lock_guard guard(verified_->lock);
+  std::vector<uint32_t>& order = verified_->order;
+  const std::span<const ZipEntry> entries = zip_.entries();
+  if (order.empty()) {
+    order.resize(entries.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::sort(order.begin(), order.end(),
+              [&](uint32_t a, uint32_t b) { return entries[a].header_offset < entries[b].header_offset; });
+    verified_->right.resize(entries.size());
+  }
+  const auto after = std::upper_bound(order.begin(), order.end(), offset, [&](uint64_t at, uint32_t entry) {
+    return at < entries[entry].header_offset;
+  });
+  if (after == order.begin()) return {};
+  const uint32_t index = *(after - 1);
+  if (verified_->right[index]) return {};
+  if (Status status = zip_.verify(entries[index]); !status.ok())
+    return std::move(std::move(status).error()).in_file(path_);
+  verified_->right[index] = true;
+  return {};
 }
 
 const ZipEntry* Archive::find(std::string_view name) const {

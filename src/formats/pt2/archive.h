@@ -70,6 +70,9 @@ class Archive {
   const ZipEntry* find(std::string_view name) const;
   Result<Blob> record(std::string_view name, bool check_crc) const;
 
+  // Compares the checksum of the entry around a byte of the file, once: a weight is checked when it is read.
+  Status verify_at(uint64_t offset) const;
+
   // The JSON of a model; its CRC is checked.
   Result<Blob> model_json(std::string_view model) const;
   // Name of the record with the sample inputs; empty if there is none.
@@ -79,6 +82,8 @@ class Archive {
 
  private:
   friend struct ArchiveReader;
+  struct Verified;
+  static std::shared_ptr<const Archive> finished(std::shared_ptr<Archive> archive);
   std::string path_;
   std::shared_ptr<const MappedFile> file_;
   Generation generation_ = Generation::C;
@@ -86,6 +91,7 @@ class Archive {
   std::string root_;
   std::vector<std::string> models_;
   bool big_endian_ = false;
+  std::shared_ptr<Verified> verified_;
 };
 
 // True if the file is a zip archive: the caller may then try import_pt2, whose errors say what else it is.

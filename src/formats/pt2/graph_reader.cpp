@@ -13,7 +13,8 @@
 namespace zp::pt2 {
 namespace {
 
-constexpr int kMaxSymbolDepth = 500;  // chains of symbolic numbers that no Dim can say
+constexpr std::string_view kFollows = "pt2.follows";  // an error that another one explains
+constexpr int kMaxSymbolDepth = 500;                  // chains of symbolic numbers that no Dim can say
 
 std::string_view short_target(std::string_view target) {
   constexpr std::string_view kPrefix = "torch.ops.";
@@ -34,6 +35,7 @@ bool is_arithmetic(std::string_view target) {
 }  // namespace
 
 void ImportState::report(Diagnostic diagnostic) {
+  if (diagnostic.id == kFollows) return;  // the cause was reported
   if (diagnostic.where.file.empty()) diagnostic.where.file = archive.path();
   if (diagnostic.severity != Severity::Error) {
     if (model.warnings.size() < 1000) model.warnings.push_back(std::move(diagnostic));
@@ -175,6 +177,7 @@ Result<Value*> GraphReader::value_of(uint32_t index, bool plain_wanted) {
   }
   if (name.value == nullptr && name.symbolic != nullptr) ZP_CHECK(make_symbolic(index));
   if (name.value == nullptr) {
+    if (name.missing) return Error(std::string(kFollows), fmt::format("'{}' could not be read", said.name));
     return Error("pt2.order",
                  fmt::format("'{}' is read before anything defines it: nodes must be in topological order",
                              said.name));
@@ -344,6 +347,7 @@ void GraphReader::read_node(const NodeData& node) {
   }
   if (!*done) {
     if (writes) {
+      for (const Arg& out : named_results(node)) names_[out.value].missing = true;
       state_.report(Error("pt2.in_place", fmt::format("{} cannot be made functional: {}",
                                                       short_target(node.target), reader.why())),
                     &node);

@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "formats/pt2/alias.h"
 #include "formats/pt2/json.h"
 #include "formats/pt2/schema.h"
 
@@ -103,6 +104,7 @@ class ProgramReader {
   bool read_sym_values(JsonValue value, GraphData& graph, ValueData::Kind kind);
   bool read_sym_int(JsonValue value, Dim* out);
   bool read_node(JsonValue value, GraphData& graph, NodeData& node, int depth);
+  bool check_definitions(const GraphData& graph);
   bool read_argument(JsonValue value, GraphData& graph, Arg* out, int depth, int nesting);
   bool read_payload(ArgTag tag, JsonValue value, GraphData& graph, Arg* out, int depth, int nesting);
   bool read_name(JsonValue value, GraphData& graph, Arg* out, ValueData::Kind kind);
@@ -212,14 +214,17 @@ bool ProgramReader::read_name(JsonValue value, GraphData& graph, Arg* out, Value
     if (is(key, "as_none")) out->tag = ArgTag::None;
     return true;
   });
-  if (!ok || out->tag == ArgTag::None || name.empty()) return ok;
+  if (!ok || out->tag == ArgTag::None || !out->text.empty()) return ok;  // an inner call may have read it
+  if (name.empty()) return problem("a tensor or object argument has no name");
   out->text = name;
   out->value = name_index(graph, name, ValueData::Undeclared);
   return true;
 }
 
 bool ProgramReader::read_symbol_or_literal(JsonValue value, GraphData& graph, Arg* out, ArgTag named) {
-  return json_.object_fields(value, [&](std::string_view key, JsonValue v) {
+  bool known = false;
+  const bool ok = json_.object_fields(value, [&](std::string_view key, JsonValue v) {
+    known |= is(key, "as_name") || is(key, "as_int") || is(key, "as_float") || is(key, "as_bool");
     if (is(key, "as_name")) {
       out->tag = named;
       if (!json_.text(v, &out->text)) return false;
@@ -240,6 +245,7 @@ bool ProgramReader::read_symbol_or_literal(JsonValue value, GraphData& graph, Ar
     }
     return true;
   });
+  return ok && (known || problem("a symbolic argument has neither a name nor a number"));
 }
 
 bool ProgramReader::read_list(ArgTag item_tag, JsonValue value, GraphData& graph, Arg* out, int depth,
@@ -371,7 +377,7 @@ bool ProgramReader::read_node(JsonValue value, GraphData& graph, NodeData& node,
     }
     return true;
   };
-  return json_.object_fields(value, [&](std::string_view key, JsonValue v) {
+  const bool ok = json_.object_fields(value, [&](std::string_view key, JsonValue v) {
     if (is(key, "target")) return json_.text(v, &node.target);
     if (is(key, "name")) return json_.optional_text(v, &node.name);
     if (is(key, "inputs")) {
@@ -421,6 +427,28 @@ bool ProgramReader::read_node(JsonValue value, GraphData& graph, NodeData& node,
     }
     return true;
   });
+  if (!ok) return false;
+  // The raw texts of lists are never empty: they hold the brackets.
+  const char* missing = node.target.empty()        ? "target"
+                        : node.raw_inputs.empty()  ? "inputs"
+                        : node.raw_outputs.empty() ? "outputs"
+                                                   : nullptr;
+  return missing == nullptr ||
+         problem(fmt::format("node '{}' (number {}) has no '{}'", node.name, graph.nodes.size(), missing));
+}
+
+// Inputs and results of nodes define each name once.
+bool ProgramReader::check_definitions(const GraphData& graph) {
+  std::vector<bool> defined(graph.values.size());
+  const Arg* twice = nullptr;
+  auto define = [&](const Arg& leaf) {
+    if (defined[leaf.value]) twice = &leaf;
+    defined[leaf.value] = true;
+  };
+  for (const Arg& input : graph.inputs) for_each_name(input, define);
+  for (const NodeData& node : graph.nodes)
+    for (const Arg& out : node.outputs) for_each_name(out, define);
+  return twice == nullptr || problem(fmt::format("'{}' is defined twice", twice->text));
 }
 
 bool ProgramReader::read_graph(JsonValue value, GraphData& graph, int depth) {
@@ -453,15 +481,17 @@ bool ProgramReader::read_graph(JsonValue value, GraphData& graph, int depth) {
     *raws = raw_frame.finish(arena_);
     return read;
   };
-  return json_.fields(object, [&](std::string_view key, JsonValue v) {
-    if (is(key, "inputs")) return arguments(v, &graph.inputs, &graph.raw_inputs);
-    if (is(key, "outputs")) return arguments(v, &graph.outputs, &graph.raw_outputs);
+  bool inputs = false, outputs = false, nodes = false;
+  const bool ok = json_.fields(object, [&](std::string_view key, JsonValue v) {
+    if (is(key, "inputs")) return inputs = true, arguments(v, &graph.inputs, &graph.raw_inputs);
+    if (is(key, "outputs")) return outputs = true, arguments(v, &graph.outputs, &graph.raw_outputs);
     if (is(key, "is_single_tensor_return")) return json_.boolean(v, &graph.single_tensor_return);
     for (auto [name, kind] : kTables) {
       if (key != name) continue;
       return kind == ValueData::Tensor ? read_tensor_values(v, graph) : read_sym_values(v, graph, kind);
     }
     if (!is(key, "nodes")) return true;
+    nodes = true;
     return json_.items(v, [&](JsonValue item) {
       NodeData node;
       const bool read = read_node(item, graph, node, depth);
@@ -469,6 +499,10 @@ bool ProgramReader::read_graph(JsonValue value, GraphData& graph, int depth) {
       return read;
     });
   });
+  if (!ok) return false;
+  const char* missing = !inputs ? "inputs" : !outputs ? "outputs" : !nodes ? "nodes" : nullptr;
+  if (missing != nullptr) return problem(fmt::format("a graph has no '{}'", missing));
+  return check_definitions(graph);
 }
 
 bool ProgramReader::read_input_spec(JsonValue value, SourceInput* out) {
@@ -550,14 +584,21 @@ bool ProgramReader::read_signature(JsonValue value) {
 }
 
 bool ProgramReader::read_module(JsonValue value) {
-  return json_.object_fields(value, [&](std::string_view key, JsonValue v) {
-    if (is(key, "graph")) return read_graph(v, program_.graph, 0);
-    if (is(key, "signature")) return read_signature(v);
+  bool graph = false, signature = false;
+  const bool ok = json_.object_fields(value, [&](std::string_view key, JsonValue v) {
+    if (is(key, "graph")) {
+      if (graph) return problem("the program has two graphs");
+      graph = true;
+      return read_graph(v, program_.graph, 0);
+    }
+    if (is(key, "signature")) return signature = true, read_signature(v);
     if (is(key, "module_call_graph")) return json_.raw(v, &program_.module_call_graph);
     if (is(key, "metadata")) return json_.raw(v, &program_.metadata);
     if (is(key, "treespec_namedtuple_fields")) return json_.raw(v, &program_.treespec_fields);
     return true;
   });
+  if (ok && !graph) return problem("the program has no 'graph'");
+  return ok && (signature || problem("the program has no 'signature'"));
 }
 
 bool ProgramReader::read_ranges(JsonValue value) {
@@ -576,6 +617,8 @@ bool ProgramReader::read_ranges(JsonValue value) {
       (is(key, "min_val") ? range.min : range.max) = number;
       return true;
     });
+    if (range.min && range.max && *range.min > *range.max)
+      return problem(fmt::format("the range {}..{} of '{}' is empty", *range.min, *range.max, range.symbol));
     program_.ranges.push_back(range);
     symbols_.constrain(range.symbol, range.min, range.max);
     return ok;
@@ -585,8 +628,13 @@ bool ProgramReader::read_ranges(JsonValue value) {
 bool ProgramReader::read() {
   JsonObject root;
   if (!json_.root(&root)) return false;
-  return json_.fields(root, [&](std::string_view key, JsonValue v) {
-    if (is(key, "graph_module")) return read_module(v);
+  bool module = false;
+  const bool ok = json_.fields(root, [&](std::string_view key, JsonValue v) {
+    if (is(key, "graph_module")) {
+      if (module) return problem("the program has two 'graph_module'");
+      module = true;
+      return read_module(v);
+    }
     if (is(key, "schema_version")) return read_version(v);
     if (is(key, "range_constraints")) return read_ranges(v);
     if (is(key, "torch_version")) return json_.text(v, &program_.torch_version);
@@ -594,6 +642,7 @@ bool ProgramReader::read() {
     if (is(key, "opset_version")) return json_.raw(v, &program_.opset_version);
     return !is(key, "guards_code") || json_.raw(v, &program_.guards_code);
   });
+  return ok && (module || problem("the program has no 'graph_module'"));
 }
 
 // Only what tells whether the rest can be understood.

@@ -178,6 +178,17 @@ Result<Blob> inflate_entry(const ZipEntry& entry, std::span<const std::byte> pac
   return blob;
 }
 
+Status check_bomb(std::span<const ZipEntry> entries, const ZipLimits& limits) {
+  uint64_t packed = 0, size = 0;
+  for (const ZipEntry& e : entries) {
+    if (e.stored()) continue;
+    packed += e.compressed_size;  // entries do not overlap, so this is at most the file
+    if (__builtin_add_overflow(size, e.size, &size)) size = UINT64_MAX;
+  }
+  if (size <= limits.bomb_bytes || size / limits.bomb_ratio <= packed) return {};
+  return bad("bomb", fmt::format("the deflated entries would inflate from {} to {} bytes", packed, size));
+}
+
 Status check_crc(const ZipEntry& entry, std::span<const std::byte> bytes) {
   const uint32_t found = crc32_of(bytes);
   if (found == entry.crc) return {};
@@ -241,6 +252,7 @@ Result<Zip> Zip::open(Blob bytes, const ZipLimits& limits) {
     at += kCentralSize + name + extra + comment;
   }
   ZP_CHECK(check_overlap(zip.entries_, directory.offset));
+  ZP_CHECK(check_bomb(zip.entries_, limits));
   return zip;
 }
 

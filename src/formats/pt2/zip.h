@@ -34,6 +34,9 @@ struct ZipLimits {
   uint64_t max_entries = 4'000'000;
   uint64_t max_inflated = uint64_t{1} << 32;  // of one entry
   uint64_t max_ratio = 1100;                  // deflate cannot do better than 1032
+  // All deflated entries together: more bytes than this, made of so few, are no model.
+  uint64_t bomb_bytes = uint64_t{1} << 26;
+  uint64_t bomb_ratio = 200;
 };
 
 class Zip {
