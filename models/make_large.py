@@ -2,12 +2,13 @@
 """Writes large torch.export archives without torch: the shapes of well-known networks with seeded weights, in the
 quantize/dequantize form that PyTorch's flow leaves (int8 weights per channel, int8 activations per tensor, float bias).
 
-    make_large.py NETWORK OUT.pt2 [--size 224] [--tokens 128] [--float-weights]
+    make_large.py NETWORK OUT.pt2 [--size 224] [--tokens 128] [--float-weights] [--sparse]
 
 NETWORK: mobilenet_v2, resnet50, bert_base, or huge:GIGABYTES (linear layers, for the limits of file handling).
 Needs Python's standard library only. The layout of the archive is that of torch 2.13 (torch/_export/serde/schema.py):
 stored zip entries whose payloads start at multiples of 64. The weights are noise of a sensible size, so the networks
-compute, yet recognise nothing. --float-weights also keeps the float originals that the flow leaves behind.
+compute, yet recognise nothing. --float-weights also keeps the float originals that the flow leaves behind. --sparse
+makes large weights zeros that are holes of the file: gigabytes in a second and without disk space.
 """
 import argparse
 import json
@@ -19,6 +20,7 @@ import zlib
 
 FLOAT, INT8, INT64 = 7, 2, 5  # dtype numbers of the archive format
 ITEM = {FLOAT: 4, INT8: 1, INT64: 8}
+HOLE = bytes(1 << 26)  # zeros that are not written but skipped
 
 
 class ZipWriter:
@@ -47,7 +49,11 @@ class ZipWriter:
         crc = 0
         for chunk in chunks:
             crc = zlib.crc32(chunk, crc)
-            self.write(chunk)
+            if chunk is HOLE:
+                self.position += len(chunk)
+                self.file.seek(self.position)
+            else:
+                self.write(chunk)
         self.file.seek(crc_at)
         self.file.write(struct.pack("<I", crc))
         self.file.seek(self.position)
@@ -90,8 +96,9 @@ def tensor(name):
 class Program:
     """Builds the graph: methods add nodes and return value names; shapes are tracked here."""
 
-    def __init__(self, title, seed, float_weights):
-        self.title, self.random, self.float_weights = title, random.Random(seed), float_weights
+    def __init__(self, title, seed, options):
+        self.title, self.random = title, random.Random(seed)
+        self.float_weights, self.sparse = options.float_weights, options.sparse
         self.nodes, self.values, self.inputs, self.specs, self.config, self.payloads = [], {}, [], [], {}, []
         self.counts, self.user, self.path = {}, [], ""
 
@@ -130,6 +137,9 @@ class Program:
 
         def pieces():
             source, left = random.Random(seed), size
+            while self.sparse and left >= len(HOLE):
+                yield HOLE
+                left -= len(HOLE)
             while left > 0:
                 take = min(left, 1 << 26)
                 # -128 is outside the declared range of weights.
@@ -332,11 +342,12 @@ def main():
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--tokens", type=int, default=128)
     parser.add_argument("--float-weights", action="store_true")
+    parser.add_argument("--sparse", action="store_true")
     options = parser.parse_args()
     kind = options.network.partition(":")[0]
     if kind not in NETWORKS:
         sys.exit(f"no such network: {options.network}; networks: {', '.join(NETWORKS)}")
-    program = Program(kind, 2024, options.float_weights)
+    program = Program(kind, 2024, options)
     program.write(options.out, NETWORKS[kind](program, options))
 
 

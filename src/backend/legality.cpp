@@ -113,7 +113,7 @@ Verdict Backend::accepts(const rewrite::Match& match, const AcceptOptions& optio
       continue;
     any_wished = true;
     const auto types = std::find_if(tree_.typesets.begin(), tree_.typesets.end(),
-                                    [&](const TypesDef& t) { return t.name == name; });
+                                    [wanted = name](const TypesDef& t) { return t.name == wanted; });
     if (types == tree_.typesets.end()) continue;
     std::optional<Refusal> refusal = try_types(context, *this, match, *types, options.wish, &verdict);
     if (!refusal) {

@@ -1,5 +1,8 @@
 #include "ir/tensor.h"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -10,9 +13,11 @@ namespace zp {
 
 namespace {
 
-int64_t g_max_tensor_bytes = int64_t{1} << 36;
+// A tensor that does not fit into the machine's memory is refused, not left to the system's killer.
+int64_t g_max_tensor_bytes =
+    std::min<int64_t>(int64_t{1} << 36, int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGESIZE) / 2);
 
-Result<int64_t> count_elements(DType dtype, const std::vector<int64_t>& shape) {
+Result<int64_t> count_elements(DType dtype, const std::vector<int64_t>& shape, int64_t max_bytes) {
   int64_t count = 1, strides = byte_size(dtype);
   bool zero = false;
   for (int64_t d : shape) {
@@ -23,11 +28,10 @@ Result<int64_t> count_elements(DType dtype, const std::vector<int64_t>& shape) {
       return Error("tensor.size", "the strides of a tensor overflow");
   }
   if (zero) return int64_t{0};
-  const int64_t limit = g_max_tensor_bytes / byte_size(dtype);
+  const int64_t limit = max_bytes / byte_size(dtype);
   for (int64_t d : shape) {
     if (count > limit / d)
-      return Error("tensor.size",
-                   "a tensor would need more than " + std::to_string(g_max_tensor_bytes) + " bytes");
+      return Error("tensor.size", "a tensor would need more than " + std::to_string(max_bytes) + " bytes");
     count *= d;
   }
   return count;
@@ -39,7 +43,7 @@ int64_t max_tensor_bytes() { return g_max_tensor_bytes; }
 void set_max_tensor_bytes(int64_t bytes) { g_max_tensor_bytes = bytes; }
 
 Result<Tensor> Tensor::make(DType dtype, std::vector<int64_t> shape) {
-  ZP_TRY(const int64_t count, count_elements(dtype, shape));
+  ZP_TRY(const int64_t count, count_elements(dtype, shape, g_max_tensor_bytes));
   Tensor t;
   t.dtype_ = dtype;
   t.shape_ = std::move(shape);
@@ -51,7 +55,7 @@ Result<Tensor> Tensor::make(DType dtype, std::vector<int64_t> shape) {
 }
 
 Result<Tensor> Tensor::view(DType dtype, std::vector<int64_t> shape, Blob bytes) {
-  ZP_TRY(const int64_t count, count_elements(dtype, shape));
+  ZP_TRY(const int64_t count, count_elements(dtype, shape, INT64_MAX));
   if (static_cast<int64_t>(bytes.size()) < storage_bytes(dtype, count)) {
     return Error("tensor.bytes", std::to_string(bytes.size()) + " bytes for " + std::to_string(count) +
                                      " elements of " + std::string(dtype_name(dtype)));

@@ -76,7 +76,9 @@ Status infer_recurrent(Context& context, Node& node) {
   const auto& attrs = node.attrs<RecurrentAttrs>();
   DimContext& dims = context.dims();
   const Dim time = input.shape[attrs.batch_first ? 1 : 0], batch = input.shape[attrs.batch_first ? 0 : 1];
-  const Dim rows = parameter(node, layout, 0, 0).shape[0];
+  const Type& first = parameter(node, layout, 0, 0);
+  if (first.rank() != 2) return failed(node, "c3", fmt::format("cell 0: w_ih is {}", first.str()));
+  const Dim rows = first.shape[0];
   const Dim hidden = dims.floordiv(rows, layout.gates());
   const Dim state = operand_type(node, 1)->shape[2];  // the projected size where there is a projection
   for (size_t i = 1; i < layout.first_parameter; ++i) {

@@ -49,6 +49,10 @@ Status infer_reshape(Context& context, Node& node) {
       return failed(node, "c2", fmt::format("{} elements do not fill {}", count.value(), shape_text(shape)));
     }
     const Dim found = dims.floordiv(count, rest);
+    const Dim filled =
+        dims.mul(found, rest);  // 0 where the other entries are certainly larger than the count
+    if (count.is_known() && filled.is_known() && filled.value() != count.value())
+      return failed(node, "c2", fmt::format("{} elements do not fill {}", count.value(), shape_text(shape)));
     shape[static_cast<size_t>(open)] = found;
     if (found.is_known()) attrs.shape = context.arena().copy(shape);
   } else if (count.is_known() && rest.is_known() && count.value() != rest.value()) {

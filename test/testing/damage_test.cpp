@@ -88,6 +88,41 @@ TEST(Damage, TextTestsNeverCrashTheReader) {
   EXPECT_GT(read, rounds / 50);
 }
 
+// What random texts found once: each must be read or refused, and what is read must print and read back
+// equal.
+TEST(Damage, TextsThatOnceBrokeSomething) {
+  const char* const texts[] = {
+      // parameters of a recurrent layer without dims
+      "zp 1\ngraph main(%x: f32[1,2,3], %h: f32[1,2,3], %w: f32[]) -> () {\n"
+      "  %a, %b = gru(%x, %h, %w, %w) {has_biases: false}\n}\n",
+      // -1 where the other extents are certainly too large
+      "zp 1\nsym s0 in 1..64\ngraph main(%x: f32[2,3]) -> () {\n"
+      "  %y = reshape(%x) {shape: [3,2*s0+1,-1,8]}\n}\n",
+      // coordinates picked from a dim that has none, with scales along another
+      "zp 1\n@s = f32[2] [0.5,0.25]\ngraph main(%x: i8(axis 1: @s)[0,2], %n: i64[?]) -> () {\n"
+      "  %y = repeat_interleave(%x, %n) {dim: 0, output_size: 3}\n}\n",
+      // negations and products that overflow
+      "zp 1\ngraph main(%x: f32[2,3]) -> () {\n"
+      "  %y = diagonal(%x) {offset: -9223372036854775808, dim1: 0, dim2: 1}\n}\n",
+      "zp 1\n@s = f32[2] [0.5,0.25]\n"
+      "graph main(%x: i8(axis 0: @s)[2,4611686018427387904,4]) -> () {\n"
+      "  %y = permute(%x) {dims: [1,0,2]}\n}\n",
+  };
+  for (const char* text : texts) {
+    SCOPED_TRACE(text);
+    const auto model = parse_model(text, ops::table(), "t.zp");
+    if (!model) {
+      EXPECT_FALSE(model.error().first().id.empty()) << model.error().str();
+      continue;
+    }
+    (void)verify(**model);
+    const std::string once = print(**model);
+    const auto again = parse_model(once, ops::table(), "printed");
+    ASSERT_TRUE(again.ok()) << once << "\n" << again.error().str();
+    EXPECT_EQ(print(**again), once);
+  }
+}
+
 // Calls of every operator with operands and attributes that are legal text, but seldom make sense: inference
 // refuses them with a message or gives types; the verifier agrees with what was inferred.
 class RandomCalls {

@@ -56,7 +56,7 @@ std::function<std::string(const std::string&)> without(std::string suffix) {
 std::function<std::string(const std::string&)> directory(std::string suffix, size_t field, uint64_t value,
                                                          size_t bytes) {
   return [=](const std::string& good) {
-    std::string zip = Entries::of(good).zip();
+    std::string zip = good;
     for (size_t at = zip.find("PK\1\2"); at != std::string::npos; at = zip.find("PK\1\2", at + 4)) {
       const auto length = static_cast<size_t>(static_cast<uint8_t>(zip[at + 28]));
       if (!zip.substr(at + 46, length).ends_with(suffix)) continue;
@@ -83,7 +83,10 @@ const std::vector<Broken>& container() {
       {"only a magic number", "zip.end", [](const std::string&) { return std::string("PK\3\4 no archive"); }},
       {"first half", "truncated", [](const std::string& z) { return z.substr(0, z.size() / 2); }},
       {"end record cut", "truncated", [](const std::string& z) { return cut(z, 30); }},
-      {"entry beyond the file", "weight_0' (100000000 bytes", directory("weight_0", kPacked, 100000000, 4)},
+      {"entry beyond the file", "weight_0' (100000000 bytes",
+       [](const std::string& z) {
+         return directory("weight_0", kSize, 100000000, 4)(directory("weight_0", kPacked, 100000000, 4)(z));
+       }},
       {"offset beyond the file", "weight_0' (12 bytes at 4000000000)",
        directory("weight_0", kOffset, 4000000000u, 4)},
       {"overlapping entries", "overlaps", directory("weight_1", kOffset, 0, 4)},
@@ -123,8 +126,6 @@ const std::vector<Broken>& container() {
        record("data/weights/weight_0", [](std::string& t) { t.resize(t.size() / 2); }), "subclass"},
       {"state dict of torch 2.7 cut", "serialized_state_dict.pt",
        record("serialized_state_dict.pt", [](std::string& t) { t.resize(100); }), "generation_a"},
-      {"state dict of torch 2.8 cut", "data/weights/model.pt",
-       record("data/weights/model.pt", [](std::string& t) { t.resize(100); }), "generation_b"},
       {"schema of torch 2.4", "schema 5.1 (torch 2.13.0+cpu): only major version 8",
        program("\"schema_version\": {\"major\": 8, \"minor\": 20}",
                "\"schema_version\": {\"major\": 5, \"minor\": 1}")},
@@ -199,8 +200,8 @@ const std::vector<Broken>& texts() {
                "")},
       {"an input of unknown kind", "unknown kind 'magic'",
        program("{\"user_input\": {\"arg\"", "{\"magic\": {\"arg\"")},
-      {"empty range of a symbol", "range 9..2",
-       program("\"min_val\": ", "\"max_val\": 2, \"min_val\": 9, \"was\": "), "dynamic"},
+      {"empty range of a symbol", "the range 99..64 of 's14' is empty",
+       program("\"min_val\": 1,", "\"min_val\": 99,"), "dynamic"},
       {"undefined value", "'nowhere' is read before anything defines it",
        program("\"name\": \"input\", \"arg\": {\"as_tensor\": {\"name\": \"dequantize_per_tensor\"",
                "\"name\": \"input\", \"arg\": {\"as_tensor\": {\"name\": \"nowhere\"")},
@@ -296,8 +297,10 @@ class BrokenInput : public Cli {
     EXPECT_NE(done.err.find("error: "), std::string::npos) << done.err;
     EXPECT_NE(done.err.find("broken.pt2"), std::string::npos) << done.err;
     EXPECT_NE(done.err.find(message), std::string::npos) << done.err;
-    EXPECT_EQ(read_all(file("old.pt2")), "what was there");
+    expect_untouched();
   }
+
+  void expect_untouched() { EXPECT_TRUE(read_all(file("old.pt2")) == "what was there"); }
 
   void expect_no_temporaries() {
     for (const auto& entry : fs::directory_iterator(folder_))
@@ -305,9 +308,9 @@ class BrokenInput : public Cli {
   }
 
   void check(const std::vector<Broken>& rows) {
-    write_all(file("old.pt2"), "what was there");
     for (const Broken& row : rows) {
       SCOPED_TRACE(row.name);
+      write_all(file("old.pt2"), "what was there");
       const std::string bytes = row.make(good(row.archive));
       ASSERT_EQ(bytes.find("no record"), std::string::npos) << bytes;
       write_all(file("broken.pt2"), bytes);
@@ -372,7 +375,7 @@ TEST_F(BrokenInput, FileTruncatedWhileMapped) {
   EXPECT_EQ(WEXITSTATUS(status), 1);
   const std::string said = read_all(err);
   EXPECT_NE(said.find("file.truncated: an input file became shorter"), std::string::npos) << said;
-  EXPECT_EQ(read_all(file("old.pt2")), "what was there");
+  expect_untouched();
   expect_no_temporaries();
 }
 
@@ -386,7 +389,7 @@ TEST_F(BrokenInput, DiskFull) {
   const Done done = zp({"compile", digits_, "-o", file("old.pt2")}, limited);
   EXPECT_EQ(done.code, 1) << done.err;
   EXPECT_NE(done.err.find("old.pt2: error: file.write: cannot write"), std::string::npos) << done.err;
-  EXPECT_EQ(read_all(file("old.pt2")), "what was there");
+  expect_untouched();
   expect_no_temporaries();
 }
 

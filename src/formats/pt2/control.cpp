@@ -80,7 +80,9 @@ bool GraphReader::read_control(const NodeData& node) {
   for (const Arg* operand : operands) {
     auto value = value_of(operand->value, true);
     if (!value.ok()) {
-      if (!names_[operand->value].missing) state_.report(std::move(value).error(), &node);
+      state_.report(std::move(value).error(), &node);
+      for (const Arg& out : node.outputs)
+        for_each_name(out, [&](const Arg& leaf) { names_[leaf.value].missing = true; });
       return true;
     }
     values.push_back(*value);

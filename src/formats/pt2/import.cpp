@@ -194,6 +194,8 @@ void Import::add_inputs(GraphReader& reader) {
                        (said.kind == ValueData::Tensor && said.dtype == DType::Unknown))) {
           state_->report(Diagnostic{Severity::Error, "pt2.value", state_->place(nullptr),
                                     fmt::format("the file gives no type for input '{}'", input.name)});
+          reader.name(arg.value).missing = true;
+          break;
         }
         input.meta = said.meta;
         input.model_input = static_cast<int64_t>(model_->inputs.size());

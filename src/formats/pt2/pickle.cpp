@@ -318,7 +318,12 @@ Result<TorchFile> TorchFile::open(Blob bytes, std::string_view what) {
         "pt2.pickle",
         fmt::format("'{}' is no torch.save zip file (files of torch before 1.6 are not read)", what));
   }
-  ZP_TRY(file.zip_, Zip::open(std::move(bytes)));
+  auto zip = Zip::open(std::move(bytes));
+  if (!zip.ok()) {
+    return Error("pt2.pickle",
+                 fmt::format("'{}' is no torch.save zip file: {}", what, zip.error().first().text));
+  }
+  file.zip_ = std::move(*zip);
   for (const ZipEntry& entry : file.zip_.entries()) {
     if (!entry.name.ends_with("/data.pkl")) continue;
     file.folder_ = entry.name.substr(0, entry.name.size() - 8);
