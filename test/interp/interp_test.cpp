@@ -399,7 +399,7 @@ graph main(%x: f32[*]) -> (%c, %s) {
 TEST(interp, a_loop_without_end_is_an_error) {
   const auto model = parse_model(R"(zp 1
 graph main(%x: f32[]) -> (%y) {
-  %y = while_loop(%x)
+  %y = while_loop(%x) {carried: 1}
     region (%a: f32[]) -> (%go) {
       %go = eq(%a, %a)
     }

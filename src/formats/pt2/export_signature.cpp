@@ -286,7 +286,7 @@ Status SignatureWriter::write_outputs() {
 
 // (arguments, {}) in and one tensor or a tuple out (torch/utils/_pytree.py, protocol 1).
 Status SignatureWriter::write_calls() {
-  if (source_ != nullptr) {
+  if (source_ != nullptr && !source_->module_call_graph.empty()) {
     text_.module_call_graph = source_->module_call_graph;
     return {};
   }

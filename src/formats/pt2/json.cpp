@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <cmath>
 #include <limits>
 
@@ -76,6 +77,83 @@ bool unescape(std::string_view s, std::string& out) {
   }
   return true;
 }
+
+// Whether the text is one JSON value. The parser checks only what is taken; this is for what is carried
+// along.
+class Validator {
+ public:
+  explicit Validator(std::string_view text) : text_(text) {}
+
+  bool run() {
+    std::string open;   // brackets that wait for their partner
+    bool value = true;  // a value is wanted, else what may follow one
+    for (;;) {
+      skip_space();
+      if (value) {
+        const char c = peek();
+        if (c == '{' || c == '[') {
+          ++at_;
+          open += c;
+          skip_space();
+          if (peek() == (c == '{' ? '}' : ']')) {
+            value = false;
+          } else if (c == '{' && !key()) {
+            return false;
+          }
+          continue;
+        }
+        if (!scalar()) return false;
+        value = false;
+        continue;
+      }
+      if (open.empty()) return at_ == text_.size();
+      const char c = peek();
+      ++at_;
+      if (c == ',') {
+        if (open.back() == '{' && !key()) return false;
+        value = true;
+      } else if (c == (open.back() == '{' ? '}' : ']')) {
+        open.pop_back();
+      } else {
+        return false;
+      }
+    }
+  }
+
+ private:
+  char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
+  void skip_space() {
+    while (peek() == ' ' || peek() == '\n' || peek() == '\r' || peek() == '\t') ++at_;
+  }
+  bool key() {
+    skip_space();
+    if (peek() != '"' || !scalar()) return false;
+    skip_space();
+    return peek() == ':' && ++at_ > 0;
+  }
+  bool scalar() {
+    if (peek() == '"') {
+      for (++at_; at_ < text_.size(); ++at_) {
+        if (text_[at_] == '\\') ++at_;
+        else if (text_[at_] == '"') return ++at_ > 0;
+      }
+      return false;
+    }
+    const size_t begin = at_;
+    while (at_ < text_.size() &&
+           std::string_view(" \n\r\t,]}:[{\"").find(text_[at_]) == std::string_view::npos)
+      ++at_;
+    const std::string_view word = text_.substr(begin, at_ - begin);
+    for (const std::string_view known : {"true", "false", "null", "NaN", "Infinity", "-Infinity"})
+      if (word == known) return true;
+    double number = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
+    return !word.empty() && error != std::errc::invalid_argument && end == word.data() + word.size();
+  }
+
+  std::string_view text_;
+  size_t at_ = 0;
+};
 
 }  // namespace
 
@@ -182,20 +260,25 @@ bool Json::number(JsonValue value, double* out) {
   return true;
 }
 
+bool Json::check_carried(std::string_view raw) {
+  return !failed_ && (Validator(raw).run() || fail("a value is no JSON"));
+}
+
 bool Json::raw(JsonValue value, std::string_view* out) {
   if (failed_) return false;
   auto type = simdjson::ondemand::json_type::null;
   if (!check(value.type().get(type))) return false;
   if (type == simdjson::ondemand::json_type::object) {
     JsonObject object;
-    return check(value.get_object().get(object)) && check(object.raw_json().get(*out));
-  }
-  if (type == simdjson::ondemand::json_type::array) {
+    if (!check(value.get_object().get(object)) || !check(object.raw_json().get(*out))) return false;
+  } else if (type == simdjson::ondemand::json_type::array) {
     JsonArray array;
-    return check(value.get_array().get(array)) && check(array.raw_json().get(*out));
+    if (!check(value.get_array().get(array)) || !check(array.raw_json().get(*out))) return false;
+  } else {
+    *out = value.raw_json_token();
   }
-  *out = strip(value.raw_json_token());
-  return true;
+  *out = strip(*out);
+  return check_carried(*out);
 }
 
 }  // namespace zp::pt2

@@ -69,6 +69,8 @@ class Json {
   bool number(JsonValue value, double* out);  // also "Infinity", "NaN" as strings or bare words
   bool boolean(JsonValue value, bool* out);
   bool is_null(JsonValue value);
+  // Text that is carried along unread must be JSON too: what is written again has to read.
+  bool check_carried(std::string_view raw);
   bool raw(JsonValue value, std::string_view* out);  // the text of any value, without surrounding blanks
   // A key with its escapes resolved, for maps with foreign keys.
   bool key_text(std::string_view raw_key, std::string_view* out);

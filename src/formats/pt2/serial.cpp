@@ -96,6 +96,7 @@ class ProgramReader {
   bool read_version(JsonValue value);
   bool read_ranges(JsonValue value);
   bool read_module(JsonValue value);
+  bool read_raw(std::string_view key, JsonValue value, char open, std::string_view* out);
   bool read_signature(JsonValue value);
   bool read_input_spec(JsonValue value, SourceInput* out);
   bool read_output_spec(JsonValue value, SourceOutput* out);
@@ -411,7 +412,7 @@ bool ProgramReader::read_node(JsonValue value, GraphData& graph, NodeData& node,
         return false;
       while (!node.raw_metadata.empty() && node.raw_metadata.back() != '}')
         node.raw_metadata.remove_suffix(1);
-      if (!json_.check(object.reset().error())) return false;
+      if (!json_.check_carried(node.raw_metadata) || !json_.check(object.reset().error())) return false;
       return json_.fields(object, [&](std::string_view field, JsonValue inner) {
         std::string_view stack;
         if (!is(field, "nn_module_stack")) return true;
@@ -583,6 +584,14 @@ bool ProgramReader::read_signature(JsonValue value) {
   });
 }
 
+// What is only carried along: a list or an object, as its name asks for.
+bool ProgramReader::read_raw(std::string_view key, JsonValue value, char open, std::string_view* out) {
+  if (!json_.raw(value, out)) return false;
+  if (*out == "null") *out = {};
+  return out->empty() || out->front() == open ||
+         problem(fmt::format("'{}' is not {}", key, open == '[' ? "a list" : "an object"));
+}
+
 bool ProgramReader::read_module(JsonValue value) {
   bool graph = false, signature = false;
   const bool ok = json_.object_fields(value, [&](std::string_view key, JsonValue v) {
@@ -592,9 +601,9 @@ bool ProgramReader::read_module(JsonValue value) {
       return read_graph(v, program_.graph, 0);
     }
     if (is(key, "signature")) return signature = true, read_signature(v);
-    if (is(key, "module_call_graph")) return json_.raw(v, &program_.module_call_graph);
-    if (is(key, "metadata")) return json_.raw(v, &program_.metadata);
-    if (is(key, "treespec_namedtuple_fields")) return json_.raw(v, &program_.treespec_fields);
+    if (is(key, "module_call_graph")) return read_raw(key, v, '[', &program_.module_call_graph);
+    if (is(key, "metadata")) return read_raw(key, v, '{', &program_.metadata);
+    if (is(key, "treespec_namedtuple_fields")) return read_raw(key, v, '{', &program_.treespec_fields);
     return true;
   });
   if (ok && !graph) return problem("the program has no 'graph'");
@@ -638,9 +647,9 @@ bool ProgramReader::read() {
     if (is(key, "schema_version")) return read_version(v);
     if (is(key, "range_constraints")) return read_ranges(v);
     if (is(key, "torch_version")) return json_.text(v, &program_.torch_version);
-    if (is(key, "verifiers")) return json_.raw(v, &program_.verifiers);
-    if (is(key, "opset_version")) return json_.raw(v, &program_.opset_version);
-    return !is(key, "guards_code") || json_.raw(v, &program_.guards_code);
+    if (is(key, "verifiers")) return read_raw(key, v, '[', &program_.verifiers);
+    if (is(key, "opset_version")) return read_raw(key, v, '{', &program_.opset_version);
+    return !is(key, "guards_code") || read_raw(key, v, '[', &program_.guards_code);
   });
   return ok && (module || problem("the program has no 'graph_module'"));
 }
