@@ -34,9 +34,8 @@ Result<std::vector<Sample>> make_samples(const Model& model, const CompileOption
   return samples;
 }
 
-}  // namespace
-
-Result<Compiled> compile_model(const std::string& path, const CompileOptions& options) {
+// All but writing, and but what only writing tells.
+Result<Compiled> rewrite_model(const std::string& path, const CompileOptions& options) {
   const double start = now_ms();
   Compiled result;
   if (options.form != "qdq" && options.form != "integer" && options.form != "vendor") {
@@ -86,9 +85,16 @@ Result<Compiled> compile_model(const std::string& path, const CompileOptions& op
   report.time_ms.passes = now_ms() - passes_start;
   report.output.ops = count_ops(model);
   report.output.nodes = count_nodes(model);
-  report.needs_import = needs_import(model);
   report.time_ms.total = now_ms() - start;
   report.peak_rss_bytes = peak_rss_bytes();
+  return result;
+}
+
+}  // namespace
+
+Result<Compiled> compile_model(const std::string& path, const CompileOptions& options) {
+  ZP_TRY(Compiled result, rewrite_model(path, options));
+  result.report.needs_import = needs_import(*result.model);
   return result;
 }
 
@@ -100,11 +106,11 @@ Result<Compiled> compile_file(const std::string& path, const std::string& target
                  ErrorKind::Usage);
   }
   const double start = now_ms();
-  ZP_TRY(Compiled result, compile_model(path, options));
+  ZP_TRY(Compiled result, rewrite_model(path, options));
   if (!result.verified) return result;
   const double export_start = now_ms();
-  ZP_CHECK(save_model(*result.model, target));
   CompileReport& report = result.report;
+  ZP_CHECK(save_model(*result.model, target, &report.needs_import));
   struct stat status {};
   if (::stat(target.c_str(), &status) == 0) report.output.bytes = static_cast<uint64_t>(status.st_size);
   report.output.path = target;

@@ -97,8 +97,8 @@ Result<std::unique_ptr<Model>> load_model(const std::string& path, const LoadOpt
 
 bool can_save(const std::string& path) { return ends_with(path, ".pt2") || ends_with(path, ".zp"); }
 
-Status save_model(const Model& model, const std::string& path) {
-  if (ends_with(path, ".pt2")) return export_pt2(model, path);
+Status save_model(const Model& model, const std::string& path, std::vector<std::string>* needs_import) {
+  if (ends_with(path, ".pt2")) return export_pt2(model, path, {}, needs_import);
   if (ends_with(path, ".zp")) return write_file(path, print(model));
   return Error("file.kind", "cannot tell the format from the suffix; .pt2 and .zp are written",
                ErrorKind::Usage)

@@ -20,7 +20,9 @@ struct LoadOptions {
 // The kind comes from the content, then from the suffix; `-` is graph text on standard input.
 Result<std::unique_ptr<Model>> load_model(const std::string& path, const LoadOptions& options = {});
 // The format comes from the suffix (.pt2, .zp).
-Status save_model(const Model& model, const std::string& path);
+// `needs_import` (may be null) gets the Python modules that loading the file in torch needs.
+Status save_model(const Model& model, const std::string& path,
+                  std::vector<std::string>* needs_import = nullptr);
 bool can_save(const std::string& path);
 
 // One tensor for each user input, from arguments `FILE` (next in order), `NAME=FILE`, each optionally

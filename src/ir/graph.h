@@ -4,6 +4,8 @@
 // and the change counter right.
 #pragma once
 
+#include <tsl/robin_map.h>
+
 #include <cstdint>
 #include <iterator>
 #include <memory>
@@ -371,8 +373,12 @@ class Graph {
   Node* first_ = nullptr;
   size_t node_count_ = 0;
   mutable bool order_valid_ = true;
-  std::unordered_map<std::string_view, Value*> values_;      // by name
-  std::unordered_map<std::string_view, uint32_t> suffixes_;  // next free suffix of a stem
+  template <typename T>
+  using ByName =
+      tsl::robin_map<std::string_view, T, std::hash<std::string_view>, std::equal_to<std::string_view>,
+                     std::allocator<std::pair<std::string_view, T>>, true>;
+  ByName<Value*> values_;
+  ByName<uint32_t> suffixes_;  // next free suffix of a stem
 };
 
 // Ops that the IR itself knows.

@@ -2,6 +2,8 @@
 // objects, or objects whose destructor need not run, may be put here.
 #pragma once
 
+#include <tsl/robin_set.h>
+
 #include <cstddef>
 #include <cstring>
 #include <memory>
@@ -9,7 +11,6 @@
 #include <span>
 #include <string_view>
 #include <type_traits>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -91,7 +92,9 @@ class Arena {
   std::byte* next_ = nullptr;
   std::byte* end_ = nullptr;
   size_t bytes_ = 0;
-  std::unordered_set<std::string_view> strings_;
+  tsl::robin_set<std::string_view, std::hash<std::string_view>, std::equal_to<std::string_view>,
+                 std::allocator<std::string_view>, true>
+      strings_;
 };
 
 }  // namespace zp

@@ -3,12 +3,11 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <utility>
 
 namespace zp {
 
-std::string json_quote(std::string_view text) {
-  std::string out;
-  out.reserve(text.size() + 2);
+void append_json_quoted(std::string& out, std::string_view text) {
   out += '"';
   size_t copied = 0;  // most text needs no escapes: runs are appended whole
   for (size_t i = 0; i < text.size(); ++i) {
@@ -27,6 +26,12 @@ std::string json_quote(std::string_view text) {
   }
   out.append(text, copied);
   out += '"';
+}
+
+std::string json_quote(std::string_view text) {
+  std::string out;
+  out.reserve(text.size() + 2);
+  append_json_quoted(out, text);
   return out;
 }
 
@@ -42,20 +47,20 @@ void JsonWriter::before_value() {
     return;
   }
   if (has_items_.empty()) return;
-  if (has_items_.back()) out_ += indent_ ? "," : ", ";
-  has_items_.back() = true;
+  if (has_items_.back() != 0) out_ += indent_ ? "," : ", ";
+  has_items_.back() = 1;
   newline();
 }
 
 JsonWriter& JsonWriter::begin_object() {
   before_value();
   out_ += '{';
-  has_items_.push_back(false);
+  has_items_.push_back(0);
   return *this;
 }
 
 JsonWriter& JsonWriter::end_object() {
-  const bool any = has_items_.back();
+  const bool any = has_items_.back() != 0;
   has_items_.pop_back();
   if (any) newline();
   out_ += '}';
@@ -65,7 +70,7 @@ JsonWriter& JsonWriter::end_object() {
 JsonWriter& JsonWriter::begin_array() {
   before_value();
   out_ += '[';
-  has_items_.push_back(false);
+  has_items_.push_back(0);
   return *this;
 }
 
@@ -77,13 +82,17 @@ JsonWriter& JsonWriter::end_array() {
 
 JsonWriter& JsonWriter::key(std::string_view name) {
   before_value();
-  out_ += json_quote(name);
+  append_json_quoted(out_, name);
   out_ += ": ";
   after_key_ = true;
   return *this;
 }
 
-JsonWriter& JsonWriter::value(std::string_view text) { return raw(json_quote(text)); }
+JsonWriter& JsonWriter::value(std::string_view text) {
+  before_value();
+  append_json_quoted(out_, text);
+  return *this;
+}
 
 JsonWriter& JsonWriter::value(double number) {
   if (std::isnan(number)) return raw("\"NaN\"");
@@ -98,6 +107,26 @@ JsonWriter& JsonWriter::raw(std::string_view json) {
   before_value();
   out_ += json;
   return *this;
+}
+
+JsonWriter& JsonWriter::raw(Rope json) {
+  before_value();
+  done_.append(std::exchange(out_, {}));
+  done_.append(std::move(json));
+  return *this;
+}
+
+void JsonWriter::spill() {
+  if (out_.size() < Rope::kPiece) return;
+  done_.append(std::exchange(out_, {}));
+  out_.reserve(Rope::kPiece + Rope::kPiece / 16);
+}
+
+std::string JsonWriter::take() { return done_.empty() ? std::move(out_) : take_rope().flat(); }
+
+Rope JsonWriter::take_rope() {
+  done_.append(std::exchange(out_, {}));
+  return std::exchange(done_, {});
 }
 
 }  // namespace zp

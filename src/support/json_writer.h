@@ -2,11 +2,13 @@
 // numbers as strings ("Infinity", "-Infinity", "NaN"). Commas are placed by the writer.
 #pragma once
 
+#include <charconv>
 #include <concepts>
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
+
+#include "support/rope.h"
 
 namespace zp {
 
@@ -26,7 +28,10 @@ class JsonWriter {
   JsonWriter& value(bool b) { return raw(b ? "true" : "false"); }
   JsonWriter& value(double number);
   template <std::integral T>
-  requires(!std::same_as<T, bool>) JsonWriter& value(T number) { return raw(std::to_string(number)); }
+  requires(!std::same_as<T, bool>) JsonWriter& value(T number) {
+    char digits[24];
+    return raw({digits, std::to_chars(digits, digits + sizeof(digits), number).ptr});
+  }
   JsonWriter& null() { return raw("null"); }
   JsonWriter& raw(std::string_view json);  // already valid JSON
 
@@ -35,18 +40,27 @@ class JsonWriter {
     return key(name).value(v);
   }
 
-  const std::string& str() const { return out_; }
-  std::string take() { return std::move(out_); }
+  // A value that is already written, however long: it is not copied.
+  JsonWriter& raw(Rope json);
+
+  // Between the items of a long list: what is written so far becomes a piece of its own.
+  void spill();
+
+  const std::string& str() const { return out_; }  // not after raw(Rope) or spill()
+  std::string take();
+  Rope take_rope();
 
  private:
   void before_value();
   void newline();
+  Rope done_;
   std::string out_;
-  std::vector<bool> has_items_;
+  std::string has_items_;  // one byte a level
   int indent_;
   bool after_key_ = false;
 };
 
 std::string json_quote(std::string_view text);
+void append_json_quoted(std::string& out, std::string_view text);
 
 }  // namespace zp

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <string>
 #include <string_view>
 
@@ -14,11 +15,28 @@ namespace zp::pt2 {
 
 inline constexpr const char* kNoneJson = R"({"as_none": true})";
 
+// {"name": json}; concatenated by hand because every argument of every node passes here.
 inline std::string variant(std::string_view name, std::string_view json) {
-  return fmt::format("{{\"{}\": {}}}", name, json);
+  std::string out;
+  out.reserve(name.size() + json.size() + 6);
+  ((((out += "{\"") += name) += "\": ") += json) += '}';
+  return out;
 }
+// {"name": "x"}
+inline std::string name_json(std::string_view name) {
+  std::string out;
+  out.reserve(name.size() + 16);
+  out += "{\"name\": ";
+  append_json_quoted(out, name);
+  out += '}';
+  return out;
+}
+inline std::string tensor_json(std::string_view name) { return variant("as_tensor", name_json(name)); }
 inline std::string float_json(double value) { return variant("as_float", JsonWriter().value(value).str()); }
-inline std::string int_json(int64_t value) { return variant("as_int", std::to_string(value)); }
+inline std::string int_json(int64_t value) {
+  char digits[24];
+  return variant("as_int", {digits, std::to_chars(digits, digits + sizeof(digits), value).ptr});
+}
 inline std::string bool_json(bool value) { return variant("as_bool", value ? "true" : "false"); }
 inline std::string string_json(std::string_view value) { return variant("as_string", json_quote(value)); }
 inline std::string dtype_json(DType dtype) {

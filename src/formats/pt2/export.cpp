@@ -26,7 +26,7 @@ void write_list(JsonWriter& json, std::string_view key, const std::vector<std::s
   json.end_array();
 }
 
-std::string program_text(GraphWriter& graph, const SignatureText& signature) {
+Rope program_text(GraphWriter& graph, const SignatureText& signature) {
   const Pt2Source* source = graph.source();
   JsonWriter json;
   json.begin_object().key("graph_module").begin_object().key("graph").begin_object();
@@ -57,7 +57,7 @@ std::string program_text(GraphWriter& graph, const SignatureText& signature) {
   json.field("torch_version",
              source != nullptr ? or_else(source->torch_version, "<=2.4") : std::string_view("2.9.0"));
   json.key("guards_code").raw(source != nullptr ? or_else(source->guards_code, "[]") : "[]");
-  return json.end_object().take();
+  return json.end_object().take_rope();
 }
 
 // Records of the source that have nothing to do with the graph: user texts.
@@ -84,8 +84,8 @@ Status carry_sample_inputs(ZipWriter& zip, const Pt2Source* source, bool wanted)
   return zip.add(name, "");
 }
 
-Status write_archive(ZipWriter& zip, const Pt2Source* source, PayloadWriter& payloads,
-                     const std::string& program, const ExportOptions& options) {
+Status write_archive(ZipWriter& zip, const Pt2Source* source, PayloadWriter& payloads, const Rope& program,
+                     const ExportOptions& options) {
   ZP_CHECK(payloads.write(zip, kModel));
   ZP_CHECK(zip.add(fmt::format("models/{}.json", kModel), program));
   ZP_CHECK(carry_sample_inputs(zip, source, options.carry_sample_inputs));
@@ -95,20 +95,6 @@ Status write_archive(ZipWriter& zip, const Pt2Source* source, PayloadWriter& pay
   ZP_CHECK(zip.add(".data/version", "6\n"));
   ZP_CHECK(zip.add("byteorder", "little"));
   return zip.finish();
-}
-
-Status export_to(const Model& model, const std::string& path, const ExportOptions& options) {
-  const auto* source = dynamic_cast<const Pt2Source*>(model.source.get());
-  GraphWriter graph(model, source);
-  ZP_CHECK(graph.write_nodes());
-  const Archive* archive = source != nullptr ? source->archive.get() : nullptr;
-  PayloadWriter payloads(*model.context, archive, source != nullptr ? source->model_name : kModel,
-                         graph.device());
-  ZP_TRY(const SignatureText signature, write_signature(graph, payloads));
-  const std::string program = program_text(graph, signature);
-  const std::string_view root = archive != nullptr && !archive->root().empty() ? archive->root() : kModel;
-  ZP_TRY(ZipWriter zip, ZipWriter::create(path, root));
-  return write_archive(zip, source, payloads, program, options);
 }
 
 struct Library {
@@ -127,11 +113,7 @@ constexpr std::string_view kTorchsOwn[] = {
     "aten",   "prims",    "higher_order", "export",   "inductor", "quantized",        "_quantized", "mkldnn",
     "sparse", "rngprims", "debugprims",   "profiler", "c10d",     "_c10d_functional", "symm_mem"};
 
-std::vector<std::string> modules_for(const Model& model) {
-  GraphWriter graph(model, dynamic_cast<const Pt2Source*>(model.source.get()));
-  // Nodes that cannot be written need nothing imported; those that can are all counted.
-  const Status written = graph.write_nodes();
-  (void)written;
+std::vector<std::string> modules_for(const GraphWriter& graph) {
   std::vector<std::string> modules;
   for (const std::string& name_space : graph.namespaces()) {
     if (std::find(std::begin(kTorchsOwn), std::end(kTorchsOwn), name_space) != std::end(kTorchsOwn)) continue;
@@ -144,17 +126,40 @@ std::vector<std::string> modules_for(const Model& model) {
   return modules;
 }
 
+Status export_to(const Model& model, const std::string& path, const ExportOptions& options,
+                 std::vector<std::string>* needs_import) {
+  const auto* source = dynamic_cast<const Pt2Source*>(model.source.get());
+  GraphWriter graph(model, source);
+  ZP_CHECK(graph.write_nodes());
+  if (needs_import != nullptr) *needs_import = modules_for(graph);
+  const Archive* archive = source != nullptr ? source->archive.get() : nullptr;
+  PayloadWriter payloads(*model.context, archive, source != nullptr ? source->model_name : kModel,
+                         graph.device());
+  ZP_TRY(const SignatureText signature, write_signature(graph, payloads));
+  const Rope program = program_text(graph, signature);
+  const std::string_view root = archive != nullptr && !archive->root().empty() ? archive->root() : kModel;
+  ZP_TRY(ZipWriter zip, ZipWriter::create(path, root));
+  return write_archive(zip, source, payloads, program, options);
+}
+
 }  // namespace
 }  // namespace zp::pt2
 
 namespace zp {
 
-Status export_pt2(const Model& model, const std::string& path, const ExportOptions& options) {
-  Status status = pt2::export_to(model, path, options);
+Status export_pt2(const Model& model, const std::string& path, const ExportOptions& options,
+                  std::vector<std::string>* needs_import) {
+  Status status = pt2::export_to(model, path, options, needs_import);
   if (!status.ok()) return std::move(status).error().in_file(path);
   return status;
 }
 
-std::vector<std::string> needs_import(const Model& model) { return pt2::modules_for(model); }
+std::vector<std::string> needs_import(const Model& model) {
+  pt2::GraphWriter graph(model, dynamic_cast<const pt2::Pt2Source*>(model.source.get()));
+  // Nodes that cannot be written need nothing imported; those that can are all counted.
+  const Status written = graph.write_nodes();
+  (void)written;
+  return pt2::modules_for(graph);
+}
 
 }  // namespace zp

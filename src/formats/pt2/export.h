@@ -18,8 +18,10 @@ struct ExportOptions {
   bool carry_sample_inputs = true;  // of the source archive, if it has any
 };
 
-// The file appears whole or not at all.
-Status export_pt2(const Model& model, const std::string& path, const ExportOptions& options = {});
+// The file appears whole or not at all. `needs_import` (may be null) gets what needs_import() says, for which
+// no second walk is needed.
+Status export_pt2(const Model& model, const std::string& path, const ExportOptions& options = {},
+                  std::vector<std::string>* needs_import = nullptr);
 
 // Python modules that register the operators which the exported model uses beyond plain `import torch`,
 // sorted.

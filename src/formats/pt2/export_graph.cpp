@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "formats/pt2/argument_json.h"
 #include "formats/pt2/export_node.h"
 #include "formats/pt2/export_payload.h"
 #include "ops/ops.h"
@@ -11,28 +12,16 @@
 namespace zp::pt2 {
 namespace {
 
-std::string tensor_argument(std::string_view name) {
-  return JsonWriter()
-      .begin_object()
-      .key("as_tensor")
-      .begin_object()
-      .field("name", name)
-      .end_object()
-      .end_object()
-      .take();
-}
-
 // Names in the JSON of a node's outputs, in order: getitem nodes of several results.
-std::vector<std::string> output_names(std::string_view json) {
-  std::vector<std::string> names;
+void output_names(std::string_view json, std::vector<std::string_view>& names) {
+  names.clear();
   for (size_t at = json.find("\"name\":"); at != std::string_view::npos;
        at = json.find("\"name\":", at + 1)) {
     const size_t open = json.find('"', at + 7);
     const size_t close = open == std::string_view::npos ? open : json.find('"', open + 1);
     if (close == std::string_view::npos) break;
-    names.emplace_back(json.substr(open + 1, close - open - 1));
+    names.push_back(json.substr(open + 1, close - open - 1));
   }
-  return names;
 }
 
 }  // namespace
@@ -104,7 +93,7 @@ void GraphWriter::name_inputs() {
         source_constants_.emplace(input.constant, &input);
       const std::optional<size_t> index = input_index(input);
       if (index && *index < inputs.size() && !input.name.empty())
-        value_names_.emplace(inputs[*index], std::string(input.name));
+        value_names_.emplace(inputs[*index], input.name);
     }
   }
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -112,7 +101,7 @@ void GraphWriter::name_inputs() {
     if (!value_names_.contains(value)) {
       const bool state = i < model_.inputs.size() && model_.inputs[i].kind == InputInfo::State;
       value_names_.emplace(
-          value, names_.unique(state ? "b_" + std::string(value->name()) : std::string(value->name())));
+          value, state ? names_.unique("b_" + std::string(value->name())) : names_.unique(value->name()));
     }
     if (value->type().kind == TypeKind::Int) dims_->declare_number(value->type().value);
     declare_value(value_names_.at(value), *value);
@@ -129,25 +118,32 @@ void GraphWriter::name_region_inputs() {
 // Names that are Python names already are taken first, so that a repaired name never pushes one aside.
 void GraphWriter::name_results() {
   std::vector<std::pair<const Value*, std::string>> later;
+  std::vector<std::string_view> wishes;
+  const size_t expected = graph_.node_count() + graph_.inputs().size();
+  value_names_.reserve(expected);
+  names_.reserve(expected);
+  declared_.reserve(expected);
   for (const Node* node : graph_.nodes()) {
     if (node->is(kConstOp) || node->is(ops::storage_cast)) continue;
     const SourceNode* from = source_node(*node, source_);
     // A tuple, be it of one: the node and its results have names of their own.
     bool several = node->result_count() != 1 || !node->regions().empty();
-    std::vector<std::string> wishes;
+    wishes.clear();
     if (from != nullptr && from->op == &node->op()) {
-      wishes = output_names(from->outputs);
+      output_names(from->outputs, wishes);
       several |= wishes.size() > 1 || from->single_return == 0;
       if (!several || wishes.size() < node->result_count()) wishes.clear();
     }
     if (several) node_names_.emplace(node, names_.unique(node->name()));
     for (size_t i = 0; i < node->result_count(); ++i) {
       const Value* value = node->result(i);
-      std::string wish(value->name());
+      std::string numbered;
+      std::string_view wish = value->name();
       if (!wishes.empty()) wish = wishes[i];
-      else if (several) wish = fmt::format("{}_{}", node->name(), i);
-      if (is_python_name(wish) && names_.take(wish)) value_names_.emplace(value, std::move(wish));
-      else later.emplace_back(value, std::move(wish));
+      else if (several) wish = numbered = fmt::format("{}_{}", node->name(), i);
+      const std::string_view name = is_python_name(wish) ? names_.take(wish) : std::string_view();
+      if (!name.empty()) value_names_.emplace(value, name);
+      else later.emplace_back(value, wish);
     }
   }
   for (auto& [value, wish] : later) value_names_.emplace(value, names_.unique(wish));
@@ -158,13 +154,13 @@ std::string GraphWriter::capture(const Constant& constant) {
   if (auto found = captured_names_.find(&constant); found != captured_names_.end()) return found->second;
   if (std::find(captures_->begin(), captures_->end(), &constant) == captures_->end())
     captures_->push_back(&constant);
-  return captured_names_.emplace(&constant, names_.unique(fmt::format("c_{}", constant.name))).first->second;
+  return captured_names_.emplace(&constant, unique(fmt::format("c_{}", constant.name))).first->second;
 }
 
 Result<std::string> GraphWriter::placeholder(const Constant& constant) {
   if (parent_ != nullptr) return capture(constant);
   if (auto found = placeholder_index_.find(&constant); found != placeholder_index_.end()) {
-    return placeholders_[found->second].name;
+    return std::string(placeholders_[found->second].name);
   }
   if (serialized_dtype(stored_dtype(constant.dtype)) == 0) {
     return Error("export.dtype", fmt::format("constant {} has elements {}, which archives cannot hold",
@@ -187,7 +183,7 @@ Result<std::string> GraphWriter::placeholder(const Constant& constant) {
   }
   placeholder_index_.emplace(&constant, placeholders_.size());
   placeholders_.push_back(std::move(made));
-  return placeholders_.back().name;
+  return std::string(placeholders_.back().name);
 }
 
 Result<std::string> GraphWriter::helper_constant(std::string_view name, DType dtype,
@@ -207,6 +203,12 @@ Result<std::string> GraphWriter::helper_constant(std::string_view name, DType dt
 Result<std::string> GraphWriter::name_of(const Value* value) {
   while (value->def() != nullptr && value->def()->is(ops::storage_cast)) value = value->def()->operand(0);
   if (value->def() != nullptr && value->def()->is(kConstOp)) return placeholder(*value->def()->constant());
+  ZP_TRY(const std::string_view name, name_view(value));
+  return std::string(name);
+}
+
+// Of a value that is no constant and no cast.
+Result<std::string_view> GraphWriter::name_view(const Value* value) {
   const auto found = value_names_.find(value);
   if (found == value_names_.end()) {
     return Error("export.value", fmt::format("value {} has no definition in the graph", value->name()),
@@ -217,16 +219,16 @@ Result<std::string> GraphWriter::name_of(const Value* value) {
 
 Result<std::string> GraphWriter::argument(const Value* value) {
   ZP_TRY(const std::string name, name_of(value));
-  std::string_view variant;
+  std::string_view kind;
   switch (value->type().kind) {
-    case TypeKind::Int: variant = "as_sym_int"; break;
-    case TypeKind::Float: variant = "as_sym_float"; break;
-    case TypeKind::Bool: variant = "as_sym_bool"; break;
-    default: return tensor_argument(name);
+    case TypeKind::Int: kind = "as_sym_int"; break;
+    case TypeKind::Float: kind = "as_sym_float"; break;
+    case TypeKind::Bool: kind = "as_sym_bool"; break;
+    default: return tensor_json(name);
   }
   return JsonWriter()
       .begin_object()
-      .key(variant)
+      .key(kind)
       .begin_object()
       .field("as_name", name)
       .end_object()
@@ -234,28 +236,28 @@ Result<std::string> GraphWriter::argument(const Value* value) {
       .take();
 }
 
-void GraphWriter::declare_value(const std::string& name, const Value& value) {
+void GraphWriter::declare_value(std::string_view name, const Value& value) {
   declared_.push_back({name, value.type_ptr(), value.def() == nullptr});
   note_dims(&value);
 }
 
 std::string GraphWriter::declare_tensor(std::string_view wish, const Type& type) {
-  std::string name = names_.unique(wish);
+  const std::string_view name = names_.unique(wish);
   declared_.push_back({name, context_.type(type), false});
-  return name;
+  return std::string(name);
 }
 
 std::string GraphWriter::declare_number(std::string_view wish, Dim dim) {
-  std::string name = names_.unique(wish);
+  const std::string_view name = names_.unique(wish);
   declared_.push_back({name, context_.scalar(TypeKind::Int, dim), false});
-  return name;
+  return std::string(name);
 }
 
 // Where the value of a symbolic expression can be read at run time: the first place wins.
 void GraphWriter::note_dims(const Value* value) {
   const Type& type = value->type();
   if (type.kind == TypeKind::Int && type.value.is_symbolic())
-    dim_names_.emplace(type.value.expr(), value_names_.at(value));
+    dim_names_.emplace(type.value.expr(), std::string(value_names_.at(value)));
   if (!type.is_tensor() || !type.ranked) return;
   for (size_t d = 0; d < type.shape.size(); ++d) {
     if (!type.shape[d].is_symbolic()) continue;
@@ -390,7 +392,7 @@ Result<std::string> GraphWriter::clone_of(const Value* value) {
   node.target = "torch.ops.aten.clone.default";
   node.args = {{"self", std::move(operand), false}};
   node.name = declare_tensor("clone", value->type());
-  node.outputs = "[" + tensor_argument(node.name) + "]";
+  node.outputs = "[" + tensor_json(node.name) + "]";
   emit(node);
   return node.name;
 }
@@ -398,25 +400,31 @@ Result<std::string> GraphWriter::clone_of(const Value* value) {
 void GraphWriter::emit(const NodeText& node) {
   constexpr std::string_view kPrefix = "torch.ops.";
   if (node.target.starts_with(kPrefix)) {
-    root_.namespaces_.insert(
-        node.target.substr(kPrefix.size(), node.target.find('.', kPrefix.size()) - kPrefix.size()));
+    const std::string_view path = std::string_view(node.target).substr(kPrefix.size());
+    const std::string_view name_space = path.substr(0, path.find('.'));
+    if (name_space != root_.last_namespace_)
+      root_.last_namespace_ = *root_.namespaces_.emplace(name_space).first;
   }
-  JsonWriter json;
-  json.begin_object().field("target", node.target).key("inputs").begin_array();
+  // By hand: this is most of an archive's text.
+  std::string& out = nodes_.empty() ? nodes_.tail() : (nodes_.tail() += ", ");
+  out += "{\"target\": ";
+  append_json_quoted(out, node.target);
+  out += ", \"inputs\": [";
+  const char* separator = "";
   for (const ArgText& arg : node.args) {
-    json.begin_object()
-        .field("name", arg.name)
-        .key("arg")
-        .raw(arg.json)
-        .field("kind", arg.keyword ? 2 : 1)
-        .end_object();
+    (out += separator) += "{\"name\": ";
+    append_json_quoted(out, arg.name);
+    (out += ", \"arg\": ") += arg.json;
+    out += arg.keyword ? ", \"kind\": 2}" : ", \"kind\": 1}";
+    separator = ", ";
   }
-  json.end_array().key("outputs").raw(node.outputs);
-  json.key("metadata").raw(node.metadata.empty() ? "{}" : node.metadata).key("is_hop_single_tensor_return");
-  if (node.single_return < 0) json.null();
-  else json.value(node.single_return != 0);
-  json.field("name", node.name).end_object();
-  nodes_.push_back(json.take());
+  (out += "], \"outputs\": ") += node.outputs;
+  (out += ", \"metadata\": ") += node.metadata.empty() ? "{}" : node.metadata;
+  out += ", \"is_hop_single_tensor_return\": ";
+  out += node.single_return < 0 ? "null" : node.single_return != 0 ? "true" : "false";
+  out += ", \"name\": ";
+  append_json_quoted(out, node.name);
+  out += '}';
 }
 
 // What the source says of a value of this name and type: its strides are those that torch saw.
@@ -451,8 +459,7 @@ void GraphWriter::write_meta(JsonWriter& json, const Type& type, bool of_input) 
   json.field("layout", 7).end_object();
 }
 
-std::string GraphWriter::tensor_values() {
-  JsonWriter json;
+void GraphWriter::write_tensor_values(JsonWriter& json) {
   json.begin_object();
   if (captures_ != nullptr) {
     for (const Constant* constant : *captures_) {
@@ -466,11 +473,12 @@ std::string GraphWriter::tensor_values() {
   }
   for (const Declared& d : declared_) {
     if (!d.type->is_tensor()) continue;
+    json.spill();
     json.key(d.name);
     if (const std::string_view meta = source_meta(d.name, *d.type); !meta.empty()) json.raw(meta);
     else write_meta(json, *d.type, d.of_input);
   }
-  return json.end_object().take();
+  json.end_object();
 }
 
 std::string GraphWriter::number_values(TypeKind kind) {
@@ -506,8 +514,13 @@ void GraphWriter::write_fields(JsonWriter& json, const std::vector<std::string>&
   };
   list("inputs", inputs);
   list("outputs", outputs);
-  list("nodes", nodes_);
-  json.key("tensor_values").raw(tensor_values()).key("sym_int_values").raw(number_values(TypeKind::Int));
+  Rope nodes;
+  nodes.append(std::string("["));
+  nodes.append(std::move(nodes_));
+  nodes.append(std::string("]"));
+  json.key("nodes").raw(std::move(nodes)).key("tensor_values");
+  write_tensor_values(json);
+  json.key("sym_int_values").raw(number_values(TypeKind::Int));
   json.key("sym_bool_values")
       .raw(number_values(TypeKind::Bool))
       .field("is_single_tensor_return", single_return);
@@ -520,7 +533,7 @@ Result<std::string> GraphWriter::region_text(bool single_return) {
     ZP_TRY(std::string json, argument(value));
     inputs.push_back(std::move(json));
   }
-  for (const Constant* constant : *captures_) inputs.push_back(tensor_argument(capture(*constant)));
+  for (const Constant* constant : *captures_) inputs.push_back(tensor_json(capture(*constant)));
   JsonWriter json;
   json.begin_object();
   write_fields(json, inputs, region_outputs_, single_return, "{}");

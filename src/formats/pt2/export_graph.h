@@ -5,6 +5,8 @@
 // region reads becomes an operand of the node.
 #pragma once
 
+#include <tsl/robin_map.h>
+
 #include <optional>
 #include <set>
 #include <string>
@@ -26,7 +28,8 @@ namespace zp::pt2 {
 struct Placeholder {
   const Constant* constant = nullptr;
   const SourceInput* source = nullptr;  // null: made by a pass, or the model comes from elsewhere
-  std::string name, fqn;
+  std::string_view name;                // lives in the writer
+  std::string fqn;
   bool parameter = false;  // else a buffer, or a tensor constant
   bool buffer = true;
   bool persistent = true;
@@ -79,7 +82,7 @@ class GraphWriter {
                     const std::vector<std::string>& outputs, bool single_return, std::string_view objects);
   // A new name with the type of a tensor.
   std::string declare_tensor(std::string_view wish, const Type& type);
-  std::string unique(std::string_view wish) { return names_.unique(wish); }
+  std::string unique(std::string_view wish) { return std::string(names_.unique(wish)); }
   // Where an input or output of the source stands in the model now; nothing if it was removed.
   std::optional<size_t> input_index(const SourceInput& input) const;
   std::optional<size_t> output_index(const SourceOutput& output) const;
@@ -100,18 +103,18 @@ class GraphWriter {
     return source_ != nullptr && !source_->device.empty() ? source_->device : "cpu";
   }
 
-  const std::vector<std::string>& nodes() const { return nodes_; }
-  const std::set<std::string>& namespaces() const { return root_.namespaces_; }
+  const std::set<std::string, std::less<>>& namespaces() const { return root_.namespaces_; }
   const std::vector<Placeholder>& placeholders() const { return placeholders_; }
 
  private:
   void name_inputs();
   void name_region_inputs();
   void name_results();
-  void declare_value(const std::string& name, const Value& value);
+  void declare_value(std::string_view name, const Value& value);
+  Result<std::string_view> name_view(const Value* value);
   void note_dims(const Value* value);
   Status write_node(const Node& node);
-  std::string tensor_values();  // placeholders included
+  void write_tensor_values(JsonWriter& json);  // placeholders included
   std::string number_values(TypeKind kind);
   void write_meta(JsonWriter& json, const Type& type, bool of_input);
   std::string_view source_meta(std::string_view name, const Type& type) const;
@@ -140,8 +143,9 @@ class GraphWriter {
   NameScope names_;
   PathScope paths_;
   std::unordered_map<int64_t, size_t> input_places_, output_places_;  // by number when imported
-  std::unordered_map<const Value*, std::string> value_names_;
-  std::unordered_map<const Node*, std::string> node_names_;  // of nodes with several results
+  // Names live in names_.
+  tsl::robin_map<const Value*, std::string_view> value_names_;
+  tsl::robin_map<const Node*, std::string_view> node_names_;  // of nodes with several results
   std::unordered_map<const Constant*, const SourceInput*> source_constants_;
   std::unordered_map<const Constant*, size_t> placeholder_index_;
   struct Helper {
@@ -157,10 +161,12 @@ class GraphWriter {
   std::unordered_map<const DimExpr*, DimPlace> dim_places_;
   std::unordered_map<const DimExpr*, std::string> dim_names_;
   std::unordered_map<const DimExpr*, Solvable> solvable_;  // symbols that are no size themselves
-  std::vector<std::string> nodes_;
-  std::set<std::string> namespaces_;
+  Rope nodes_;                                             // JSON objects with commas between them
+  NodeText spare_;                                         // its memory serves one node after the other
+  std::set<std::string, std::less<>> namespaces_;
+  std::string_view last_namespace_;
   struct Declared {
-    std::string name;
+    std::string_view name;
     const Type* type;
     bool of_input;
   };

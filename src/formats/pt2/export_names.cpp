@@ -89,13 +89,18 @@ std::string python_name(std::string_view wish) {
   return name;
 }
 
-std::string NameScope::unique(std::string_view wish) {
-  std::string name = python_name(wish);
-  if (names_.insert(name).second) return name;
-  uint64_t& next = next_[name];
+std::string_view NameScope::take(std::string_view name) {
+  if (names_.contains(name)) return {};
+  return *names_.insert(arena_.copy_text(name)).first;
+}
+
+std::string_view NameScope::unique(std::string_view wish) {
+  const std::string name = python_name(wish);
+  if (const std::string_view whole = take(name); !whole.empty()) return whole;
+  uint64_t& next = next_[arena_.intern(name)];
   while (true) {
-    std::string numbered = name + "_" + std::to_string(++next);
-    if (names_.insert(numbered).second) return numbered;
+    const std::string_view numbered = take(name + "_" + std::to_string(++next));
+    if (!numbered.empty()) return numbered;
   }
 }
 

@@ -2,10 +2,14 @@
 // be.
 #pragma once
 
+#include <tsl/robin_map.h>
+#include <tsl/robin_set.h>
+
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <unordered_set>
+
+#include "support/arena.h"
 
 namespace zp::pt2 {
 
@@ -15,15 +19,18 @@ std::string python_name(std::string_view wish);
 
 class NameScope {
  public:
-  bool taken(std::string_view name) const { return names_.contains(std::string(name)); }
-  // Takes exactly this name; false if it was taken before.
-  bool take(std::string_view name) { return names_.emplace(name).second; }
+  // Takes exactly this name and returns a copy that lives as long as the scope; empty if it was taken before.
+  std::string_view take(std::string_view name);
+  void reserve(size_t names) { names_.reserve(names); }
   // Takes the wish as a Python name, with a number behind it if need be.
-  std::string unique(std::string_view wish);
+  std::string_view unique(std::string_view wish);
 
  private:
-  std::unordered_set<std::string> names_;
-  std::unordered_map<std::string, uint64_t> next_;  // of a stem: keeps repeated wishes linear
+  Arena arena_;
+  tsl::robin_set<std::string_view, std::hash<std::string_view>, std::equal_to<std::string_view>,
+                 std::allocator<std::string_view>, true>
+      names_;
+  tsl::robin_map<std::string_view, uint64_t> next_;  // of a stem: keeps repeated wishes linear
 };
 
 // Dotted paths of a module tree: no path may be a leaf and a folder at once, and torch.nn.Module has

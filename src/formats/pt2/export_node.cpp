@@ -54,6 +54,19 @@ bool needs_strides(std::string_view target) {
 
 }  // namespace
 
+// The memory of one node's texts serves the next one.
+NodeWriter::NodeWriter(GraphWriter& graph, const Node& node)
+    : graph_(graph), node_(node), text_(std::move(graph.spare_)) {
+  text_.target.clear();
+  text_.args.clear();
+  text_.outputs.clear();
+  text_.metadata = "{}";
+  text_.single_return = -1;
+  text_.name.clear();
+}
+
+NodeWriter::~NodeWriter() { graph_.spare_ = std::move(text_); }
+
 void NodeWriter::raw(std::string_view arg, std::string json, bool keyword) {
   text_.args.push_back({arg, std::move(json), keyword});
 }
@@ -92,7 +105,7 @@ Status NodeWriter::constant(std::string_view arg, const Constant* constant) {
     return {};
   }
   ZP_TRY(const std::string name, graph_.placeholder(*constant));
-  raw(arg, variant("as_tensor", fmt::format("{{\"name\": \"{}\"}}", name)));
+  raw(arg, tensor_json(name));
   return {};
 }
 
@@ -134,12 +147,12 @@ Status NodeWriter::finish(int results, bool list) {
     text_.name = own->second;
   } else {
     const bool several = results > 1 || list;
-    text_.name =
-        several ? graph_.unique(std::string(node_.name()) + "_node") : graph_.value_names_.at(node_.result());
+    text_.name = several ? graph_.names_.unique(std::string(node_.name()) + "_node")
+                         : graph_.value_names_.at(node_.result());
   }
   for (size_t i = 0; i < count; ++i) {
     const Value* value = node_.result(i);
-    const std::string& name = graph_.value_names_.at(value);
+    const std::string_view name = graph_.value_names_.at(value);
     if (list) {
       outputs.begin_object().field("name", name).end_object();
       continue;
@@ -155,7 +168,7 @@ Status NodeWriter::finish(int results, bool list) {
       case TypeKind::Bool:
         outputs.raw(variant("as_sym_bool", fmt::format("{{\"as_name\": \"{}\"}}", name)));
         continue;
-      default: outputs.raw(variant("as_tensor", fmt::format("{{\"name\": \"{}\"}}", name)));
+      default: outputs.raw(tensor_json(name));
     }
   }
   for (int i = static_cast<int>(count); i < results && !list; ++i) {
@@ -164,7 +177,7 @@ Status NodeWriter::finish(int results, bool list) {
     const int64_t empty[] = {0};
     nothing.shape = graph_.context().dims_of(empty);
     const std::string name = graph_.declare_tensor(fmt::format("{}_unused_{}", text_.name, i), nothing);
-    outputs.raw(variant("as_tensor", fmt::format("{{\"name\": \"{}\"}}", name)));
+    outputs.raw(tensor_json(name));
   }
   if (list) outputs.end_array().end_object();
   text_.outputs = outputs.end_array().take();

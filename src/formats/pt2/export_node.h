@@ -15,13 +15,15 @@ namespace zp::pt2 {
 
 class NodeWriter {
  public:
-  NodeWriter(GraphWriter& graph, const Node& node) : graph_(graph), node_(node) {}
+  NodeWriter(GraphWriter& graph, const Node& node);
+  ~NodeWriter();
+  NodeWriter(const NodeWriter&) = delete;
   Status write();
 
   // For the functions of single operators: arguments in the order of the schema, then finish().
   GraphWriter& graph() { return graph_; }
   const Node& node() const { return node_; }
-  void target(std::string_view target) { text_.target = "torch.ops." + std::string(target); }
+  void target(std::string_view target) { (text_.target = "torch.ops.") += target; }
   void raw(std::string_view arg, std::string json, bool keyword = false);
   Status tensor(std::string_view arg, const Value* value, bool keyword = false);  // null: None
   Status tensors(std::string_view arg, std::span<const Value* const> values);

@@ -1,5 +1,7 @@
 #include "formats/pt2/export_signature.h"
 
+#include "formats/pt2/argument_json.h"
+
 #include <fmt/format.h>
 
 #include "ops/ops.h"
@@ -7,9 +9,6 @@
 namespace zp::pt2 {
 namespace {
 
-std::string tensor_json(std::string_view name) {
-  return fmt::format("{{\"as_tensor\": {{\"name\": {}}}}}", json_quote(name));
-}
 std::string name_json(std::string_view name) { return fmt::format("{{\"name\": {}}}", json_quote(name)); }
 
 class SignatureWriter {

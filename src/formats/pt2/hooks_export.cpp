@@ -6,6 +6,7 @@
 
 #include <cstring>
 
+#include "formats/pt2/argument_json.h"
 #include "formats/pt2/export_node.h"
 #include "ir/tensor.h"
 #include "ops/control.h"
@@ -42,10 +43,6 @@ Result<std::string> zero_points_as(GraphWriter& graph, const Constant& constant,
   for (int64_t i = 0; i < from.elements(); ++i) to.set_int(i, from.get_int(i));
   return graph.helper_constant(fmt::format("{}.{}", constant.name, dtype_name(dtype)), dtype, from.shape(),
                                to.blob());
-}
-
-std::string tensor_json(std::string_view name) {
-  return fmt::format("{{\"as_tensor\": {{\"name\": \"{}\"}}}}", name);
 }
 
 struct Quantizer {

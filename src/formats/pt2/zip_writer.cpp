@@ -123,6 +123,24 @@ struct ZipWriter::State {
     return std::move(entry.text);
   }
 
+  template <typename Write>
+  Status add(std::string_view name, uint64_t size, uint32_t crc, Write write) {
+    Record record;
+    record.name = root + "/" + std::string(name);
+    if (record.name.size() > 0xFF00)
+      return Error("zip.name", "a record name has " + std::to_string(record.name.size()) + " bytes");
+    if (!names.insert(record.name).second)
+      return Error("zip.name", "two records are named '" + record.name + "'");
+    record.offset = file.position();
+    record.size = size;
+    record.crc = crc;
+    ZP_CHECK(begin(record));
+    ZP_CHECK(write(file));
+    ZP_CHECK(end(record));
+    records.push_back(std::move(record));
+    return {};
+  }
+
   Status write_directory() {
     const uint64_t start = file.position();
     for (const Record& record : records) ZP_CHECK(file.write(directory_entry(record)));
@@ -177,22 +195,28 @@ Status ZipWriter::add(std::string_view name, std::string_view text) {
   return add(name, Blob(bytes.data(), bytes.size(), nullptr));
 }
 
+Status ZipWriter::add(std::string_view name, const Rope& text) {
+  const std::vector<std::string>& pieces = text.pieces();
+  std::vector<uint32_t> partial(pieces.size());
+  parallel_for(static_cast<int64_t>(pieces.size()), 8, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const std::string& piece = pieces[static_cast<size_t>(i)];
+      partial[static_cast<size_t>(i)] =
+          crc_serial(0, reinterpret_cast<const std::byte*>(piece.data()), piece.size());
+    }
+  });
+  uint32_t crc = 0;
+  for (size_t i = 0; i < pieces.size(); ++i)
+    crc = static_cast<uint32_t>(::crc32_combine(crc, partial[i], static_cast<z_off_t>(pieces[i].size())));
+  return state_->add(name, text.size(), crc, [&](AtomicFile& file) -> Status {
+    for (const std::string& piece : pieces) ZP_CHECK(file.write(piece));
+    return {};
+  });
+}
+
 Status ZipWriter::add(std::string_view name, const Blob& payload, std::optional<uint32_t> crc) {
-  State& s = *state_;
-  Record record;
-  record.name = s.root + "/" + std::string(name);
-  if (record.name.size() > 0xFF00)
-    return Error("zip.name", "a record name has " + std::to_string(record.name.size()) + " bytes");
-  if (!s.names.insert(record.name).second)
-    return Error("zip.name", "two records are named '" + record.name + "'");
-  record.offset = s.file.position();
-  record.size = payload.size();
-  record.crc = crc ? *crc : crc_of(payload.bytes());
-  ZP_CHECK(s.begin(record));
-  ZP_CHECK(s.file.write(payload));
-  ZP_CHECK(s.end(record));
-  s.records.push_back(std::move(record));
-  return {};
+  return state_->add(name, payload.size(), crc ? *crc : crc_of(payload.bytes()),
+                     [&](AtomicFile& file) { return file.write(payload); });
 }
 
 Status ZipWriter::finish() {

@@ -13,6 +13,7 @@
 #include "support/atomic_file.h"
 #include "support/blob.h"
 #include "support/result.h"
+#include "support/rope.h"
 
 namespace zp::pt2 {
 
@@ -29,6 +30,7 @@ class ZipWriter {
   ~ZipWriter();
 
   Status add(std::string_view name, std::string_view text);
+  Status add(std::string_view name, const Rope& text);
   Status add(std::string_view name, const Blob& payload, std::optional<uint32_t> crc = {});
   // `.data/serialization_id` from what was added so far, the directory, and the rename to the target's name.
   // Without it the target stays as it was.
