@@ -59,11 +59,19 @@ Result<File> read_named(std::string_view name, std::string_view from, std::vecto
   if (const std::string_view text = Backend::builtin_text(name); !text.empty() && !is_path(name)) {
     return read_file(text, fmt::format("{}.zpb", name), problems);
   }
-  if (!is_path(name)) return unknown_backend(name);
-  std::string path(name);
-  if (const size_t slash = from.rfind('/'); slash != std::string_view::npos && !path.starts_with('/')) {
-    path = std::string(from.substr(0, slash + 1)) + path;
+  const size_t slash = from.rfind('/');
+  const std::string folder(slash == std::string_view::npos ? "" : from.substr(0, slash + 1));
+  if (!is_path(name)) {
+    // A name that is not built in may be a file beside the one that names it.
+    auto beside = from.empty() ? Result<std::shared_ptr<const MappedFile>>(unknown_backend(name))
+                               : MappedFile::open(fmt::format("{}{}.zpb", folder, name));
+    if (!beside.ok()) return unknown_backend(name);
+    const std::string_view text(reinterpret_cast<const char*>((*beside)->bytes().data()),
+                                (*beside)->bytes().size());
+    return read_file(text, fmt::format("{}{}.zpb", folder, name), problems);
   }
+  std::string path(name);
+  if (!path.starts_with('/')) path = folder + path;
   ZP_TRY(const auto file, MappedFile::open(path));
   const std::string_view text(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
   return read_file(text, path, problems);
@@ -91,6 +99,7 @@ void inherit(std::vector<T>& own, const std::vector<T>& base, const File& file, 
 }
 
 void merge(File& file, File base, std::vector<Diagnostic>* notes) {
+  file.foreign.insert(file.foreign.begin(), base.foreign.begin(), base.foreign.end());
   for (PatternDef& p : base.patterns)
     if (p.from.empty()) p.from = base.name;
   inherit(

@@ -29,12 +29,24 @@ struct Refusal {
   int progress = 0;   // how many slots were accepted before: the nearest attempt explains best
 };
 
+// What a wish came to at one slot.
+struct SlotDecision {
+  std::string slot;
+  int outcome = 0;     // Decision::Outcome: accepted, narrowed, refused
+  std::string wanted;  // the wish
+  std::string got;     // the ability that serves it; empty: none
+  std::string text;    // what was narrowed, or why it is refused
+  bool as_quantized = false;
+};
+
 struct Verdict {
   const PatternDef* pattern = nullptr;
   const TypesDef* types = nullptr;  // the first dtype configuration that fits; null: the pattern has none
   // What was read, and which readings count as quantized (the others are taken as the float values they are).
   std::vector<rewrite::BoundSlot> slots;
   std::vector<std::vector<bool>> as_quantized;
+  std::vector<SlotDecision>
+      decisions;  // with a configuration that wishes: one a slot, of `types` or the nearest
   std::optional<Refusal> refusal;
   std::optional<Refusal> passed_over;  // ok: why the nearest of the configurations before `types` did not fit
   bool ok() const { return !refusal.has_value(); }
@@ -43,7 +55,7 @@ struct Verdict {
 
 struct AcceptOptions {
   bool wish = false;  // float values count as what they could be quantized to: for float graphs
-  const ConfigDef* config = nullptr;  // only the dtype configurations it wishes for
+  const ConfigDef* config = nullptr;  // only the dtype configurations it wishes for, each slot decided
 };
 
 // Which form of bias the kernels of an op take, in order of preference.

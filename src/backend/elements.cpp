@@ -141,11 +141,13 @@ Mismatch check_parameters(Context& context, const Elem& e, const QuantType& q) {
   if (e.fixed) {
     const auto wanted = static_cast<float>(e.fixed->scale);
     const std::vector<double> zeros = rewrite::zero_points_of(context, q, scales.size());
-    const bool scale_ok =
-        std::all_of(scales.begin(), scales.end(), [&](double s) { return static_cast<float>(s) == wanted; });
+    const bool scale_ok = !e.fixed->has_scale() || std::all_of(scales.begin(), scales.end(), [&](double s) {
+      return static_cast<float>(s) == wanted;
+    });
     if (!scale_ok) return {6, fmt::format("its scale is {}", shortest(scales.front()))};
-    const bool zero_ok =
-        std::all_of(zeros.begin(), zeros.end(), [&](double z) { return z == e.fixed->zero_point; });
+    const bool zero_ok = !e.fixed->has_zero() || std::all_of(zeros.begin(), zeros.end(), [&](double z) {
+      return z == e.fixed->zero_point;
+    });
     if (!zero_ok) return {6, fmt::format("its zero point is {}", shortest(zeros.front()))};
   }
   return {7, ""};
@@ -244,7 +246,9 @@ Mismatch check_one(Context& context, const Elem& e, const SlotReading& r, Role r
         r.quant != nullptr && is_float(r.quant->storage) && r.quant->storage == e.dtype;
     if (!float_storage) {
       if (type.is_quantized()) return {0, "it is quantized"};
-      if (type.dtype != e.dtype) return {0, fmt::format("it is {}", dtype_name(type.dtype))};
+      // A float wished in another width is a cast, which any float graph bears.
+      const bool cast = wish && is_float(e.dtype) && type.dtype == DType::F32;
+      if (type.dtype != e.dtype && !cast) return {0, fmt::format("it is {}", dtype_name(type.dtype))};
       return computed ? Mismatch{0, "it is not a constant"} : Mismatch{9, ""};
     }
   }

@@ -39,7 +39,8 @@ WeightAxes axes_of(const rewrite::Match& match, const BoundSlot& slot, size_t re
 
 // One dtype configuration against the slots; nothing if all fit.
 std::optional<Refusal> try_types(Context& context, const Backend& backend, const rewrite::Match& match,
-                                 const TypesDef& types, bool wish, Verdict* verdict) {
+                                 const TypesDef& types, const AcceptOptions& options, Verdict* verdict,
+                                 std::vector<SlotDecision>* decisions) {
   const MatchScope scope(backend, match, verdict->slots);
   std::vector<bool> covered(verdict->slots.size(), false);
   int accepted = 0;
@@ -66,8 +67,27 @@ std::optional<Refusal> try_types(Context& context, const Backend& backend, const
         verdict->as_quantized[index].push_back(false);
         continue;
       }
-      const ElemAnswer answer =
-          accepts_reading(context, st.accepted, r, slot->name.role, axes_of(match, *slot, i), &scope, wish);
+      const WeightAxes axes = axes_of(match, *slot, i);
+      ElemAnswer answer =
+          accepts_reading(context, st.accepted, r, slot->name.role, axes, &scope, options.wish);
+      const bool decides = options.wish && options.config != nullptr && !options.config->wishes.empty() &&
+                           r.quant == nullptr && r.present;
+      if (answer.ok && decides) {
+        const auto decision = decide_slot({context, options.config, st.accepted, slot->name, r, axes,
+                                           backend.numerics("origin") == "torch"});
+        if (decision) {
+          if (i == 0 || decision->outcome != Decision::Accepted) decisions->push_back(*decision);
+          answer.as_quantized = decision->as_quantized;
+          if (decision->outcome == Decision::Refused)
+            return refuse(
+                st.slot, st.at, decision->wanted, print_elems(st.accepted),
+                fmt::format("{} is refused: {}",
+                            slot->name.result ? "the wish for the result"
+                                              : fmt::format("the wish for operand {}", slot->name.card),
+                            decision->text),
+                0);
+        }
+      }
       if (!answer.ok) {
         const std::string label = slot->name.result ? "result" : "operand " + slot->name.card;
         return refuse(
@@ -115,14 +135,19 @@ Verdict Backend::accepts(const rewrite::Match& match, const AcceptOptions& optio
     const auto types = std::find_if(tree_.typesets.begin(), tree_.typesets.end(),
                                     [wanted = name](const TypesDef& t) { return t.name == wanted; });
     if (types == tree_.typesets.end()) continue;
-    std::optional<Refusal> refusal = try_types(context, *this, match, *types, options.wish, &verdict);
+    std::vector<SlotDecision> decisions;
+    std::optional<Refusal> refusal = try_types(context, *this, match, *types, options, &verdict, &decisions);
     if (!refusal) {
       verdict.types = &*types;
+      verdict.decisions = std::move(decisions);
       verdict.passed_over = std::move(nearest);
       nearest.reset();
       break;
     }
-    if (!nearest || refusal->progress > nearest->progress) nearest = std::move(refusal);
+    if (!nearest || refusal->progress > nearest->progress) {
+      nearest = std::move(refusal);
+      verdict.decisions = std::move(decisions);
+    }
   }
   if (!any_wished) {
     Refusal r;

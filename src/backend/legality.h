@@ -2,6 +2,7 @@
 #pragma once
 
 #include "backend/backend.h"
+#include "backend/wish.h"
 
 namespace zp::backend {
 
@@ -41,5 +42,21 @@ ElemAnswer accepts_reading(Context& context, std::span<const Elem> elems, const 
 // The same for a quantization alone.
 ElemAnswer accepts_quant(Context& context, const Elem& elem, const QuantType& quant,
                          std::span<const Dim> shape, const rewrite::WeightAxes& axes);
+
+// What a configuration wishes for, as the question `decide` answers.
+Wish wish_from(const Elem& elem, const ConfigDef& config, bool activation);
+
+// A float value at a slot, what the pattern takes there, and the configuration that wishes.
+struct SlotQuestion {
+  Context& context;
+  const ConfigDef* config;
+  std::span<const Elem> abilities;
+  const rewrite::SlotName& slot;
+  const rewrite::SlotReading& reading;
+  const rewrite::WeightAxes& axes;
+  bool from_torch = false;  // the table is PyTorch's: say where it would not look
+};
+// Nothing: the configuration has no wish for this slot.
+std::optional<SlotDecision> decide_slot(const SlotQuestion& question);
 
 }  // namespace zp::backend

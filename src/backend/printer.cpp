@@ -65,7 +65,9 @@ std::string print_elem(const Elem& e) {
   if (e.scheme == Scheme::FloatZero) text += " float-zero";
   text += print_granularity(e.granularity);
   if (e.dynamic) text += " dynamic";
-  if (e.fixed) text += fmt::format(" fixed({}, {})", e.fixed->scale_text, e.fixed->zero_text);
+  if (e.fixed)
+    text += fmt::format(" fixed({}, {})", e.fixed->has_scale() ? e.fixed->scale_text : "any",
+                        e.fixed->has_zero() ? e.fixed->zero_text : "any");
   if (e.derived)
     text +=
         fmt::format(" derived({}, {})", print_expr(*e.derived->scale), print_expr(*e.derived->zero_point));
@@ -120,6 +122,14 @@ std::string print_observe(const ObserveRule& rule) {
   return text;
 }
 
+std::string print_alias(const Alias& alias) {
+  if (alias.pattern.empty()) return "none";
+  std::string text = quote(alias.pattern);
+  for (size_t i = 0; i < alias.keys.size(); ++i)
+    text += fmt::format("{}{}: {}", i == 0 ? " {" : ", ", alias.keys[i].first, quote(alias.keys[i].second));
+  return alias.keys.empty() ? text : text + "}";
+}
+
 // Calls `line(key, text)` for each clause of a pattern in canonical order.
 void each_clause(const PatternDef& def, const std::function<void(std::string_view, std::string)>& line) {
   if (!def.types.empty()) line("types", names_of(def.types));
@@ -141,10 +151,16 @@ void each_clause(const PatternDef& def, const std::function<void(std::string_vie
                       : *def.otherwise == Otherwise::Warn ? "warn"
                                                           : "error");
   }
+  if (!def.aliases.empty()) {
+    std::string text;
+    for (const Alias& alias : def.aliases) text += (text.empty() ? "" : ",\n      ") + print_alias(alias);
+    line("alias", text);
+  }
 }
 
-std::string print_settings(std::span<const Setting> settings) {
+std::string print_settings(std::span<const Setting> settings, std::span<const SlotTypes> wishes = {}) {
   std::string text = "{";
+  for (const SlotTypes& w : wishes) text += fmt::format("\n    {}: {}", w.slot, print_elems(w.elems));
   for (const Setting& s : settings) text += fmt::format("\n    {}: {}", s.key, join(s.values, ", "));
   return text + "\n  }";
 }
@@ -159,8 +175,10 @@ void slots_json(JsonWriter& json, std::span<const SlotTypes> slots) {
   json.end_object();
 }
 
-void settings_json(JsonWriter& json, std::span<const Setting> settings) {
+void settings_json(JsonWriter& json, std::span<const Setting> settings,
+                   std::span<const SlotTypes> wishes = {}) {
   json.begin_object();
+  for (const SlotTypes& w : wishes) json.field(w.slot, print_elems(w.elems));
   for (const Setting& s : settings) {
     json.key(s.key).begin_array();
     for (const std::string& value : s.values) json.value(value);
@@ -226,13 +244,15 @@ std::string Backend::print() const {
   for (const KernelDef& k : tree_.kernels)
     out += fmt::format("\n  kernel {} {}\n", k.name, print_slots(k.slots));
   for (const ConfigDef& c : tree_.configs)
-    out += fmt::format("\n  config {} {}\n", c.name, print_settings(c.settings));
+    out += fmt::format("\n  config {} {}\n", c.name, print_settings(c.settings, c.wishes));
   for (const PatternDef& def : tree_.patterns) {
     out += fmt::format("\n  pattern {} {}\n", def.pattern.name, rewrite::print_pattern(def.pattern, "  "));
     each_clause(def, [&](std::string_view key, const std::string& text) {
       out += fmt::format("    {} {}\n", key, text);
     });
   }
+  if (!tree_.foreign.empty()) out += "\n";
+  for (const std::string& json : tree_.foreign) out += fmt::format("  foreign {}\n", quote(json));
   return out;
 }
 
@@ -274,11 +294,14 @@ std::string Backend::json() const {
   json.key("configs").begin_object();
   for (const ConfigDef& c : tree_.configs) {
     json.key(c.name);
-    settings_json(json, c.settings);
+    settings_json(json, c.settings, c.wishes);
   }
   json.end_object();
   json.key("patterns").begin_array();
   for (const PatternDef& def : tree_.patterns) pattern_json(json, def);
+  json.end_array();
+  json.key("foreign").begin_array();
+  for (const std::string& text : tree_.foreign) json.value(text);
   json.end_array();
   json.end_object();
   return json.take();

@@ -8,7 +8,10 @@
 //             | "predicate" name "=" expression
 //             | "numerics" "{" (key ":" word)+ "}"     | "config" name "{" (key ":" word ("," word)*)+ "}"
 //             | "pattern" name (chain | graph | legacy) clause*
-//   elem     := "any" | "none" | type | dtype [ "[" lo ":" hi "]" ] word*
+//             | "foreign" "JSON text"                  an entry of a dictionary that no pattern can say
+//             a config also knows activation-type, output-type, weight-type and bias-type, each with one elem
+//   alias    := "alias" ("none" | spelling ("," spelling)*), a clause: spelling := "..." ["{" (key ":"
+//   "...")* "}"] elem     := "any" | "none" | type | dtype [ "[" lo ":" hi "]" ] word*
 //               words: const symmetric affine float-zero per-tensor per-axis (out | in | any | N) per-group
 //               [N] per-token block [N, *, ...] dynamic fixed(scale, zero) derived(expression, expression)
 //               scale >= N  eps >= N
@@ -25,8 +28,8 @@
 namespace zp::backend {
 namespace {
 
-constexpr std::string_view kItems[] = {"extends",   "class",    "type",   "types",  "kernel",
-                                       "predicate", "numerics", "config", "pattern"};
+constexpr std::string_view kItems[] = {"extends",   "class",    "type",   "types",   "kernel",
+                                       "predicate", "numerics", "config", "pattern", "foreign"};
 
 bool is_item(std::string_view word) {
   return std::find(std::begin(kItems), std::end(kItems), word) != std::end(kItems);
@@ -157,6 +160,11 @@ class FileReader {
     if (word == "numerics") return settings(&file_.numerics);
     if (word == "config") return config_item(place);
     if (word == "pattern") return pattern_item(place);
+    if (word == "foreign") {
+      ZP_TRY(std::string json, cursor_.quoted("an entry as text"));
+      file_.foreign.push_back(std::move(json));
+      return {};
+    }
     Error error = unknown(at, "key", word, kItems);
     return error;
   }
@@ -236,13 +244,22 @@ class FileReader {
     return {};
   }
 
-  Status settings(std::vector<Setting>* out) {
+  Status settings(std::vector<Setting>* out, std::vector<SlotTypes>* wishes = nullptr) {
     ZP_CHECK(cursor_.expect("{"));
     while (!cursor_.accept("}")) {
       Setting setting;
       setting.at = rewrite::place_of(cursor_.place());
       ZP_TRY(setting.key, name("a key"));
       ZP_CHECK(cursor_.expect(":"));
+      if (wishes != nullptr &&
+          std::find(std::begin(kWishKeys), std::end(kWishKeys), setting.key) != std::end(kWishKeys)) {
+        SlotTypes wish;
+        wish.slot = std::move(setting.key);
+        wish.at = setting.at;
+        ZP_TRY(wish.elems, elems());
+        wishes->push_back(std::move(wish));
+        continue;
+      }
       do {
         const int c = cursor_.peek();
         if ((c >= '0' && c <= '9') || c == '-') {
@@ -262,7 +279,7 @@ class FileReader {
     ConfigDef def;
     def.at = at;
     ZP_TRY(def.name, name("the name of the configuration"));
-    ZP_CHECK(settings(&def.settings));
+    ZP_CHECK(settings(&def.settings, &def.wishes));
     file_.configs.push_back(std::move(def));
     return {};
   }
@@ -381,9 +398,10 @@ class FileReader {
 
   Status fixed(Elem* e) {
     ZP_CHECK(cursor_.expect("("));
-    ZP_TRY(const Rational scale, rational());
+    Rational scale, zero;
+    if (!cursor_.accept("any")) { ZP_TRY(scale, rational()); }
     ZP_CHECK(cursor_.expect(","));
-    ZP_TRY(const Rational zero, rational());
+    if (!cursor_.accept("any")) { ZP_TRY(zero, rational()); }
     e->fixed = Elem::Fixed{scale.value, zero.value, scale.text, zero.text};
     return cursor_.expect(")");
   }
@@ -439,9 +457,9 @@ class FileReader {
   }
 
   Result<bool> clause(PatternDef* def) {
-    static constexpr std::string_view kClauses[] = {"types",   "observe", "root",     "extra",
-                                                    "becomes", "train",   "kernel",   "cost",
-                                                    "before",  "where",   "otherwise"};
+    static constexpr std::string_view kClauses[] = {"types",   "observe", "root",      "extra",
+                                                    "becomes", "train",   "kernel",    "cost",
+                                                    "before",  "where",   "otherwise", "alias"};
     const TextCursor::Place at = cursor_.place();
     if (cursor_.at_end()) return false;
     ZP_TRY(const std::string_view word, cursor_.dotted_name("a clause or an item", true));
@@ -458,6 +476,7 @@ class FileReader {
     else if (word == "extra") ZP_CHECK(extra(def));
     else if (word == "becomes") ZP_CHECK(becomes(def, place));
     else if (word == "where") ZP_CHECK(where(def, place));
+    else if (word == "alias") ZP_CHECK(alias(def));
     else if (word == "train") {
       ZP_TRY(def->train, name("the operator used in training"));
     } else if (word == "kernel") {
@@ -480,6 +499,29 @@ class FileReader {
       const Place at = rewrite::place_of(cursor_.place());
       ZP_TRY(std::string one, name("a name"));
       out->emplace_back(std::move(one), at);
+    } while (cursor_.accept(","));
+    return {};
+  }
+
+  Status alias(PatternDef* def) {
+    do {
+      Alias one;
+      one.at = rewrite::place_of(cursor_.place());
+      if (cursor_.accept("none")) {
+        def->aliases.push_back(std::move(one));
+        return {};
+      }
+      ZP_TRY(one.pattern, cursor_.quoted("a spelling in quotes, or none"));
+      if (cursor_.accept("{")) {
+        while (!cursor_.accept("}")) {
+          if (!one.keys.empty()) cursor_.accept(",");
+          ZP_TRY(const std::string_view key, cursor_.word("a key"));
+          ZP_CHECK(cursor_.expect(":"));
+          ZP_TRY(std::string json, cursor_.quoted("its value as JSON, in quotes"));
+          one.keys.emplace_back(key, std::move(json));
+        }
+      }
+      def->aliases.push_back(std::move(one));
     } while (cursor_.accept(","));
     return {};
   }

@@ -46,9 +46,11 @@ struct Elem {
   Scheme scheme = Scheme::Any;
   Granularity granularity;
   bool dynamic = false;
-  struct Fixed {
+  struct Fixed {  // an empty text: that parameter is free (`fixed(1/256, any)`)
     double scale = 1, zero_point = 0;
     std::string scale_text, zero_text;
+    bool has_scale() const { return !scale_text.empty(); }
+    bool has_zero() const { return !zero_text.empty(); }
   };
   std::optional<Fixed> fixed;
   struct Derived {
@@ -110,6 +112,8 @@ struct Setting {
 struct ConfigDef {
   std::string name;
   std::vector<Setting> settings;
+  // `activation-type: u8 affine per-tensor`: what is wished for the slots of a kind (kWishKeys).
+  std::vector<SlotTypes> wishes;
   Place at;
   const Setting* find(std::string_view key) const {
     for (const Setting& s : settings)
@@ -150,6 +154,16 @@ struct Becomes {
   Place at;
 };
 
+// A spelling that a pattern stands for in PyTorch's dictionaries, in forward order
+// ("torch.nn.modules.conv.Conv2d, torch.nn.functional.relu"), and the keys of its entry that do not follow
+// from the pattern, as JSON. It changes no match; `zp backend export` writes dictionaries from it. An empty
+// pattern: no entry is to be written.
+struct Alias {
+  std::string pattern;
+  std::vector<std::pair<std::string, std::string>> keys;
+  Place at;
+};
+
 enum class Otherwise : uint8_t { Float, Warn, Error };
 
 struct PatternDef {
@@ -167,6 +181,7 @@ struct PatternDef {
   std::vector<ExprPtr> where;
   std::vector<Place> where_at;
   std::optional<Otherwise> otherwise;
+  std::vector<Alias> aliases;
   Place root_at, becomes_at, kernel_at;
   std::string from;  // the backend this pattern was inherited from
 };
@@ -184,8 +199,13 @@ struct File {
   std::vector<ConfigDef> configs;
   std::vector<KernelDef> kernels;
   std::vector<PatternDef> patterns;
+  std::vector<std::string>
+      foreign;       // entries of a dictionary that no pattern can say, as JSON: kept for export
   std::string path;  // for messages
 };
+
+inline constexpr std::string_view kWishKeys[] = {"activation-type", "output-type", "weight-type",
+                                                 "bias-type"};
 
 std::string print_elem(const Elem& elem);
 std::string print_elems(std::span<const Elem> elems);

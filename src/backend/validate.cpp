@@ -141,25 +141,29 @@ class Checker {
         error("zpb03", e.at, text + " is outside the type");
       else if (low > 0 || high < 0) error("zpb03", e.at, text + " excludes 0");
     }
-    const bool quantized = e.scheme != Scheme::Any || e.granularity.kind != Granularity::Any || e.dynamic ||
-                           e.fixed || e.derived || !e.bounds.empty();
+    // `f16 dynamic`: the value is cast while running, it has no parameters.
+    const bool cast = e.dynamic && (e.dtype == DType::F16 || e.dtype == DType::BF16);
+    const bool quantized = e.scheme != Scheme::Any || e.granularity.kind != Granularity::Any ||
+                           (e.dynamic && !cast) || e.fixed || e.derived || !e.bounds.empty();
     if (quantized && !e.any && !is_integer(e.dtype) && bits_of(e.dtype) > 8) {
       error("zpb03", e.at, fmt::format("{} is not a storage of quantized values", dtype_name(e.dtype)));
     }
     if (!e.fixed) return;
     for (const Bound& b : e.bounds) {
-      if (b.at_least ? e.fixed->scale >= b.value : e.fixed->scale <= b.value) continue;
+      if (!e.fixed->has_scale() || (b.at_least ? e.fixed->scale >= b.value : e.fixed->scale <= b.value))
+        continue;
       error("zpb07", e.at,
             fmt::format("fixed scale {} is {} {}", e.fixed->scale_text, b.at_least ? "below" : "above",
                         b.text));
     }
     const int64_t low = e.range ? e.range->first : is_integer(e.dtype) ? int_min(e.dtype) : 0;
     const int64_t high = e.range ? e.range->second : is_integer(e.dtype) ? int_max(e.dtype) : 0;
-    if (e.fixed->zero_point < static_cast<double>(low) || e.fixed->zero_point > static_cast<double>(high)) {
+    if (e.fixed->has_zero() &&
+        (e.fixed->zero_point < static_cast<double>(low) || e.fixed->zero_point > static_cast<double>(high))) {
       error("zpb07", e.at,
             fmt::format("fixed zero point {} is outside {}:{}", e.fixed->zero_text, low, high));
     }
-    if (!(e.fixed->scale > 0))
+    if (e.fixed->has_scale() && !(e.fixed->scale > 0))
       error("zpb07", e.at, fmt::format("fixed scale {} is not positive", e.fixed->scale_text));
   }
 
@@ -233,6 +237,13 @@ class Checker {
 
   void config(const ConfigDef& c) {
     settings(c.settings, config_defs(), fmt::format("config \"{}\"", c.name));
+    slots(c.wishes);
+    for (const SlotTypes& wish : c.wishes) {
+      if (wish.elems.size() != 1)
+        error("zpb01", wish.at,
+              fmt::format("config \"{}\" wishes {} types for {}, one is possible", c.name, wish.elems.size(),
+                          wish.slot));
+    }
     if (const Setting* types = c.find("types")) {
       for (const std::string& name : types->values) types_known(name, types->at);
     }
@@ -601,11 +612,14 @@ class Checker {
     return kernel.dynamic == e.dynamic;
   }
 
-  // zpb02: patterns of one shape that nothing tells apart.
+  // zpb02: patterns of one shape and one condition that nothing tells apart.
   void repeats() {
     std::map<std::string, std::vector<size_t>> shapes;
-    for (size_t i = 0; i < file_.patterns.size(); ++i)
-      shapes[rewrite::print_pattern(file_.patterns[i].pattern, "")].push_back(i);
+    for (size_t i = 0; i < file_.patterns.size(); ++i) {
+      std::string shape = rewrite::print_pattern(file_.patterns[i].pattern, "");
+      for (const ExprPtr& where : file_.patterns[i].where) shape += "\n" + print_expr(*where);
+      shapes[shape].push_back(i);
+    }
     for (const auto& [text, group] : shapes) {
       for (size_t k = 1; k < group.size(); ++k) {
         const PatternDef& a = file_.patterns[group[k - 1]];
@@ -641,6 +655,7 @@ std::span<const SettingDef> numerics_defs() {
       {"float", "f32 f16 bf16", "type of float computation"},
       {"rounding", "nearest-even nearest-away any", "of quantize"},
       {"qat_output_quantizer", "after before", "which quantizer a folded batch norm keeps"},
+      {"origin", "torch", "whose table this is: reasons then say where that system would not look"},
   };
   return kDefs;
 }
@@ -671,6 +686,7 @@ void resolve_types(File& file, std::vector<Diagnostic>* problems) {
   };
   for (TypesDef& types : file.typesets) fill(types.slots);
   for (KernelDef& kernel : file.kernels) fill(kernel.slots);
+  for (ConfigDef& config : file.configs) fill(config.wishes);
 }
 
 void check_tree(const File& file, const File& prelude, const OpTable& ops, const rewrite::ClassMap& classes,

@@ -52,14 +52,16 @@ Decision serve(const Elem& e, const Wish& wish) {
   if (!same_granularity(e.granularity, wish.granularity)) return refuse("another granularity is wished");
   if (e.fixed) {
     const bool same = wish.fixed &&
-                      static_cast<float>(wish.fixed->first) == static_cast<float>(e.fixed->scale) &&
-                      wish.fixed->second == e.fixed->zero_point;
+                      (!e.fixed->has_scale() ||
+                       static_cast<float>(wish.fixed->first) == static_cast<float>(e.fixed->scale)) &&
+                      (!e.fixed->has_zero() || wish.fixed->second == e.fixed->zero_point);
     if (wish.fixed && !same) {
       return refuse(fmt::format("fixed({}, {}) is wished, fixed({}, {}) is dictated",
                                 shortest(wish.fixed->first), shortest(wish.fixed->second),
                                 e.fixed->scale_text, e.fixed->zero_text));
     }
-    d.got.fixed = {e.fixed->scale, e.fixed->zero_point};
+    if (!wish.fixed && e.fixed->has_scale() && e.fixed->has_zero())
+      d.got.fixed = {e.fixed->scale, e.fixed->zero_point};
   }
   if (e.range && (wish.qmin < e.range->first || wish.qmax > e.range->second)) {
     d.got.qmin = std::max(wish.qmin, e.range->first);

@@ -2,6 +2,8 @@
 // point.
 #include <gtest/gtest.h>
 
+#include <regex>
+
 #include "backend/backend.h"
 
 namespace zp {
@@ -138,7 +140,9 @@ TEST(BackendReader, PrintingIsAFixedPoint) {
     const auto again = read(once);
     ASSERT_NE(again, nullptr) << once;
     EXPECT_EQ(again->print(), once);
-    EXPECT_EQ(again->json(), (*backend)->json());
+    // What a pattern was inherited from is known only while the files are apart.
+    const std::regex from(",\\s*\"from\": \"[^\"]*\"");
+    EXPECT_EQ(again->json(), std::regex_replace((*backend)->json(), from, ""));
   }
   const auto b = read(kExample);
   ASSERT_NE(b, nullptr);

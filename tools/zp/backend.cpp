@@ -5,6 +5,9 @@
 
 #include "command.h"
 #include "report/table.h"
+#include "support/atomic_file.h"
+#include "support/mapped_file.h"
+#include "zeropoint/backend.h"
 
 namespace zp::cli {
 
@@ -39,6 +42,43 @@ int check_backend(const std::string& file, const Globals& globals) {
   return 0;
 }
 
+// Text to a file, or to standard output.
+int write_text(const std::string& path, std::string_view text) {
+  if (path.empty() || path == "-") {
+    fmt::print("{}", text);
+    return 0;
+  }
+  const Status status = write_file(path, text);
+  return status.ok() ? 0 : fail(status.error(), path);
+}
+
+int import_backend(const std::string& file, const std::string& out, bool partial, const Globals& globals) {
+  auto mapped = MappedFile::open(file);
+  if (!mapped.ok()) return fail(mapped.error(), file);
+  const auto bytes = (*mapped)->bytes();
+  const auto config = zeropoint::BackendConfig::from_json(
+      std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  const zeropoint::BackendText text = config.to_zpb({.partial = partial});
+  for (const std::string& line : text.errors) fmt::print(stderr, "{}: error: {}\n", file, line);
+  for (const std::string& line : text.unsaid) fmt::print(stderr, "{}: not said: {}\n", file, line);
+  if (!globals.quiet)
+    for (const std::string& line : text.notes) fmt::print(stderr, "{}: note: {}\n", file, line);
+  if (!text.ok()) {
+    if (!partial) fmt::print(stderr, "{}: nothing is written; --partial writes what can be said\n", file);
+    return 1;
+  }
+  return write_text(out, text.text);
+}
+
+int export_backend(const std::string& name, const std::string& out, const Globals& globals) {
+  const auto config = zeropoint::BackendConfig::from_zpb(name);
+  for (const std::string& line : config.problems()) fmt::print(stderr, "{}\n", line);
+  if (!config.problems().empty()) return 1;
+  if (!globals.quiet)
+    for (const std::string& line : config.notes()) fmt::print(stderr, "{}: note: {}\n", name, line);
+  return write_text(out, config.to_json());
+}
+
 }  // namespace
 
 void add_backend(CLI::App& app, Globals& globals) {
@@ -61,6 +101,27 @@ void add_backend(CLI::App& app, Globals& globals) {
   check->add_option("FILE", *file, "name or file")->required();
   check->callback(
       [&globals, file] { globals.action = [&globals, file] { return check_backend(*file, globals); }; });
+
+  auto out = std::make_shared<std::string>();
+  auto partial = std::make_shared<bool>(false);
+  CLI::App* import =
+      cmd->add_subcommand("import", "a PyTorch BackendConfig dictionary in JSON form as a .zpb file");
+  import->add_option("DICT", *file, "the dictionary (to_dict with qualified names)")->required();
+  import->add_option("-o,--output", *out, "the file to write; standard output without it");
+  import->add_flag("--partial", *partial,
+                   "write what can be said although code of the dictionary's author is named in it");
+  import->callback([&globals, file, out, partial] {
+    globals.action = [&globals, file, out, partial] { return import_backend(*file, *out, *partial, globals);
+};
+}  // namespace zp::cli
+);
+CLI::App* exporting =
+    cmd->add_subcommand("export", "a backend as a PyTorch BackendConfig dictionary in JSON form");
+exporting->add_option("BACKEND", *name, "name or file")->required();
+exporting->add_option("-o,--output", *out, "the file to write; standard output without it");
+exporting->callback([&globals, name, out] {
+  globals.action = [&globals, name, out] { return export_backend(*name, *out, globals); };
+});
 }
 
 }  // namespace zp::cli

@@ -17,6 +17,21 @@ struct Options {
   bool json = false, all = false;
 };
 
+std::string_view outcome_name(int outcome) {
+  static constexpr std::string_view kNames[] = {"accepted", "narrowed", "refused"};
+  return kNames[static_cast<size_t>(outcome) % std::size(kNames)];
+}
+
+// What a wish came to, where it is not what was wished: "w narrowed: range -128:127 becomes -127:127".
+std::string remarks(const fuse::PatternTrial& t) {
+  if (!t.legal) return t.clause + ": " + t.why_not;
+  std::string text;
+  for (const backend::SlotDecision& s : t.slots)
+    if (s.outcome != 0)
+      text += fmt::format("{}{} {}: {}", text.empty() ? "" : "; ", s.slot, outcome_name(s.outcome), s.text);
+  return text;
+}
+
 std::string matches_json(const std::vector<fuse::PatternTrial>& trials) {
   JsonWriter json(1);
   json.begin_object().key("matches").begin_array();
@@ -27,6 +42,14 @@ std::string matches_json(const std::vector<fuse::PatternTrial>& trials) {
     json.key("why_not");
     if (t.legal) json.null();
     else json.value(t.clause + ": " + t.why_not);
+    if (!t.slots.empty()) {
+      json.key("slots").begin_array();
+      for (const backend::SlotDecision& s : t.slots) {
+        json.begin_object().field("slot", s.slot).field("outcome", outcome_name(s.outcome));
+        json.field("wanted", s.wanted).field("got", s.got).field("text", s.text).end_object();
+      }
+      json.end_array();
+    }
     json.end_object();
   }
   json.end_array().end_object();
@@ -58,11 +81,9 @@ int run_match(const Globals& globals, const Options& o) {
     fmt::print("{}\n", matches_json(trials));
     return 0;
   }
-  TextTable table({"pattern", "types", "nodes", "why not"});
-  for (const fuse::PatternTrial& t : trials) {
-    table.add({t.pattern, t.types, fmt::format("{}", fmt::join(t.nodes, ", ")),
-               t.legal ? "" : t.clause + ": " + t.why_not});
-  }
+  TextTable table({"pattern", "types", "nodes", o.config.empty() ? "why not" : "what the wish came to"});
+  for (const fuse::PatternTrial& t : trials)
+    table.add({t.pattern, t.types, fmt::format("{}", fmt::join(t.nodes, ", ")), remarks(t)});
   fmt::print("{}", table.str());
   return 0;
 }
@@ -75,7 +96,7 @@ void add_match(CLI::App& app, Globals& globals) {
   cmd->add_option("MODEL", o->model, "model file")->required();
   cmd->add_option("--backend", o->backend, "name of a backend or a .zpb file")->capture_default_str();
   cmd->add_option("--config", o->config,
-                  "a named configuration of the backend: only the types it wishes for");
+                  "a named configuration of the backend: what it wishes, decided slot by slot");
   cmd->add_flag("--all", o->all, "also what was refused, or lost against a better match");
   cmd->add_flag("--json", o->json, "as JSON");
   cmd->callback([&globals, o] { globals.action = [&globals, o] { return run_match(globals, *o); }; });

@@ -70,6 +70,7 @@ class Trials {
     if (verdict.types != nullptr) trial.types = verdict.types->name;
     trial.nodes = names_of(match.nodes);
     trial.root = rewrite::source_name(*match.root());
+    trial.slots = verdict.decisions;
     if (verdict.refusal) {
       trial.clause = verdict.refusal->clause;
       trial.why_not = verdict.refusal->text;

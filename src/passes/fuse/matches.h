@@ -13,8 +13,9 @@ struct PatternTrial {
   std::string types;               // the dtype configuration that fits; empty: none, or the pattern has none
   std::vector<std::string> nodes;  // names in the input model, in forward order
   std::string root;
-  bool legal = false;           // chosen, and accepted
-  std::string clause, why_not;  // of those that are not
+  bool legal = false;                        // chosen, and accepted
+  std::string clause, why_not;               // of those that are not
+  std::vector<backend::SlotDecision> slots;  // what the configuration's wish came to, slot by slot
 };
 
 struct TrialOptions {
