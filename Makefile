@@ -7,7 +7,7 @@
 #   make asan     the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 BUILD ?= build
 JOBS  ?= $(shell nproc)
-PACKAGES := g++ cmake ninja-build ccache libfmt-dev libcli11-dev libsimdjson-dev robin-map-dev zlib1g-dev libmd-dev
+PACKAGES := g++ cmake ninja-build ccache libfmt-dev libcli11-dev libsimdjson-dev robin-map-dev libdeflate-dev zlib1g-dev libmd-dev
 TEST_PACKAGES := $(PACKAGES) libgtest-dev
 LINT_PACKAGES := clang-format-14 clang-tidy-14
 FUZZ_PACKAGES := clang-14 libclang-rt-14-dev

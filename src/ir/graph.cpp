@@ -218,12 +218,13 @@ Graph::~Graph() {
 
 std::string_view Graph::unique_name(std::string_view wish) {
   if (wish.empty()) wish = "value";
-  if (!values_.contains(wish)) return context_.text(wish);
+  // Names are unique: nothing is gained by interning them.
+  if (!values_.contains(wish)) return context_.arena().copy_text(wish);
   // Names already ending in _N continue from their stem, so that repeated copies stay short.
   uint32_t& next = suffixes_[context_.text(wish)];
   for (;;) {
     const std::string candidate = std::string(wish) + "_" + std::to_string(++next);
-    if (!values_.contains(candidate)) return context_.text(candidate);
+    if (!values_.contains(candidate)) return context_.arena().copy_text(candidate);
   }
 }
 

@@ -3,14 +3,29 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <utility>
+#include <cstring>
 
 namespace zp {
+
+namespace {
+
+// Bytes that JSON strings must escape, eight at a time: below 0x20, '"' or '\\'.
+bool any_special(const char* at) {
+  uint64_t x = 0;
+  std::memcpy(&x, at, 8);
+  constexpr uint64_t kOnes = 0x0101010101010101u, kHigh = 0x8080808080808080u;
+  const auto zero = [](uint64_t v) { return (v - kOnes) & ~v & kHigh; };
+  return (((x - kOnes * 0x20) & ~x & kHigh) | zero(x ^ kOnes * '"') | zero(x ^ kOnes * '\\')) != 0;
+}
+
+}  // namespace
 
 void append_json_quoted(std::string& out, std::string_view text) {
   out += '"';
   size_t copied = 0;  // most text needs no escapes: runs are appended whole
   for (size_t i = 0; i < text.size(); ++i) {
+    while (i + 8 <= text.size() && !any_special(text.data() + i)) i += 8;
+    if (i == text.size()) break;
     const char c = text[i];
     if (static_cast<unsigned char>(c) >= 0x20 && c != '"' && c != '\\') continue;
     out.append(text, copied, i - copied);
@@ -109,24 +124,9 @@ JsonWriter& JsonWriter::raw(std::string_view json) {
   return *this;
 }
 
-JsonWriter& JsonWriter::raw(Rope json) {
-  before_value();
-  done_.append(std::exchange(out_, {}));
-  done_.append(std::move(json));
-  return *this;
-}
-
-void JsonWriter::spill() {
-  if (out_.size() < Rope::kPiece) return;
-  done_.append(std::exchange(out_, {}));
-  out_.reserve(Rope::kPiece + Rope::kPiece / 16);
-}
-
-std::string JsonWriter::take() { return done_.empty() ? std::move(out_) : take_rope().flat(); }
-
-Rope JsonWriter::take_rope() {
-  done_.append(std::exchange(out_, {}));
-  return std::exchange(done_, {});
+void JsonWriter::flush() {
+  sink_(out_);
+  out_.clear();
 }
 
 }  // namespace zp

@@ -5,12 +5,14 @@
 #include <charconv>
 #include <concepts>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
-#include "support/rope.h"
-
 namespace zp {
+
+// Takes text piece by piece, in order.
+using TextSink = std::function<void(std::string_view piece)>;
 
 class JsonWriter {
  public:
@@ -40,20 +42,22 @@ class JsonWriter {
     return key(name).value(v);
   }
 
-  // A value that is already written, however long: it is not copied.
-  JsonWriter& raw(Rope json);
+  // Text to a sink instead of into one string: a document of any length needs no memory. Callers say where it
+  // may be cut: spill() between the items of long lists, flush() at the end.
+  explicit JsonWriter(TextSink sink) : sink_(std::move(sink)), indent_(0) {}
+  void spill() {
+    if (sink_ && out_.size() >= kPiece) flush();
+  }
+  void flush();
 
-  // Between the items of a long list: what is written so far becomes a piece of its own.
-  void spill();
-
-  const std::string& str() const { return out_; }  // not after raw(Rope) or spill()
-  std::string take();
-  Rope take_rope();
+  const std::string& str() const { return out_; }
+  std::string take() { return std::move(out_); }
 
  private:
   void before_value();
   void newline();
-  Rope done_;
+  static constexpr size_t kPiece = size_t{1} << 18;
+  TextSink sink_;
   std::string out_;
   std::string has_items_;  // one byte a level
   int indent_;

@@ -1,5 +1,5 @@
-// Puts an archive together: the program as JSON, the weights, and what an imported archive carried along. All
-// text is ready before the file is begun.
+// Puts an archive together: the program as JSON, the weights, and what an imported archive carried along. The
+// text goes out as it arises; the target appears only when everything is written.
 #include "formats/pt2/export.h"
 
 #include <fmt/format.h>
@@ -26,10 +26,16 @@ void write_list(JsonWriter& json, std::string_view key, const std::vector<std::s
   json.end_array();
 }
 
-Rope program_text(GraphWriter& graph, const SignatureText& signature) {
-  const Pt2Source* source = graph.source();
-  JsonWriter json;
+// The JSON up to the nodes, which follow as they arise.
+void begin_program(JsonWriter& json) {
   json.begin_object().key("graph_module").begin_object().key("graph").begin_object();
+  json.key("nodes").begin_array().flush();
+}
+
+void end_program(JsonWriter& json, GraphWriter& graph, const SignatureText& signature) {
+  const Pt2Source* source = graph.source();
+  graph.finish_nodes();
+  json.end_array();
   graph.write_fields(json, signature.inputs, signature.outputs,
                      source != nullptr && source->single_tensor_return,
                      source != nullptr ? or_else(source->custom_obj_values, "{}") : "{}");
@@ -57,7 +63,7 @@ Rope program_text(GraphWriter& graph, const SignatureText& signature) {
   json.field("torch_version",
              source != nullptr ? or_else(source->torch_version, "<=2.4") : std::string_view("2.9.0"));
   json.key("guards_code").raw(source != nullptr ? or_else(source->guards_code, "[]") : "[]");
-  return json.end_object().take_rope();
+  json.end_object().flush();
 }
 
 // Records of the source that have nothing to do with the graph: user texts.
@@ -84,10 +90,9 @@ Status carry_sample_inputs(ZipWriter& zip, const Pt2Source* source, bool wanted)
   return zip.add(name, "");
 }
 
-Status write_archive(ZipWriter& zip, const Pt2Source* source, PayloadWriter& payloads, const Rope& program,
-                     const ExportOptions& options) {
+Status write_rest(ZipWriter& zip, const Pt2Source* source, PayloadWriter& payloads,
+                  const ExportOptions& options) {
   ZP_CHECK(payloads.write(zip, kModel));
-  ZP_CHECK(zip.add(fmt::format("models/{}.json", kModel), program));
   ZP_CHECK(carry_sample_inputs(zip, source, options.carry_sample_inputs));
   if (source != nullptr && source->archive != nullptr) ZP_CHECK(carry_extra(zip, *source->archive));
   ZP_CHECK(zip.add("archive_format", "pt2"));
@@ -129,17 +134,23 @@ std::vector<std::string> modules_for(const GraphWriter& graph) {
 Status export_to(const Model& model, const std::string& path, const ExportOptions& options,
                  std::vector<std::string>* needs_import) {
   const auto* source = dynamic_cast<const Pt2Source*>(model.source.get());
+  const Archive* archive = source != nullptr ? source->archive.get() : nullptr;
+  const std::string_view root = archive != nullptr && !archive->root().empty() ? archive->root() : kModel;
   GraphWriter graph(model, source);
+  ZP_TRY(ZipWriter zip, ZipWriter::create(path, root));
+  const TextSink sink = [&](std::string_view text) { zip.append(text); };
+  ZP_CHECK(zip.begin(fmt::format("models/{}.json", kModel)));
+  JsonWriter json(sink);
+  begin_program(json);
+  graph.stream_nodes_to(sink);
   ZP_CHECK(graph.write_nodes());
   if (needs_import != nullptr) *needs_import = modules_for(graph);
-  const Archive* archive = source != nullptr ? source->archive.get() : nullptr;
   PayloadWriter payloads(*model.context, archive, source != nullptr ? source->model_name : kModel,
                          graph.device());
   ZP_TRY(const SignatureText signature, write_signature(graph, payloads));
-  const Rope program = program_text(graph, signature);
-  const std::string_view root = archive != nullptr && !archive->root().empty() ? archive->root() : kModel;
-  ZP_TRY(ZipWriter zip, ZipWriter::create(path, root));
-  return write_archive(zip, source, payloads, program, options);
+  end_program(json, graph, signature);
+  ZP_CHECK(zip.end());
+  return write_rest(zip, source, payloads, options);
 }
 
 }  // namespace
@@ -156,6 +167,7 @@ Status export_pt2(const Model& model, const std::string& path, const ExportOptio
 
 std::vector<std::string> needs_import(const Model& model) {
   pt2::GraphWriter graph(model, dynamic_cast<const pt2::Pt2Source*>(model.source.get()));
+  graph.stream_nodes_to([](std::string_view) {});
   // Nodes that cannot be written need nothing imported; those that can are all counted.
   const Status written = graph.write_nodes();
   (void)written;

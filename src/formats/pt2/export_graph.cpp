@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "formats/pt2/argument_json.h"
 #include "formats/pt2/export_node.h"
@@ -406,7 +407,8 @@ void GraphWriter::emit(const NodeText& node) {
       root_.last_namespace_ = *root_.namespaces_.emplace(name_space).first;
   }
   // By hand: this is most of an archive's text.
-  std::string& out = nodes_.empty() ? nodes_.tail() : (nodes_.tail() += ", ");
+  std::string& out = nodes_;
+  if (std::exchange(any_node_, true)) out += ", ";
   out += "{\"target\": ";
   append_json_quoted(out, node.target);
   out += ", \"inputs\": [";
@@ -425,14 +427,21 @@ void GraphWriter::emit(const NodeText& node) {
   out += ", \"name\": ";
   append_json_quoted(out, node.name);
   out += '}';
+  constexpr size_t kPiece = size_t{1} << 18;
+  if (sink_ && out.size() >= kPiece) finish_nodes();
+}
+
+void GraphWriter::finish_nodes() {
+  sink_(nodes_);
+  nodes_.clear();
 }
 
 // What the source says of a value of this name and type: its strides are those that torch saw.
 std::string_view GraphWriter::source_meta(std::string_view name, const Type& type) const {
   if (parent_ != nullptr || source_ == nullptr) return {};
-  const auto found = source_->tensor_metas.find(name);
-  if (found == source_->tensor_metas.end() || !type.ranked) return {};
-  const SourceMeta& meta = found->second;
+  const auto found = source_->value_numbers.find(name);
+  if (found == source_->value_numbers.end() || !type.ranked) return {};
+  const SourceMeta& meta = source_->tensor_metas[found->second];
   return meta.dtype == stored_dtype(type.dtype) && meta.sizes == type.shape ? meta.raw : std::string_view();
 }
 
@@ -514,11 +523,12 @@ void GraphWriter::write_fields(JsonWriter& json, const std::vector<std::string>&
   };
   list("inputs", inputs);
   list("outputs", outputs);
-  Rope nodes;
-  nodes.append(std::string("["));
-  nodes.append(std::move(nodes_));
-  nodes.append(std::string("]"));
-  json.key("nodes").raw(std::move(nodes)).key("tensor_values");
+  if (!sink_) {
+    json.key("nodes").begin_array();
+    if (any_node_) json.raw(nodes_);
+    json.end_array();
+  }
+  json.key("tensor_values");
   write_tensor_values(json);
   json.key("sym_int_values").raw(number_values(TypeKind::Int));
   json.key("sym_bool_values")

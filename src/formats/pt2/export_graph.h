@@ -61,7 +61,10 @@ class GraphWriter {
   GraphWriter(const GraphWriter&) = delete;
   GraphWriter& operator=(const GraphWriter&) = delete;
 
-  // Names and writes all nodes. Problems of all nodes are collected into one error.
+  // The text of the nodes goes there as it arises, instead of into write_fields(). finish_nodes() sends the rest.
+  void stream_nodes_to(TextSink sink) { sink_ = std::move(sink); }
+  void finish_nodes();
+  // Writes all nodes. Problems of all nodes are collected into one error.
   Status write_nodes();
 
   // What a value is called; a constant gets its placeholder. Casts between integers and quantized are looked
@@ -77,7 +80,7 @@ class GraphWriter {
   void emit(const NodeText& node);
   // A region as JSON, after write_nodes() of all regions of its node.
   Result<std::string> region_text(bool single_return);
-  // Graph.inputs to Graph.sym_float_values of an open JSON object.
+  // Graph.inputs to Graph.sym_float_values of an open JSON object; without the nodes if they were streamed.
   void write_fields(JsonWriter& json, const std::vector<std::string>& inputs,
                     const std::vector<std::string>& outputs, bool single_return, std::string_view objects);
   // A new name with the type of a tensor.
@@ -161,7 +164,9 @@ class GraphWriter {
   std::unordered_map<const DimExpr*, DimPlace> dim_places_;
   std::unordered_map<const DimExpr*, std::string> dim_names_;
   std::unordered_map<const DimExpr*, Solvable> solvable_;  // symbols that are no size themselves
-  Rope nodes_;                                             // JSON objects with commas between them
+  std::string nodes_;  // JSON objects with commas between them, or what the sink did not get yet
+  bool any_node_ = false;
+  TextSink sink_;
   NodeText spare_;                                         // its memory serves one node after the other
   std::set<std::string, std::less<>> namespaces_;
   std::string_view last_namespace_;

@@ -92,9 +92,9 @@ void GraphReader::set_current(const NodeData* node) {
   auto* origin = arena.make<Origin>();
   const bool unnamed = node->outputs.empty() || node->outputs[0].text.empty();
   // Copies: the graph may outlive the archive.
-  origin->name = context().text(!node->name.empty() ? node->name
-                                : unnamed           ? node->target
-                                                    : node->outputs[0].text);
+  origin->name = arena.copy_text(!node->name.empty() ? node->name
+                                 : unnamed           ? node->target
+                                                     : node->outputs[0].text);
   origin->target =
       current_row_ != nullptr ? current_row_->target : context().text(short_target(node->target));
   origin->module = node->module;

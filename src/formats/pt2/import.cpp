@@ -295,15 +295,18 @@ Result<std::unique_ptr<Model>> Import::run() {
   GraphReader reader(*state_, program_->graph, *model_->graph);
   add_inputs(reader);
   reader.read_nodes();
-  for (const ValueData& value : program_->graph.values) {
-    if (value.kind == ValueData::Tensor && !value.meta.empty())
-      source_->tensor_metas.emplace(value.name, SourceMeta{value.meta, value.dtype, value.sizes});
-  }
   add_outputs(reader);
   find_unreferenced();
   if (!state_->errors.empty()) return Error(std::move(state_->errors));
   for (size_t i = 0; i < model_->inputs.size(); ++i) model_->inputs[i].source = static_cast<int64_t>(i);
   for (size_t i = 0; i < model_->outputs.size(); ++i) model_->outputs[i].source = static_cast<int64_t>(i);
+  source_->tensor_metas.reserve(program_->graph.values.size());
+  for (const ValueData& value : program_->graph.values) {
+    source_->tensor_metas.push_back(value.kind == ValueData::Tensor
+                                        ? SourceMeta{value.meta, value.dtype, value.sizes}
+                                        : SourceMeta{});
+  }
+  source_->value_numbers = std::move(program_->graph.names);
   model_->source = source_;
   return std::move(model_);
 }

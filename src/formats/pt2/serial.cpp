@@ -260,7 +260,7 @@ bool ProgramReader::read_list(ArgTag item_tag, JsonValue value, GraphData& graph
     frame.push(arg);
     return true;
   });
-  out->items = frame.finish(arena_);
+  out->items = frame.finish(program_.arguments);
   return ok;
 }
 
@@ -319,7 +319,7 @@ bool ProgramReader::read_payload(ArgTag tag, JsonValue value, GraphData& graph, 
         frame.push(arg);
         return true;
       });
-      out->items = frame.finish(arena_);
+      out->items = frame.finish(program_.arguments);
       return ok;
     }
     case ArgTag::Absent:
@@ -392,7 +392,7 @@ bool ProgramReader::read_node(JsonValue value, GraphData& graph, NodeData& node,
         frame.push(arg);
         return fields;
       });
-      node.inputs = frame.finish(arena_);
+      node.inputs = frame.finish(program_.arguments);
       return ok;
     }
     if (is(key, "outputs")) {
@@ -403,7 +403,7 @@ bool ProgramReader::read_node(JsonValue value, GraphData& graph, NodeData& node,
         frame.push(arg);
         return read;
       });
-      node.outputs = frame.finish(arena_);
+      node.outputs = frame.finish(program_.arguments);
       return ok;
     }
     if (is(key, "metadata")) {
@@ -478,7 +478,7 @@ bool ProgramReader::read_graph(JsonValue value, GraphData& graph, int depth) {
       raw_frame.push(raw);
       return good;
     });
-    *out = frame.finish(arena_);
+    *out = frame.finish(program_.arguments);
     *raws = raw_frame.finish(arena_);
     return read;
   };

@@ -4,6 +4,8 @@
 // torch/_export/serde/schema.py.
 #pragma once
 
+#include <tsl/robin_map.h>
+
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -106,7 +108,9 @@ struct NodeData {
 
 struct GraphData {
   std::vector<ValueData> values;
-  std::unordered_map<std::string_view, uint32_t> names;
+  tsl::robin_map<std::string_view, uint32_t, std::hash<std::string_view>, std::equal_to<std::string_view>,
+                 std::allocator<std::pair<std::string_view, uint32_t>>, true>
+      names;
   List<Arg> inputs, outputs;
   List<std::string_view> raw_inputs, raw_outputs;
   std::vector<NodeData> nodes;
@@ -120,6 +124,7 @@ struct RangeData {
 
 struct ProgramData {
   Blob text;  // padded; everything points into it
+  Arena arguments;  // the lists of the graphs: much, and of no use once the nodes are made
   GraphData graph;
   std::vector<std::unique_ptr<GraphData>> inner_graphs;  // of higher-order operators
   std::vector<SourceInput> inputs;                       // spec, name, fqn, kind

@@ -1,6 +1,7 @@
 #include "formats/pt2/zip.h"
 
 #include <fmt/format.h>
+#include <libdeflate.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -199,7 +200,7 @@ Status check_crc(const ZipEntry& entry, std::span<const std::byte> bytes) {
 }  // namespace
 
 uint32_t crc32_of(std::span<const std::byte> bytes, uint32_t seed) {
-  return static_cast<uint32_t>(crc32_z(seed, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+  return libdeflate_crc32(seed, bytes.data(), bytes.size());
 }
 
 bool looks_like_zip(std::span<const std::byte> bytes) {

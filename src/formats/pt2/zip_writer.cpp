@@ -6,6 +6,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "formats/pt2/zip.h"
 #include "support/parallel.h"
 
 namespace zp::pt2 {
@@ -35,6 +36,7 @@ struct Record {
   std::string name;
   uint64_t offset = 0, size = 0;
   uint32_t crc = 0;
+  bool streamed = false;  // the size is not known at the beginning: written as for a large one
 };
 
 uint64_t mix(uint64_t hash, std::string_view bytes) {  // FNV-1a
@@ -42,29 +44,17 @@ uint64_t mix(uint64_t hash, std::string_view bytes) {  // FNV-1a
   return hash;
 }
 
-uint32_t crc_serial(uint32_t crc, const std::byte* data, size_t size) {
-  while (size > 0) {
-    const uInt part = size > (1u << 30) ? 1u << 30 : static_cast<uInt>(size);
-    crc = static_cast<uint32_t>(::crc32(crc, reinterpret_cast<const Bytef*>(data), part));
-    data += part;
-    size -= part;
-  }
-  return crc;
-}
-
 // Large ranges on all cores.
 uint32_t crc_of(std::span<const std::byte> bytes) {
-  if (bytes.size() <= kCrcChunk) return crc_serial(0, bytes.data(), bytes.size());
+  if (bytes.size() <= kCrcChunk) return crc32_of(bytes);
   const size_t chunks = (bytes.size() + kCrcChunk - 1) / kCrcChunk;
   const auto part = [&](size_t i) {
     return bytes.subspan(i * kCrcChunk, std::min(kCrcChunk, bytes.size() - i * kCrcChunk));
   };
   std::vector<uint32_t> partial(chunks);
   parallel_for(static_cast<int64_t>(chunks), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const auto range = part(static_cast<size_t>(i));
-      partial[static_cast<size_t>(i)] = crc_serial(0, range.data(), range.size());
-    }
+    for (int64_t i = begin; i < end; ++i)
+      partial[static_cast<size_t>(i)] = crc32_of(part(static_cast<size_t>(i)));
   });
   uint32_t crc = partial[0];
   for (size_t i = 1; i < chunks; ++i) {
@@ -81,6 +71,8 @@ struct ZipWriter::State {
   ZipWriteOptions options;
   std::vector<Record> records;
   std::unordered_set<std::string> names;
+  Record open;  // between begin() and end()
+  Status problem;
 
   State(AtomicFile f, std::string_view r, const ZipWriteOptions& o)
       : file(std::move(f)), root(r), options(o) {}
@@ -89,22 +81,23 @@ struct ZipWriter::State {
 
   Status begin(const Record& record) {
     Fields extra;
-    if (large(record.size)) extra.u16(1).u16(16).u64(record.size).u64(0);
+    if (record.streamed || large(record.size)) extra.u16(1).u16(16).u64(record.size).u64(0);
     const uint64_t before = file.position() + 30 + record.name.size() + extra.text.size() + 4;
     const uint64_t filler = (kAlignment - before % kAlignment) % kAlignment;
     extra.bytes("FB").u16(filler).bytes(std::string(filler, 'Z'));
     Fields header;
-    header.bytes("PK\x03\x04").u16(0).u16(record.size > 0 ? kUtf8 | kDescriptor : kUtf8);
+    const bool descriptor = record.streamed || record.size > 0;
+    header.bytes("PK\x03\x04").u16(0).u16(descriptor ? kUtf8 | kDescriptor : kUtf8);
     header.u16(0).u16(0).u16(0).u32(0).u32(0).u32(0);  // method, time, date, CRC and sizes: see the directory
     header.u16(record.name.size()).u16(extra.text.size()).bytes(record.name).bytes(extra.text);
     return file.write(header.text);
   }
 
   Status end(const Record& record) {
-    if (record.size == 0) return {};
+    if (record.size == 0 && !record.streamed) return {};
     Fields descriptor;
     descriptor.bytes("PK\x07\x08").u32(record.crc);
-    const int width = large(record.size) ? 8 : 4;
+    const int width = record.streamed || large(record.size) ? 8 : 4;
     return file.write(descriptor.put(record.size, width).put(record.size, width).text);
   }
 
@@ -115,7 +108,8 @@ struct ZipWriter::State {
     if (large_offset) extra.u64(record.offset);
     const uint64_t size = large_size ? 0xFFFFFFFF : record.size;
     Fields entry;
-    entry.bytes("PK\x01\x02").u16(0).u16(0).u16(record.size > 0 ? kUtf8 | kDescriptor : kUtf8);
+    const bool descriptor = record.streamed || record.size > 0;
+    entry.bytes("PK\x01\x02").u16(0).u16(0).u16(descriptor ? kUtf8 | kDescriptor : kUtf8);
     entry.u16(0).u16(0).u16(0).u32(record.crc).u32(size).u32(size).u16(record.name.size());
     entry.u16(extra.text.empty() ? 0 : extra.text.size() + 4).u16(0).u16(0).u16(0).u32(0);
     entry.u32(large_offset ? 0xFFFFFFFF : record.offset).bytes(record.name);
@@ -123,8 +117,7 @@ struct ZipWriter::State {
     return std::move(entry.text);
   }
 
-  template <typename Write>
-  Status add(std::string_view name, uint64_t size, uint32_t crc, Write write) {
+  Result<Record> named(std::string_view name) {
     Record record;
     record.name = root + "/" + std::string(name);
     if (record.name.size() > 0xFF00)
@@ -132,13 +125,7 @@ struct ZipWriter::State {
     if (!names.insert(record.name).second)
       return Error("zip.name", "two records are named '" + record.name + "'");
     record.offset = file.position();
-    record.size = size;
-    record.crc = crc;
-    ZP_CHECK(begin(record));
-    ZP_CHECK(write(file));
-    ZP_CHECK(end(record));
-    records.push_back(std::move(record));
-    return {};
+    return record;
   }
 
   Status write_directory() {
@@ -195,28 +182,40 @@ Status ZipWriter::add(std::string_view name, std::string_view text) {
   return add(name, Blob(bytes.data(), bytes.size(), nullptr));
 }
 
-Status ZipWriter::add(std::string_view name, const Rope& text) {
-  const std::vector<std::string>& pieces = text.pieces();
-  std::vector<uint32_t> partial(pieces.size());
-  parallel_for(static_cast<int64_t>(pieces.size()), 8, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const std::string& piece = pieces[static_cast<size_t>(i)];
-      partial[static_cast<size_t>(i)] =
-          crc_serial(0, reinterpret_cast<const std::byte*>(piece.data()), piece.size());
-    }
-  });
-  uint32_t crc = 0;
-  for (size_t i = 0; i < pieces.size(); ++i)
-    crc = static_cast<uint32_t>(::crc32_combine(crc, partial[i], static_cast<z_off_t>(pieces[i].size())));
-  return state_->add(name, text.size(), crc, [&](AtomicFile& file) -> Status {
-    for (const std::string& piece : pieces) ZP_CHECK(file.write(piece));
-    return {};
-  });
+Status ZipWriter::add(std::string_view name, const Blob& payload, std::optional<uint32_t> crc) {
+  State& s = *state_;
+  ZP_TRY(Record record, s.named(name));
+  record.size = payload.size();
+  record.crc = crc ? *crc : crc_of(payload.bytes());
+  ZP_CHECK(s.begin(record));
+  ZP_CHECK(s.file.write(payload));
+  ZP_CHECK(s.end(record));
+  s.records.push_back(std::move(record));
+  return {};
 }
 
-Status ZipWriter::add(std::string_view name, const Blob& payload, std::optional<uint32_t> crc) {
-  return state_->add(name, payload.size(), crc ? *crc : crc_of(payload.bytes()),
-                     [&](AtomicFile& file) { return file.write(payload); });
+Status ZipWriter::begin(std::string_view name) {
+  State& s = *state_;
+  ZP_TRY(s.open, s.named(name));
+  s.open.streamed = true;
+  s.problem = s.begin(s.open);
+  return {};
+}
+
+void ZipWriter::append(std::string_view text) {
+  State& s = *state_;
+  if (!s.problem.ok()) return;
+  s.open.size += text.size();
+  s.open.crc = crc32_of(std::as_bytes(std::span(text)), s.open.crc);
+  s.problem = s.file.write(text);
+}
+
+Status ZipWriter::end() {
+  State& s = *state_;
+  ZP_CHECK(std::move(s.problem));
+  ZP_CHECK(s.end(s.open));
+  s.records.push_back(std::move(s.open));
+  return {};
 }
 
 Status ZipWriter::finish() {

@@ -13,7 +13,6 @@
 #include "support/atomic_file.h"
 #include "support/blob.h"
 #include "support/result.h"
-#include "support/rope.h"
 
 namespace zp::pt2 {
 
@@ -30,8 +29,11 @@ class ZipWriter {
   ~ZipWriter();
 
   Status add(std::string_view name, std::string_view text);
-  Status add(std::string_view name, const Rope& text);
   Status add(std::string_view name, const Blob& payload, std::optional<uint32_t> crc = {});
+  // A record whose size is known only at its end. append() keeps the first error for end().
+  Status begin(std::string_view name);
+  void append(std::string_view text);
+  Status end();
   // `.data/serialization_id` from what was added so far, the directory, and the rename to the target's name.
   // Without it the target stays as it was.
   Status finish();
