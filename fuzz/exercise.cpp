@@ -7,8 +7,8 @@
 #include <cstdlib>
 
 #include "backend/backend.h"
-#include "compile/compile.h"
 #include "compile/files.h"
+#include "formats/pt2/export.h"
 #include "formats/pt2/import.h"
 #include "interp/interp.h"
 #include "ir/parser.h"
@@ -16,6 +16,8 @@
 #include "ir/tensor.h"
 #include "ir/verifier.h"
 #include "ops/ops.h"
+#include "passes/fuse/fuse.h"
+#include "passes/pipeline.h"
 
 namespace zp::fuzz {
 
@@ -73,21 +75,49 @@ void exercise(const Model& model) {
   if (!outputs) expect_refused(outputs.error());
 }
 
+namespace {
+
+// Null for the last choice: every representable type is accepted then.
+const Backend* some_backend(uint32_t choice) {
+  static const std::vector<std::unique_ptr<Backend>> backends = [] {
+    std::vector<std::unique_ptr<Backend>> all;
+    for (const std::string_view name : Backend::builtin_names())
+      all.push_back(std::move(*Backend::load(name)));
+    return all;
+  }();
+  const size_t k = choice % (backends.size() + 1);
+  return k < backends.size() ? backends[k].get() : nullptr;
+}
+
+Status compile(Model& model, uint32_t choice) {
+  Records records;
+  PassContext context{model, some_backend(choice), records, {}};
+  PipelineOptions options;
+  options.passes = default_passes();
+  if (choice & 1) options.passes.emplace_back(kExpandFusedPass.name);
+  options.check_graph = true;
+  ZP_TRY(const PipelineResult done, run_passes(context, options));
+  return {};
+}
+
+}  // namespace
+
 void exercise_archive(const std::string& path, uint32_t choice) {
   const auto model = import_pt2(path);
   if (!model) return expect_refused(model.error());
+  // Each input takes one of the ways, so that there is time for many.
+  const uint32_t way = choice % 4;
+  choice /= 4;
   (void)check_payloads(**model);
-  exercise(**model);
-  static const std::vector<std::string_view> backends = Backend::builtin_names();
-  CompileOptions options;
-  const size_t backend = choice % (backends.size() + 1);
-  options.backend = backend == backends.size() ? "none" : std::string(backends[backend]);
-  options.form = choice / 64 % 2 == 0 ? "qdq" : "integer";
-  options.check_graph = true;
-  const auto compiled = compile_file(path, target_path(), options);
-  if (!compiled) return expect_refused(compiled.error());
+  if (way == 0) return exercise(**model);
+  if (way > 1) {
+    if (const Status status = compile(**model, choice); !status.ok()) return expect_refused(status.error());
+  }
+  if (const Status status = export_pt2(**model, target_path()); !status.ok())
+    return expect_refused(status.error());
   const auto again = import_pt2(target_path());
   if (!again) stop("what was written does not read", again.error().str());
+  if (way == 3) exercise(**again);
 }
 
 }  // namespace zp::fuzz

@@ -29,7 +29,8 @@ class MemoryFile {
 
 // Verifies, prints and reads the text back, runs on seeded inputs.
 void exercise(const Model& model);
-// Reads the archive at `path`, exercises it, compiles it for some backend into a file, and reads that again.
+// Reads the archive at `path`, then does some of: exercise it, compile it for some backend, write it and read
+// that again.
 void exercise_archive(const std::string& path, uint32_t choice);
 // Aborts if the error is an internal one.
 void expect_refused(const Error& error);

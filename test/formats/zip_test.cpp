@@ -30,6 +30,20 @@ TEST(Zip, ReadsStoredAndDeflatedEntries) {
   for (const ZipEntry& e : zip->entries()) EXPECT_TRUE(zip->verify(e).ok());
 }
 
+// Each entry could be real; all of them together say that someone wants the memory.
+TEST(Zip, ManyBytesMadeOfFewAreRefusedBeforeTheyAreMade) {
+  const Blob file =
+      blob_of(build_zip({{"a", std::string(400000, 'a'), true}, {"b", std::string(400000, 'b'), true}}));
+  ZipLimits limits;
+  EXPECT_TRUE(Zip::open(file, limits).ok());
+  limits.bomb_bytes = 500000;
+  const auto zip = Zip::open(file, limits);
+  ASSERT_FALSE(zip.ok());
+  EXPECT_EQ(zip.error().first().id, "zip.bomb");
+  limits.bomb_ratio = 2000;
+  EXPECT_TRUE(Zip::open(file, limits).ok());
+}
+
 TEST(Zip, StoredPayloadsAreSlicesOfTheFile) {
   const Blob file = blob_of(build_zip({{"a", "hello", false, false, 33}}));
   auto zip = Zip::open(file);
