@@ -58,6 +58,12 @@ bool is(std::string_view key, const char (&literal)[N]) {
   return key.size() == N - 1 && std::memcmp(key.data(), literal, N - 1) == 0;
 }
 
+// An object without fields cannot be entered a second time, as those can whose text was taken before.
+bool is_empty_object(std::string_view raw) {
+  const size_t first = raw.find_first_not_of(" \n\r\t", 1);
+  return first == std::string_view::npos || raw[first] == '}';
+}
+
 // Stack for the items of lists under construction: one vector for all depths.
 template <typename T>
 class Pending {
@@ -471,6 +477,7 @@ bool ProgramReader::read_graph(JsonValue value, GraphData& graph, int depth) {
       std::string_view raw;
       if (!json_.check(item.get_object().get(inner)) || !json_.check(inner.raw_json().get(raw))) return false;
       while (!raw.empty() && raw.back() != '}') raw.remove_suffix(1);
+      if (is_empty_object(raw)) return problem("an argument has 0 variants, exactly one is allowed");
       if (!json_.check(inner.reset().error())) return false;
       Arg arg;
       const bool good = read_argument(item, graph, &arg, depth, 0);
@@ -570,6 +577,7 @@ bool ProgramReader::read_signature(JsonValue value) {
       if (!json_.check(item.get_object().get(object)) || !json_.check(object.raw_json().get(spec.spec)))
         return false;
       while (!spec.spec.empty() && spec.spec.back() != '}') spec.spec.remove_suffix(1);
+      if (is_empty_object(spec.spec)) return problem("the signature has an empty entry");
       return json_.check(object.reset().error()) && read(item, &spec);
     });
   };
