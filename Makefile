@@ -36,6 +36,7 @@ bench bench-quick:
 	@$(CMAKE) -B $(BUILD) -DZP_TESTS=OFF -DZP_BENCH=ON > /dev/null
 	@ninja -C $(BUILD) -j $(JOBS)
 	@$(BUILD)/bench_figures --build $(BUILD) $(if $(filter bench-quick,$@),--quick,)
+	@$(BUILD)/bench_shape $(if $(filter bench-quick,$@),--quick,)
 
 asan:
 	@sh tools/install_packages.sh $(TEST_PACKAGES)

@@ -7,7 +7,6 @@
 
 #include "ir/graph.h"
 #include "ir/tensor.h"
-#include "support/mapped_file.h"
 
 namespace zp {
 
@@ -183,62 +182,6 @@ const Constant* Context::make_constant(std::string_view name, DType dtype, std::
   c.storage = std::move(bytes);
   assert(static_cast<int64_t>(c.storage.size()) >= c.bytes());
   return add_constant(std::move(c));
-}
-
-Result<Blob> Context::dense_bytes(const Constant& constant) {
-  if (constant.stripped) {
-    return Error("constant.stripped",
-                 "the weights of '" + std::string(constant.name) + "' are not in the file");
-  }
-  if (constant.storage.file() != nullptr)
-    ZP_CHECK(constant.storage.file()->check_range(constant.storage.offset()));
-  const int64_t count = constant.elements();
-  const int bits = bits_of(constant.dtype);
-  if (constant.dense() && (bits >= 8 || constant.offset % (8 / bits) == 0)) {
-    const auto begin = static_cast<size_t>(storage_bytes(constant.dtype, constant.offset));
-    return constant.storage.slice(begin, static_cast<size_t>(storage_bytes(constant.dtype, count)));
-  }
-  // Runs of one model may ask at the same time.
-  static std::mutex lock;
-  const std::lock_guard guard(lock);
-  if (auto found = dense_.find(&constant); found != dense_.end()) return found->second;
-  if (count > max_tensor_bytes() / byte_size(constant.dtype)) {
-    return Error("constant.size", "'" + std::string(constant.name) + "' has " + std::to_string(count) +
-                                      " elements, more than fit in memory");
-  }
-  const auto size = static_cast<size_t>(storage_bytes(constant.dtype, count));
-  std::byte* out = nullptr;
-  Blob blob = Blob::allocate(size, &out);
-  const size_t rank = constant.shape.size();
-  std::vector<int64_t> strides = constant.strides.vec();
-  if (strides.empty()) {
-    strides.assign(rank, 1);
-    for (size_t d = rank; d-- > 1;) strides[d - 1] = strides[d] * constant.shape[d];
-  }
-  std::vector<int64_t> index(rank, 0);
-  const std::byte* in = constant.storage.data();
-  int64_t at = constant.offset;
-  if (bits < 8) std::memset(out, 0, size);
-  const size_t width = static_cast<size_t>(byte_size(constant.dtype));
-  for (int64_t i = 0; i < count; ++i) {
-    if (bits >= 8) {
-      std::memcpy(out + static_cast<size_t>(i) * width, in + static_cast<size_t>(at) * width, width);
-    } else {
-      const int per_byte = 8 / bits;
-      const auto mask = static_cast<uint8_t>((1 << bits) - 1);
-      const auto v =
-          static_cast<uint8_t>((static_cast<uint8_t>(in[at / per_byte]) >> (at % per_byte * bits)) & mask);
-      out[i / per_byte] |= static_cast<std::byte>(v << (i % per_byte * bits));
-    }
-    for (size_t d = rank; d-- > 0;) {
-      at += strides[d];
-      if (++index[d] < constant.shape[d]) break;
-      at -= strides[d] * constant.shape[d];
-      index[d] = 0;
-    }
-  }
-  dense_.emplace(&constant, blob);
-  return blob;
 }
 
 }  // namespace zp

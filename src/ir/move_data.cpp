@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "support/parallel.h"
+#include "support/strided_copy.h"
 
 namespace zp {
 
@@ -19,165 +20,8 @@ int64_t count_of(const IntShape& shape) {
   return count;
 }
 
-// One dim of a copy: extent, and strides in bytes on both sides.
-struct CopyDim {
-  int64_t extent, from, to;
-};
-
-// Dims of extent 1 dropped, neighbours merged where both sides run on.
-std::vector<CopyDim> copy_dims(const StridedView& view, const std::vector<int64_t>& to_strides) {
-  std::vector<CopyDim> dims;
-  for (size_t d = 0; d < view.shape.size(); ++d) {
-    if (view.shape[d] == 1) continue;
-    const CopyDim dim{view.shape[d], view.strides[d] * view.width, to_strides[d] * view.width};
-    if (!dims.empty() && dims.back().from == dim.from * dim.extent && dims.back().to == dim.to * dim.extent) {
-      dims.back() = {dims.back().extent * dim.extent, dim.from, dim.to};
-    } else {
-      dims.push_back(dim);
-    }
-  }
-  return dims;
-}
-
-// Walks the places of a set of dims, the last one fastest.
-class Odometer {
- public:
-  Odometer(std::span<const CopyDim> dims, int64_t start) : dims_(dims), j_(dims.size()) {
-    for (size_t d = dims.size(); d-- > 0;) {
-      j_[d] = start % dims[d].extent;
-      start /= dims[d].extent;
-      from += j_[d] * dims[d].from;
-      to += j_[d] * dims[d].to;
-    }
-  }
-  void next() {
-    for (size_t d = dims_.size(); d-- > 0;) {
-      from += dims_[d].from;
-      to += dims_[d].to;
-      if (++j_[d] < dims_[d].extent) return;
-      from -= dims_[d].from * dims_[d].extent;
-      to -= dims_[d].to * dims_[d].extent;
-      j_[d] = 0;
-    }
-  }
-  int64_t from = 0, to = 0;
-
- private:
-  std::span<const CopyDim> dims_;
-  std::vector<int64_t> j_;
-};
-
-struct Wide16 {
-  uint64_t a, b;
-};
-
-// One line element by element: to[i * to_step] = from[i * from_step].
-template <typename T>
-void copy_line(const std::byte* from, int64_t from_step, std::byte* to, int64_t to_step, int64_t count) {
-  T v;
-  for (int64_t i = 0; i < count; ++i) {
-    std::memcpy(&v, from + i * from_step, sizeof(T));
-    std::memcpy(to + i * to_step, &v, sizeof(T));
-  }
-}
-
-// A rows x columns block: from runs along rows, to along columns. Small enough for both sides to stay in the
-// cache.
-template <typename T>
-void transpose_block(const std::byte* from, int64_t column_step, std::byte* to, int64_t row_step,
-                     int64_t rows, int64_t columns) {
-  T v;
-  constexpr int64_t kWidth = sizeof(T);
-  for (int64_t r = 0; r < rows; ++r) {
-    std::byte* line = to + r * row_step;
-    const std::byte* source = from + r * kWidth;
-    for (int64_t c = 0; c < columns; ++c) {
-      std::memcpy(&v, source + c * column_step, kWidth);
-      std::memcpy(line + c * kWidth, &v, kWidth);
-    }
-  }
-}
-
-// Copies where the last dim of the result is not the fast one of the source, but dim `fast` is (source stride
-// = width).
-template <typename T>
-void copy_transposed(const std::byte* from, std::byte* to, std::vector<CopyDim> dims, size_t fast) {
-  const CopyDim columns = dims.back(), rows = dims[fast];
-  dims.pop_back();
-  dims.erase(dims.begin() + static_cast<std::ptrdiff_t>(fast));
-  int64_t outer = 1;
-  for (const CopyDim& d : dims) outer *= d.extent;
-  constexpr int64_t kBlock = sizeof(T) == 1 ? 64 : sizeof(T) == 2 ? 32 : 16;
-  const int64_t bands = (rows.extent + kBlock - 1) / kBlock;
-  const int64_t band_bytes = kBlock * columns.extent * static_cast<int64_t>(sizeof(T));
-  parallel_for(outer * bands, std::max<int64_t>(1, (int64_t{1} << 18) / std::max<int64_t>(1, band_bytes)),
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t i = begin; i < end;) {
-                   const Odometer place(dims, i / bands);
-                   const int64_t last = std::min(end, (i / bands + 1) * bands);
-                   for (; i < last; ++i) {
-                     const int64_t row = i % bands * kBlock;
-                     const int64_t height = std::min(kBlock, rows.extent - row);
-                     for (int64_t column = 0; column < columns.extent; column += kBlock) {
-                       transpose_block<T>(from + place.from + row * rows.from + column * columns.from,
-                                          columns.from, to + place.to + row * rows.to + column * columns.to,
-                                          rows.to, height, std::min(kBlock, columns.extent - column));
-                     }
-                   }
-                 }
-               });
-}
-
-// Copies line by line along the last dim.
-template <typename T>
-void copy_lines(const std::byte* from, std::byte* to, std::span<const CopyDim> dims) {
-  constexpr int64_t kWidth = sizeof(T);
-  const CopyDim line = dims.empty() ? CopyDim{1, kWidth, kWidth} : dims.back();
-  const std::span<const CopyDim> outer = dims.empty() ? dims : dims.first(dims.size() - 1);
-  int64_t lines = 1;
-  for (const CopyDim& d : outer) lines *= d.extent;
-  const bool run = line.from == kWidth && line.to == kWidth;
-  if (run && lines == 1) {  // one run of bytes: cut it for the threads
-    parallel_for(line.extent * kWidth, int64_t{1} << 22,
-                 [&](int64_t begin, int64_t end) { std::memcpy(to + begin, from + begin, at(end - begin)); });
-    return;
-  }
-  parallel_for(lines, std::max<int64_t>(1, (int64_t{1} << 18) / (line.extent * kWidth)),
-               [&](int64_t begin, int64_t end) {
-                 Odometer place(outer, begin);
-                 for (int64_t i = begin; i < end; ++i, place.next()) {
-                   if (run && line.extent * kWidth >= 32) {
-                     std::memcpy(to + place.to, from + place.from, at(line.extent * kWidth));
-                   } else {
-                     copy_line<T>(from + place.from, line.from, to + place.to, line.to, line.extent);
-                   }
-                 }
-               });
-}
-
-template <typename T>
-void copy_typed(const std::byte* from, std::byte* to, const std::vector<CopyDim>& dims) {
-  constexpr int64_t kWidth = sizeof(T);
-  if (dims.size() > 1 && dims.back().from != kWidth && dims.back().to == kWidth) {
-    for (size_t d = 0; d + 1 < dims.size(); ++d) {
-      if (dims[d].from == kWidth && dims[d].extent >= 4 && dims.back().extent >= 4)
-        return copy_transposed<T>(from, to, dims, d);
-    }
-  }
-  copy_lines<T>(from, to, dims);
-}
-
 void copy_view(const StridedView& view, std::byte* to, const std::vector<int64_t>& to_strides) {
-  if (view.elements() == 0) return;
-  const std::vector<CopyDim> dims = copy_dims(view, to_strides);
-  const std::byte* from = view.storage.data() + view.offset * view.width;
-  switch (view.width) {
-    case 1: return copy_typed<uint8_t>(from, to, dims);
-    case 2: return copy_typed<uint16_t>(from, to, dims);
-    case 4: return copy_typed<uint32_t>(from, to, dims);
-    case 8: return copy_typed<uint64_t>(from, to, dims);
-    default: return copy_typed<Wide16>(from, to, dims);
-  }
+  copy_elements({view.storage.bytes(), view.offset, view.strides}, view.width, view.shape, to, to_strides);
 }
 
 }  // namespace
@@ -231,14 +75,34 @@ Result<StridedView> fresh_view(int64_t width, IntShape shape, std::byte** writab
     bytes *= d;
   }
   StridedView view;
-  view.storage = Blob::allocate(at(bytes), writable);
+  std::byte* own = nullptr;
+  view.storage = Blob::allocate(at(bytes), &own);
+  if (writable != nullptr) *writable = own;
   view.width = width;
   view.strides = dense_strides(shape);
   view.shape = std::move(shape);
   return view;
 }
 
+// Nibbles as elements of one byte: all from the first place of the view to its last.
+Result<StridedView> unpacked(const StridedView& view) {
+  int64_t first = view.offset, last = view.offset;
+  for (size_t d = 0; d < view.shape.size(); ++d) {
+    if (view.shape[d] == 0) return fresh_view(1, view.shape, nullptr);
+    const int64_t reach = (view.shape[d] - 1) * view.strides[d];
+    (reach < 0 ? first : last) += reach;
+  }
+  std::byte* to = nullptr;
+  ZP_TRY(StridedView out, fresh_view(1, {last - first + 1}, &to));
+  unpack_nibbles(view.storage.bytes(), first, last - first + 1, view.packed == DType::I4, to);
+  out.shape = view.shape;
+  out.strides = view.strides;
+  out.offset = view.offset - first;
+  return out;
+}
+
 Result<StridedView> densify(StridedView view) {
+  if (view.packed != DType::Unknown) { ZP_TRY(view, unpacked(view)); }
   if (view.dense()) return view;
   std::byte* to = nullptr;
   ZP_TRY(StridedView out, fresh_view(view.width, view.shape, &to));
@@ -328,7 +192,8 @@ Result<StridedView> table_view(StridedView view, const MapStep& step, const std:
   return out;
 }
 
-Result<StridedView> triangle_view(const StridedView& view, const MapStep& step, const std::byte* fill) {
+Result<StridedView> triangle_view(StridedView view, const MapStep& step, const std::byte* fill) {
+  if (view.packed != DType::Unknown) { ZP_TRY(view, unpacked(view)); }
   std::byte* to = nullptr;
   ZP_TRY(StridedView out, fresh_view(view.width, view.shape, &to));
   copy_strided(view, to);
@@ -367,6 +232,10 @@ Blob pack_elements(DType dtype, std::span<const std::byte> elements) {
   const auto mask = static_cast<uint8_t>((1 << bits) - 1);
   std::byte* to = nullptr;
   Blob packed = Blob::allocate((elements.size() + per_byte - 1) / per_byte, &to);
+  if (bits == 4) {
+    pack_nibbles(elements, to);
+    return packed;
+  }
   for (size_t i = 0; i < packed.size(); ++i) {
     unsigned byte = 0;
     for (size_t k = 0; k < per_byte && i * per_byte + k < elements.size(); ++k) {
@@ -432,7 +301,7 @@ Result<StridedView> move_view(StridedView view, std::span<const MapStep> steps, 
         break;
       }
       case MapStep::Triangle: {
-        ZP_TRY(view, triangle_view(view, step, fill));
+        ZP_TRY(view, triangle_view(std::move(view), step, fill));
         break;
       }
       case MapStep::Choose: return Error("shape_map", "the indices are not known before the model runs");
@@ -441,7 +310,22 @@ Result<StridedView> move_view(StridedView view, std::span<const MapStep> steps, 
   return view;
 }
 
-Result<StridedView> join_views(std::span<const StridedView> views, int64_t dim) {
+Result<Blob> packed_blob(const StridedView& view, DType dtype) {
+  if (view.packed == dtype && view.elements() > 0) {
+    const auto bytes = at(storage_bytes(dtype, view.elements()));
+    if (view.dense() && view.offset % 2 == 0) return view.storage.slice(at(view.offset / 2), bytes);
+    std::byte* to = nullptr;
+    Blob packed = Blob::allocate(bytes, &to);
+    if (copy_nibbles({view.storage.bytes(), view.offset, view.strides}, view.shape, to)) return packed;
+  }
+  ZP_TRY(const Blob elements, dense_blob(view));
+  return pack_elements(dtype, elements.bytes());
+}
+
+Result<StridedView> join_views(std::span<const StridedView> packed_or_not, int64_t dim) {
+  std::vector<StridedView> views(packed_or_not.begin(), packed_or_not.end());
+  for (StridedView& v : views)
+    if (v.packed != DType::Unknown) { ZP_TRY(v, unpacked(v)); }
   IntShape shape = views.front().shape;
   shape[at(dim)] = 0;
   for (const StridedView& v : views) {

@@ -13,10 +13,11 @@
 
 namespace zp {
 
-// Elements of `width` bytes (1, 2, 4, 8 or 16).
+// Elements of `width` bytes (1, 2, 4, 8 or 16), or packed ones of 4 bits.
 struct StridedView {
   Blob storage;
   int64_t width = 1;
+  DType packed = DType::Unknown;  // I4 or U4: two elements a byte in `storage`, the first one lowest
   IntShape shape;
   std::vector<int64_t> strides;  // in elements; may be 0 or negative
   int64_t offset = 0;            // in elements
@@ -28,11 +29,14 @@ struct StridedView {
 std::vector<int64_t> dense_strides(const IntShape& shape);
 StridedView view_of(const Tensor& tensor);
 
-// `count` bytes-wide copies into dense C order; multi-threaded, blocked so that both sides use whole cache
-// lines.
+// Whole elements into dense C order; multi-threaded, see support/strided_copy.h.
 void copy_strided(const StridedView& from, std::byte* to);
 // The view as dense bytes: a slice of its storage where it is one already.
 Result<Blob> dense_blob(const StridedView& view);
+
+// The same, but for a type below 8 bits and packed; nibbles that only change their order are never unpacked
+// in memory.
+Result<Blob> packed_blob(const StridedView& view, DType dtype);
 
 // Elements of one byte each as a constant of a type below 8 bits stores them: packed, the first one lowest.
 Blob pack_elements(DType dtype, std::span<const std::byte> elements);

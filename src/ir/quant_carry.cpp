@@ -213,6 +213,11 @@ Result<CarriedQuant> CarriedQuant::mapped(const MapResult& result,
   return out;
 }
 
+Status CarriedQuant::advance(const MapResult& result) {
+  ZP_CHECK(apply(result.parts.front().steps, result.fill));
+  return apply(result.steps, result.fill);
+}
+
 // ---------------------------------------------------------------- values
 
 Result<CarriedQuant::Entries> CarriedQuant::read(Context& context) const {

@@ -29,6 +29,8 @@ class CarriedQuant {
   DType storage() const { return storage_; }
   // The parameters of a result of a map; operands that the map does not read may be null.
   static Result<CarriedQuant> mapped(const MapResult& result, std::span<const CarriedQuant* const> operands);
+  // The same in place, for a result that is made of one part.
+  Status advance(const MapResult& result);
   // The integers move to another storage of the same width, u8 to i8 or back, by adding `shift_between`.
   void move_storage(DType to);
   static int64_t shift_between(DType from, DType to);

@@ -8,6 +8,7 @@
 
 #include "support/half.h"
 #include "support/rounding.h"
+#include "support/strided_copy.h"
 
 namespace zp {
 
@@ -63,6 +64,10 @@ Result<Tensor> Tensor::view(DType dtype, std::vector<int64_t> shape, Blob bytes)
   const int bits = bits_of(dtype);
   if (bits < 8) {
     ZP_TRY(Tensor t, make(dtype, std::move(shape)));
+    if (bits == 4) {
+      unpack_nibbles(bytes.bytes(), 0, count, is_signed(dtype), t.writable_);
+      return t;
+    }
     const int per_byte = 8 / bits;
     const int mask = (1 << bits) - 1;
     for (int64_t i = 0; i < count; ++i) {

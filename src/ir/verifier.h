@@ -14,7 +14,10 @@ Status verify_ok(const Model& model);
 // Scales finite and positive, counts match the grid, zero points in range, axis below rank. What depends on
 // dims that are not known, or on weights that are not in the file, is not checked.
 Status check_quant(Context& context, const QuantType& quant, std::span<const Dim> shape);
-// boundary.1 for one node: empty, or what is quantized, what is plain, and the op that would bridge them.
+// boundary.1 for one node: empty, or what is quantized, what is plain, the route by which such a break comes
+// about (R1 to R9), and the bridge that would repair it.
 std::string boundary_problem(const Node& node);
+// boundary.1 for a whole model: one look at each node, so it may follow every pass.
+std::vector<Diagnostic> check_boundary(const Model& model, size_t limit = 20);
 
 }  // namespace zp

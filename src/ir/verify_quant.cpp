@@ -1,4 +1,4 @@
-// Checks of quantized types, and of the border between quantized and plain values.
+// Checks of quantized types.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -134,93 +134,12 @@ Status check_parameters(Context& context, const QuantType& q, std::optional<int6
                     [&](double v, const std::string& which) { return check_zero_point(q, v, which); });
 }
 
-// How an operand or result takes part in the border between quantized and plain values.
-bool crosses(const OpDef& op, size_t operand) {
-  if (op.operands.empty()) return true;
-  const OperandDef& def = op.operands[std::min(operand, op.operands.size() - 1)];
-  return def.role != Role::Shape && def.role != Role::Index && def.role != Role::Mask &&
-         def.role != Role::Scale && def.role != Role::ZeroPoint;
-}
-
-std::string listed(const std::vector<std::string>& parts) {
-  std::string out;
-  for (const std::string& p : parts) out += (out.empty() ? "" : ", ") + p;
-  return out;
-}
-
-void add_once(std::vector<std::string>* list, std::string text) {
-  if (std::find(list->begin(), list->end(), text) == list->end()) list->push_back(std::move(text));
-}
-
-struct Border {
-  std::vector<std::string> quantized, plain, quantized_operands, plain_operands;
-  std::string some_quant;
-  bool quantized_result = false, tensor_result = false;
-};
-
-Border border_of(const Node& node) {
-  Border b;
-  const auto note = [&](const Value& v, const std::string& where, bool operand) {
-    if (!v.type().is_tensor()) return;
-    const std::string text = fmt::format("{} %{} is {}", where, name_text(v.name()), v.type().str());
-    if (v.type().is_quantized()) {
-      b.quantized.push_back(text);
-      if (operand) add_once(&b.quantized_operands, "%" + name_text(v.name()));
-      b.some_quant = quant_str(*v.type().quant);
-    } else if (is_float(v.type().dtype)) {
-      b.plain.push_back(text);
-      if (operand) add_once(&b.plain_operands, "%" + name_text(v.name()));
-    }
-  };
-  for (size_t i = 0; i < node.operand_count(); ++i) {
-    if (node.operand(i) == nullptr || !crosses(node.op(), i)) continue;
-    const List<OperandDef>& defs = node.op().operands;
-    const std::string_view name = defs.empty() ? "" : defs[std::min(i, defs.size() - 1)].name;
-    note(*node.operand(i), fmt::format("operand {} ({})", i, name), true);
-  }
-  for (size_t i = 0; i < node.result_count(); ++i) {
-    b.tensor_result = b.tensor_result || node.result(i)->type().is_tensor();
-    b.quantized_result = b.quantized_result || node.result(i)->type().is_quantized();
-    note(*node.result(i), "result", false);
-  }
-  return b;
-}
-
 }  // namespace
 
 Status check_quant(Context& context, const QuantType& quant, std::span<const Dim> shape) {
   ZP_CHECK(check_element(quant));
   ZP_TRY(const std::optional<int64_t> cells, cell_count(quant, shape));
   return check_parameters(context, quant, cells);
-}
-
-std::string boundary_problem(const Node& node) {
-  const OpDef& op = node.op();
-  if (op.trait == Trait::Quantizer || op.has(kIntegerForm)) return {};
-  if (op.trait == Trait::Structural && !node.is(kOpaqueOp)) return {};
-  const Border b = border_of(node);
-  if (b.quantized.empty()) return {};
-  const bool moves =
-      op.trait == Trait::ShapeOnly || op.trait == Trait::SharesQparams || op.trait == Trait::SameQparams;
-  if (moves && b.plain.empty()) return {};
-  if (op.trait == Trait::Never && !b.tensor_result) return {};  // asks for a size or a type
-  const std::string label(op_label(node));
-  if (moves) {
-    std::string repair = b.quantized_operands.empty() ? "" : "dequantize " + listed(b.quantized_operands);
-    if (!b.plain_operands.empty())
-      repair += fmt::format("{}quantize {} to {}", repair.empty() ? "" : " or ", listed(b.plain_operands),
-                            b.some_quant);
-    return fmt::format("{} mixes quantized and plain values: quantized: {}; plain: {}; to repair it, {}",
-                       label, listed(b.quantized), listed(b.plain),
-                       repair.empty() ? "quantize its result" : repair);
-  }
-  std::string repair;
-  if (!b.quantized_operands.empty())
-    repair = fmt::format("put a dequantize before {}", listed(b.quantized_operands));
-  if (b.quantized_result) repair += fmt::format("{}a quantize behind it", repair.empty() ? "put " : " and ");
-  const std::string plain = b.plain.empty() ? "" : "; plain: " + listed(b.plain);
-  return fmt::format("{} has no form for quantized values: {}{}; to repair it, {}", label,
-                     listed(b.quantized), plain, repair);
 }
 
 }  // namespace zp

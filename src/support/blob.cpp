@@ -1,5 +1,7 @@
 #include "support/blob.h"
 
+#include <sys/mman.h>
+
 #include <cassert>
 #include <cstdlib>
 #include <cstring>
@@ -15,9 +17,17 @@ Blob Blob::own(std::vector<std::byte> bytes) {
 }
 
 Blob Blob::allocate(size_t size, std::byte** writable) {
-  const size_t rounded = (size + 63) / 64 * 64 + 64;  // kernels may read up to 64 bytes beyond the end
-  void* memory = std::aligned_alloc(64, rounded);
+  const size_t needed = size + 64;  // kernels may read up to 64 bytes beyond the end
+  // Large ones in large pages, where the system has them: page faults cost as much as filling them.
+  constexpr size_t kPage = size_t{1} << 21;
+  const bool large = size >= 8 * kPage;
+  const size_t alignment = large ? kPage : 64;
+  const size_t rounded = (needed + alignment - 1) / alignment * alignment;
+  void* memory = std::aligned_alloc(alignment, rounded);
   if (memory == nullptr) throw std::bad_alloc();
+#if defined(MADV_HUGEPAGE)
+  if (large) ::madvise(memory, rounded, MADV_HUGEPAGE);
+#endif
   *writable = static_cast<std::byte*>(memory);
   return Blob(*writable, size,
               std::shared_ptr<const void>(memory, [](const void* p) { std::free(const_cast<void*>(p)); }));

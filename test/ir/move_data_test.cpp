@@ -169,6 +169,41 @@ TEST(MoveData, Joins) {
   }
 }
 
+TEST(MoveData, PackedElements) {
+  std::mt19937 random(6);
+  const auto shapes = oracle::shapes(3, {0, 1, 2, 3, 4, 6});
+  for (int r = 0; r < 4000; ++r) {
+    const IntShape& shape = shapes[random() % shapes.size()];
+    const int64_t count = oracle::count_of(shape), offset = static_cast<int64_t>(random() % 3);
+    std::vector<std::byte> elements(static_cast<size_t>(count + offset));
+    for (std::byte& e : elements) e = static_cast<std::byte>(static_cast<int>(random() % 16) - 8);
+    StridedView view;
+    view.storage = pack_elements(DType::I4, elements);
+    view.packed = DType::I4;
+    view.shape = shape;
+    view.strides = dense_strides(shape);
+    view.offset = offset;
+    Elements wanted = Elements::iota(shape);
+    std::vector<MapStep> chain;
+    for (int k = 0; k < 3 && oracle::count_of(wanted.shape) < 500; ++k) {
+      const auto all = oracle::steps(wanted.shape, 3, random);
+      chain.push_back(all[random() % all.size()]);
+      wanted = oracle::apply(wanted, chain.back());
+    }
+    const std::byte fill{7};
+    auto moved = move_view(view, chain, &fill);
+    ASSERT_TRUE(moved.ok());
+    auto bytes = packed_blob(*moved, DType::I4);
+    ASSERT_TRUE(bytes.ok());
+    for (int64_t i = 0; i < oracle::count_of(wanted.shape); ++i) {
+      const int64_t id = wanted.ids[static_cast<size_t>(i)];
+      const std::byte element = id < 0 ? fill : elements[static_cast<size_t>(id + offset)];
+      ASSERT_EQ(static_cast<int>(bytes->data()[i / 2]) >> (i % 2 * 4) & 15, static_cast<int>(element) & 15)
+          << oracle::text(shape) << " element " << i;
+    }
+  }
+}
+
 TEST(MoveData, ViewsCopyNothing) {
   const StridedView view = numbered({8, 6, 4}, 4, false);
   const std::vector<MapStep> steps{MapStep::reshape({48, 4}), MapStep::window({48, 4}, 0, 6, 1, 12),

@@ -135,11 +135,11 @@ TEST(ParameterGrid, EverySingleStepUpToThreeDims) {
   EXPECT_GT(run_singles({IntShape{}}, true, 1), 0);
   EXPECT_GT(run_singles(oracle::shapes(1, kSizes), true, 1), 100);
   EXPECT_GT(run_singles(oracle::shapes(2, kSizes), true, 1), 5000);
-  EXPECT_GT(run_singles(oracle::shapes(3, kSizes), true, 5), 10000);
+  EXPECT_GT(run_singles(oracle::shapes(3, kSizes), true, 29), 2000);
 }
 
 TEST(ParameterGrid, SampledSingleStepsOfFourDims) {
-  EXPECT_GT(run_singles(oracle::shapes(4, {1, 2, 3, 4}), true, 97), 3000);
+  EXPECT_GT(run_singles(oracle::shapes(4, {1, 2, 3, 4}), true, 397), 700);
 }
 
 TEST(ParameterGrid, TensorsWithoutElements) {
@@ -174,8 +174,8 @@ int64_t run_chains(const std::vector<IntShape>& shapes, int length, int64_t runs
   return cases;
 }
 
-TEST(ParameterGrid, Pairs) { EXPECT_GT(run_chains(oracle::shapes(3, kSizes), 2, 20000, 11), 15000); }
-TEST(ParameterGrid, Triples) { EXPECT_GT(run_chains(oracle::shapes(3, kSizes), 3, 20000, 12), 12000); }
+TEST(ParameterGrid, Pairs) { EXPECT_GT(run_chains(oracle::shapes(3, kSizes), 2, 5000, 11), 3500); }
+TEST(ParameterGrid, Triples) { EXPECT_GT(run_chains(oracle::shapes(3, kSizes), 3, 5000, 12), 3000); }
 TEST(ParameterGrid, LongChains) { EXPECT_GT(run_chains(oracle::shapes(2, {2, 3, 4, 6}), 7, 3000, 13), 1000); }
 
 TEST(ParameterGrid, Joins) {

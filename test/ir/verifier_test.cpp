@@ -174,28 +174,6 @@ TEST(Verifier, QuantizationParameters) {
   }
 }
 
-TEST(Verifier, Boundary) {
-  const std::string in = "%x: f32[2], %q: u8(0.5, 3)[2]";
-  EXPECT_EQ(problems_of("", in, "%y = softmax(%q)\n"),
-            "f.zp:3:1: node 'y': error: boundary.1: softmax has no form for quantized values: operand 0 (x) "
-            "%q is u8(0.5, 3)[2]; "
-            "plain: result %y is f32[2]; to repair it, put a dequantize before %q\n");
-  EXPECT_EQ(problems_of("", in, "%y = cat(%q, %x, %q)\n"),
-            "f.zp:3:1: node 'y': error: boundary.1: cat mixes quantized and plain values: quantized: operand "
-            "0 (x) %q is u8(0.5, 3)[2], "
-            "operand 2 (rest) %q is u8(0.5, 3)[2]; plain: operand 1 (rest) %x is f32[2], result %y is "
-            "f32[2]; to repair it, "
-            "dequantize %q or quantize %x to u8(0.5, 3)\n");
-  EXPECT_NE(problems_of("", in, "%y = opaque \"ns.op\"(%q) : u8[2]\n")
-                .find("boundary.1: ns.op has no form for quantized values"),
-            std::string::npos);
-  // Forms that exist.
-  EXPECT_EQ(problems_of("", in,
-                        "%a = add(%q, %x)\n%b = add(%q, %q) : u8(0.1, 0)\n%c = identity(%q)\n%n = "
-                        "size(%q)\n%r = relu(%q) : u8(0.5, 3)\n%o = opaque \"f\"(%x) : f32[2]\n"),
-            "");
-}
-
 TEST(Verifier, Limit) {
   std::string nodes;
   for (int i = 0; i < 50; ++i) nodes += "%y" + std::to_string(i) + " = softmax(%q)\n";

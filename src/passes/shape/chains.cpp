@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <unordered_map>
 
 #include "interp/interp.h"
 #include "ops/ops.h"
 #include "ops/quant.h"
 #include "passes/constant_eval.h"
+#include "support/mapped_file.h"
 
 namespace zp::shape {
 
@@ -34,10 +36,7 @@ std::string kind_of(const Value& value) {
 
 }  // namespace
 
-Chain* Chains::find(const Value* value) const {
-  const auto found = by_value_.find(value);
-  return found == by_value_.end() ? nullptr : found->second;
-}
+Chain* Chains::find(const Value* value) const { return value == nullptr ? nullptr : by_value_.find(value); }
 
 Chain& Chains::add(const Value& value, Domain domain, DType dtype, const IntShape& shape) {
   Chain& chain = chains_.emplace_back();
@@ -46,7 +45,37 @@ Chain& Chains::add(const Value& value, Domain domain, DType dtype, const IntShap
   chain.dtype = dtype;
   chain.shape = shape;
   chain.id = chains_.size();
-  by_value_[&value] = &chain;
+  chain.self = &chain;
+  by_value_.insert(&value, &chain);
+  return chain;
+}
+
+// Values of one chain share the list of what they are made of; a join merges the lists.
+Chain& Chains::add_made(const Value& value, Domain domain, DType dtype, const IntShape& shape,
+                        std::vector<Chain*> operands) {
+  constexpr size_t kMost = 64;
+  Chain& chain = add(value, domain, dtype, shape);
+  chain.operands = std::move(operands);
+  std::vector<Chain*> merged;
+  const Chain* only = nullptr;
+  for (Chain* operand : chain.operands) {
+    if (operand == nullptr) continue;
+    if (only == nullptr) {
+      only = operand;
+      const std::span<Chain* const> own = bases(*operand);
+      merged.assign(own.begin(), own.end());
+      chain.bases = operand->bases;
+      continue;
+    }
+    for (Chain* base : bases(*operand)) {
+      const bool known = std::any_of(merged.begin(), merged.end(),
+                                     [&](const Chain* c) { return c->source == base->source; });
+      if (known || merged.size() >= kMost) continue;
+      merged.push_back(base);
+      chain.bases = nullptr;
+    }
+  }
+  if (chain.bases == nullptr) chain.bases = std::make_shared<const std::vector<Chain*>>(std::move(merged));
   return chain;
 }
 
@@ -56,6 +85,9 @@ std::optional<Obstacle> Chains::visit(const Node& node) {
   if (node.is(kConstOp)) return visit_const(node);
   bool any = false;
   for (size_t i = 0; i < node.operand_count() && !any; ++i) any = find(node.operand(i)) != nullptr;
+  const bool makes_integers = node.is(ops::quantize) || node.is(ops::storage_cast);
+  if (makes_integers && find(node.operand(0)) == nullptr && flow_.is_constant(node.operand(0)))
+    return visit_computed(node);
   if (!any) return std::nullopt;
   if (node.is(ops::storage_cast)) return visit_cast(node);
   if (node.is(ops::dequantize)) return visit_dequantize(node);
@@ -85,16 +117,17 @@ std::optional<Obstacle> Chains::visit_cast(const Node& node) {
   if (type == nullptr) {
     const bool made = from->domain != Domain::Integers || from->map != nullptr;
     if (made) return Obstacle{"integers", "integers as the constant has them", kind_of(*from->value)};
-    Chain& chain = add(*node.result(), Domain::Plain, from->dtype, from->shape);
-    chain.operands = {from};
+    add_made(*node.result(), Domain::Plain, from->dtype, from->shape, {from});
     return std::nullopt;
   }
   if (from->domain != Domain::Plain || from->dtype != type->storage || type->dynamic) {
     return Obstacle{"storage", std::string(dtype_name(type->storage)), std::string(dtype_name(from->dtype))};
   }
-  Chain& chain = add(*node.result(), Domain::Integers, from->dtype, from->shape);
+  Chain& chain = from->source != nullptr
+                     ? add(*node.result(), Domain::Integers, from->dtype, from->shape)
+                     : add_made(*node.result(), Domain::Integers, from->dtype, from->shape, {from});
+  chain.source = from->source;
   chain.declared = type;
-  chain.operands = {from};
   return std::nullopt;
 }
 
@@ -103,8 +136,7 @@ std::optional<Obstacle> Chains::visit_dequantize(const Node& node) {
   if (from == nullptr || from->domain != Domain::Integers || node.operand(1) != nullptr ||
       node.operand(2) != nullptr)
     return std::nullopt;
-  Chain& chain = add(*node.result(), Domain::Reals, from->dtype, from->shape);
-  chain.operands = {from};
+  add_made(*node.result(), Domain::Reals, from->dtype, from->shape, {from});
   return std::nullopt;
 }
 
@@ -140,15 +172,30 @@ std::optional<Obstacle> Chains::visit_quantize(const Node& node) {
     return std::nullopt;
   if (!type.is_static() || !type.is_quantized() || type.quant->dynamic) return std::nullopt;
   if (from->domain == Domain::Reals && same_integers(*from, *type.quant)) {
-    Chain& chain = add(*node.result(), Domain::Integers, from->dtype, from->shape);
+    Chain& chain = add_made(*node.result(), Domain::Integers, from->dtype, from->shape, {from});
     chain.declared = type.quant;
-    chain.operands = {from};
     return std::nullopt;
   }
   // Requantization is part of the value: its result is a constant of its own.
   auto constant = evaluated(node);
   if (!constant.ok()) return from_error("evaluation", constant.error());
   Chain& chain = add(*node.result(), Domain::Integers, type.dtype, from->shape);
+  chain.declared = type.quant;
+  chain.source = *constant;
+  return std::nullopt;
+}
+
+// Arithmetic on constants changes values, so it folds only where a quantizer says what integers come of it
+// (or where it computes the integers themselves, as unpacking does): the exact evaluator then gives the bits
+// that running the graph would give.
+std::optional<Obstacle> Chains::visit_computed(const Node& node) {
+  const Type& type = node.result()->type();
+  if (node.operand(1) != nullptr || node.operand(2) != nullptr || !type.is_static() || !type.is_quantized() ||
+      type.quant->dynamic)
+    return std::nullopt;
+  auto constant = evaluated(node);
+  if (!constant.ok()) return from_error("evaluation", constant.error());
+  Chain& chain = add(*node.result(), Domain::Integers, type.dtype, numbers(type.shape));
   chain.declared = type.quant;
   chain.source = *constant;
   return std::nullopt;
@@ -205,11 +252,14 @@ std::optional<Obstacle> Chains::visit_shape(const Node& node) {
     mixed |= dtype != DType::Unknown && dtype != c->dtype;
     dtype = c->dtype;
   }
+  const bool joins = std::any_of(map->results.begin(), map->results.end(),
+                                 [](const MapResult& r) { return r.parts.size() != 1; });
   for (size_t i = 0; i < operands.size(); ++i) {
     if (operands[i] == nullptr || operands[i]->domain == Domain::Plain) continue;
     if (operands[i]->domain == Domain::Integers && (mixed || !reads_integers)) {
       return Obstacle{"storage", "elements of one storage", "elements of several"};
     }
+    if (!joins && !mixed) continue;
     auto own = quant(*operands[i]);
     if (!own.ok()) return from_error("parameters", own.error());
     quants[i] = *own;
@@ -234,19 +284,19 @@ std::optional<Obstacle> Chains::visit_shape(const Node& node) {
     chain.domain = first.domain;
     chain.dtype = dtype;
     chain.shape = std::move(*shape);
-    if (first.domain != Domain::Plain) {
+    if (first.domain != Domain::Plain && (joins || mixed)) {
       auto carried = CarriedQuant::mapped(result, quants);
       if (!carried.ok()) return from_error("parameters", carried.error());
-      chain.quant = std::move(*carried);
+      chain.quant = std::make_unique<CarriedQuant>(std::move(*carried));
     }
     // Parts name places in `operands`, which keeps the node's numbering.
     chain.operands = operands;
     chain.map = std::make_shared<const MapResult>(std::move(result));
   }
   for (size_t r = 0; r < made.size() && r < node.result_count(); ++r) {
-    Chain& chain = add(*node.result(r), made[r].domain, made[r].dtype, made[r].shape);
+    Chain& chain =
+        add_made(*node.result(r), made[r].domain, made[r].dtype, made[r].shape, std::move(made[r].operands));
     chain.quant = std::move(made[r].quant);
-    chain.operands = std::move(made[r].operands);
     chain.map = std::move(made[r].map);
   }
   return std::nullopt;
@@ -255,33 +305,49 @@ std::optional<Obstacle> Chains::visit_shape(const Node& node) {
 // ---------------------------------------------------------------- asking
 
 Result<const CarriedQuant*> Chains::quant(Chain& chain) {
-  Chain* made = &chain;
-  while (!made->quant && made->declared == nullptr) made = made->operands.front();
-  if (!made->quant) { ZP_TRY(made->quant, CarriedQuant::of(context_, *made->declared, made->shape)); }
-  return &*made->quant;
+  // A chain that retreats step by step asks again and again: some states on the way are kept.
+  constexpr size_t kKeepEvery = 32;
+  std::vector<Chain*> way;
+  Chain* known = &chain;
+  while (!known->quant && known->declared == nullptr && !known->broken) {
+    way.push_back(known);
+    known = known->only_operand();
+  }
+  if (known->broken) return Error(known->broken->first());
+  if (!known->quant) {
+    ZP_TRY(CarriedQuant own, CarriedQuant::of(context_, *known->declared, known->shape));
+    known->quant = std::make_unique<CarriedQuant>(std::move(own));
+  }
+  if (way.empty()) return known->quant.get();
+  CarriedQuant state = *known->quant;
+  for (size_t i = way.size(); i-- > 0;) {
+    if (way[i]->map != nullptr) {
+      if (Status s = state.advance(*way[i]->map); !s.ok()) {
+        way[i]->broken = std::make_unique<Error>(s.error().first());
+        return Error(way[i]->broken->first());
+      }
+    }
+    if (i != 0 && i % kKeepEvery == 0) way[i]->quant = std::make_unique<CarriedQuant>(state);
+  }
+  chain.quant = std::make_unique<CarriedQuant>(std::move(state));
+  return chain.quant.get();
 }
 
 Result<const QuantType*> Chains::written(Chain& chain) {
   if (chain.declared != nullptr) return chain.declared;
   if (chain.map == nullptr) return written(*chain.operands.front());  // a dequantize; what it reads is none
-  if (!chain.written) chain.written.emplace(chain.quant->write(context_));
+  if (!chain.written) {
+    ZP_TRY(const CarriedQuant* carried, quant(chain));
+    CarriedQuant state = *carried;
+    chain.written = std::make_unique<Result<const QuantType*>>(state.write(context_));
+  }
   if (chain.written->ok()) return **chain.written;
   return Error(chain.written->error().first());
 }
 
-std::vector<const Constant*> Chains::sources(const Chain& chain) const {
-  std::vector<const Constant*> all;
-  std::vector<const Chain*> stack{&chain};
-  std::unordered_map<const Chain*, bool> seen;
-  while (!stack.empty()) {
-    const Chain* c = stack.back();
-    stack.pop_back();
-    if (c == nullptr || !seen.emplace(c, true).second) continue;
-    if (c->source != nullptr && std::find(all.begin(), all.end(), c->source) == all.end())
-      all.push_back(c->source);
-    stack.insert(stack.end(), c->operands.begin(), c->operands.end());
-  }
-  return all;
+std::span<Chain* const> Chains::bases(Chain& chain) const {
+  if (chain.bases != nullptr) return *chain.bases;
+  return {&chain.self, 1};
 }
 
 std::vector<const Value*> Chains::steps(const Chain& chain, size_t limit) const {
@@ -356,7 +422,8 @@ Result<Chain::Moved> source_elements(Context& context, const Constant& constant)
   moved.origin = &constant;
   if (constant.stripped)
     return Error("fold-shape", fmt::format("the weights of '{}' are not in the file", constant.name));
-  if (bits_of(constant.dtype) < 8) {
+  const bool nibbles = bits_of(constant.dtype) == 4;
+  if (bits_of(constant.dtype) < 8 && !nibbles) {
     ZP_TRY(const Tensor unpacked, constant_tensor(context, constant));
     moved.elements = view_of(unpacked);
     return moved;
@@ -364,6 +431,7 @@ Result<Chain::Moved> source_elements(Context& context, const Constant& constant)
   moved.viewed = &constant;
   moved.elements.storage = constant.storage;
   moved.elements.width = byte_size(constant.dtype);
+  if (nibbles) moved.elements.packed = constant.dtype;
   moved.elements.shape = constant.shape.vec();
   moved.elements.strides =
       constant.strides.empty() ? dense_strides(moved.elements.shape) : constant.strides.vec();
@@ -373,13 +441,32 @@ Result<Chain::Moved> source_elements(Context& context, const Constant& constant)
 
 }  // namespace
 
+// Bytes of a file are checked where they are read; a view does not read them.
+namespace {
+
+Status check_read(const Constant* viewed) {
+  if (viewed == nullptr || viewed->storage.file() == nullptr) return {};
+  return viewed->storage.file()->check_range(viewed->storage.offset());
+}
+
+}  // namespace
+
+// The elements of an operand; the last one to ask gets them for its own.
+Chain::Moved Chains::take(Chain& chain) {
+  if (chain.readers == 0 || --chain.readers > 0) return *chain.moved;
+  Chain::Moved own = std::move(*chain.moved);
+  chain.moved = nullptr;
+  return own;
+}
+
 Status Chains::move_one(Chain& chain) {
   if (chain.source != nullptr) {
-    ZP_TRY(chain.moved, source_elements(context_, *chain.source));
+    ZP_TRY(Chain::Moved own, source_elements(context_, *chain.source));
+    chain.moved = std::make_unique<Chain::Moved>(std::move(own));
     return {};
   }
   if (chain.map == nullptr) {
-    chain.moved = chain.operands.front()->moved;
+    chain.moved = std::make_unique<Chain::Moved>(take(*chain.operands.front()));
     return {};
   }
   Chain::Moved out;
@@ -387,12 +474,18 @@ Status Chains::move_one(Chain& chain) {
   const bool pads = map.pads();
   std::vector<Chain::Moved> inputs(chain.operands.size());
   bool masked = pads;
+  std::vector<bool> taken(chain.operands.size(), false);
   for (const MapPart& part : map.parts) {
-    const Chain& operand = *chain.operands[part.operand];
-    inputs[part.operand] = *operand.moved;
-    if (operand.dtype != chain.dtype) { ZP_TRY(inputs[part.operand], shifted(*operand.moved)); }
-    masked |= operand.moved->mask.has_value();
-    out.origin = out.origin != nullptr ? out.origin : operand.moved->origin;
+    if (taken[part.operand]) continue;
+    taken[part.operand] = true;
+    Chain::Moved& input = inputs[part.operand];
+    input = take(*chain.operands[part.operand]);
+    if (chain.operands[part.operand]->dtype != chain.dtype) {
+      ZP_CHECK(check_read(input.viewed));
+      ZP_TRY(input, shifted(input));
+    }
+    masked |= input.mask.has_value();
+    out.origin = out.origin != nullptr ? out.origin : input.origin;
   }
   std::vector<StridedView> views, masks;
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -431,23 +524,46 @@ Status Chains::move_one(Chain& chain) {
   if (map.parts.size() == 1 && inputs[map.parts.front().operand].viewed != nullptr &&
       out.elements.storage.data() == views[map.parts.front().operand].storage.data()) {
     out.viewed = inputs[map.parts.front().operand].viewed;
+  } else {
+    for (const Chain::Moved& input : inputs) ZP_CHECK(check_read(input.viewed));
   }
-  chain.moved = std::move(out);
+  chain.moved = std::make_unique<Chain::Moved>(std::move(out));
   return {};
 }
 
 Status Chains::move(Chain& chain) {
   if (chain.moved) return {};
   std::vector<Chain*> needed, stack{&chain};
-  std::unordered_map<const Chain*, bool> seen;
+  const size_t walk = ++walks_;
   while (!stack.empty()) {
     Chain* c = stack.back();
     stack.pop_back();
-    if (c == nullptr || c->moved || !seen.emplace(c, true).second) continue;
+    if (c->moved || c->visit == walk) continue;
+    c->visit = walk;
     needed.push_back(c);
-    stack.insert(stack.end(), c->operands.begin(), c->operands.end());
+    if (c->source != nullptr) continue;
+    if (Chain* only = c->only_operand()) {
+      stack.push_back(only);
+      continue;
+    }
+    for (Chain* operand : c->operands)
+      if (operand != nullptr) stack.push_back(operand);
   }
   std::sort(needed.begin(), needed.end(), [](const Chain* a, const Chain* b) { return a->id < b->id; });
+  // Who waits for whom: elements on the way are handed on, not kept.
+  for (Chain* c : needed) {
+    if (c->source != nullptr) continue;
+    if (c->map == nullptr) {
+      if (c->operands.front()->visit == walk) ++c->operands.front()->readers;
+      continue;
+    }
+    std::vector<bool> counted(c->operands.size(), false);
+    for (const MapPart& part : c->map->parts) {
+      if (counted[part.operand]) continue;
+      counted[part.operand] = true;
+      if (c->operands[part.operand]->visit == walk) ++c->operands[part.operand]->readers;
+    }
+  }
   for (Chain* c : needed) ZP_CHECK(move_one(*c));
   return {};
 }
@@ -475,6 +591,8 @@ Result<int64_t> Chains::added_bytes(Chain& chain) {
 
 Result<Blob> Chains::stored_bytes(Chain& chain) {
   const Chain::Moved& m = *chain.moved;
+  ZP_CHECK(check_read(m.viewed));
+  if (bits_of(chain.dtype) < 8 && !m.mask) return packed_blob(m.elements, chain.dtype);
   ZP_TRY(Blob bytes, dense_blob(m.elements));
   if (m.mask && m.elements.elements() > 0) {
     ZP_TRY(const QuantType* quant, written(chain));

@@ -6,9 +6,12 @@
 // longest prefix that can is folded and the rest stays, with a record that says why.
 #include <fmt/format.h>
 
+#include <map>
+#include <tuple>
 #include <unordered_map>
 
 #include "backend/backend.h"
+#include "ops/control.h"
 #include "ops/ops.h"
 #include "ops/quant.h"
 #include "passes/constant_eval.h"
@@ -36,7 +39,8 @@ std::string source_name(const Node& node) {
 
 class FoldShape {
  public:
-  FoldShape(PassContext& pass, Graph& graph) : pass_(pass), graph_(graph), chains_(graph.context()) {}
+  FoldShape(PassContext& pass, Graph& graph)
+      : pass_(pass), graph_(graph), chains_(graph.context(), graph.node_count()) {}
 
   Status run() {
     std::vector<Node*> order;
@@ -123,7 +127,7 @@ class FoldShape {
     for (size_t r = 0; r < node.result_count(); ++r) {
       Chain* chain = chains_.find(node.result(r));
       if (chain == nullptr || !needed(*node.result(r))) continue;
-      if (auto obstacle = check(node, *chain)) {
+      if (auto obstacle = check(*chain)) {
         plan.stays = true;
         plan.obstacle = std::move(obstacle);
       } else {
@@ -150,21 +154,22 @@ class FoldShape {
     return false;
   }
 
-  std::optional<Obstacle> check(const Node& node, Chain& chain) {
+  std::optional<Obstacle> check(Chain& chain) {
     if (chain.domain != Domain::Plain) {
       const auto type = chains_.written(chain);
       if (!type.ok())
         return Obstacle{"parameters", "one scale, a list along one axis, or blocks of at least two elements",
                         type.error().first().text};
     }
+    if (auto refused = consumers_refuse(chain)) return refused;
     const auto added = chains_.added_bytes(chain);
     if (!added.ok()) return Obstacle{"data", "", added.error().first().text};
     if (*added == 0) return std::nullopt;
     int64_t have = 0;
     const Constant* first = nullptr;
-    for (const Constant* source : chains_.sources(chain)) {
-      have += source->bytes();
-      if (first == nullptr) first = source;
+    for (const Chain* base : chains_.bases(chain)) {
+      have += base->source->bytes();
+      if (first == nullptr) first = base->source;
     }
     int64_t& spent = spent_[first];
     const int64_t allowed = kGrowthFactor * have + kGrowthFree;
@@ -172,19 +177,40 @@ class FoldShape {
       return Obstacle{"byte-budget", fmt::format("at most {} bytes made from '{}'", allowed, first->name),
                       fmt::format("{} bytes", spent + *added)};
     }
-    // A list that grew helps only a consumer that takes it.
-    if (pass_.backend != nullptr && *added > have + kGrowthFree && chain.domain == Domain::Reals) {
-      for (const Use& use : node.result(chain.value->index())->uses()) {
-        const auto answer = pass_.backend->takes_weight_quant(
-            use.user()->op(), use.index(), **chains_.written(chain), chain.value->type().shape);
-        if (!answer.ok)
-          return Obstacle{
-              "consumer", answer.wanted,
-              fmt::format("{} with {}", op_label(*use.user()), quant_str(**chains_.written(chain)))};
-      }
-    }
     spent += *added;
     return std::nullopt;
+  }
+
+  // What a target takes (which axis, lists, block sizes) is in the backend's file. A fold that turns
+  // parameters which the consumer takes into some that it does not would make it unfusable, so it is not
+  // done: cat of two constants with a scale each along the input features of a linear, say.
+  std::optional<Obstacle> consumers_refuse(Chain& chain) {
+    if (pass_.backend == nullptr || chain.domain != Domain::Reals) return std::nullopt;
+    const QuantType& after = **chains_.written(chain);
+    for (const Use& use : chain.value->uses()) {
+      const Node& user = *use.user();
+      if (chains_.find(user.result_count() > 0 ? user.result() : nullptr) != nullptr) continue;
+      const backend::WeightAnswer& answer = takes(user, use.index(), after, chain.value->type().shape);
+      if (answer.ok) continue;
+      for (Chain* base : chains_.bases(chain)) {
+        if (base->domain == Domain::Plain) continue;
+        const auto before = chains_.written(*base);
+        if (!before.ok() || !takes(user, use.index(), **before, base->value->type().shape).ok) continue;
+        return Obstacle{"consumer", answer.wanted,
+                        fmt::format("{}, which operand {} of {} '{}' does not take", quant_str(after),
+                                    use.index(), op_label(user), source_name(user))};
+      }
+    }
+    return std::nullopt;
+  }
+
+  // Many consumers are of one kind; the backend is asked once for each.
+  const backend::WeightAnswer& takes(const Node& user, size_t operand, const QuantType& quant,
+                                     const Shape& shape) {
+    const auto key = std::tuple(&user.op(), operand, &quant, shape.size());
+    const auto [found, fresh] = answers_.try_emplace(key);
+    if (fresh) found->second = pass_.backend->takes_weight_quant(user.op(), operand, quant, shape);
+    return found->second;
   }
 
   Status materialize(Node& node) {
@@ -219,7 +245,7 @@ class FoldShape {
     return {};
   }
 
-  void record(const Chain& chain, const Node& node, const Value& into, const Constant& constant) {
+  void record(Chain& chain, const Node& node, const Value& into, const Constant& constant) {
     RewriteRecord rewrite;
     rewrite.pass = kPass;
     for (const Value* step : chains_.steps(chain, 64))
@@ -227,8 +253,8 @@ class FoldShape {
     rewrite.into = node.name();
     const Value& integers = chain.domain == Domain::Reals ? *into.def()->operand(0) : into;
     std::string from;
-    for (const Constant* source : chains_.sources(chain))
-      from += (from.empty() ? "'" : ", '") + std::string(source->name) + "'";
+    for (const Chain* base : chains_.bases(chain))
+      from += (from.empty() ? "'" : ", '") + std::string(base->source->name) + "'";
     rewrite.note = fmt::format("{} became '{}', {}", from, constant.name, integers.type().str());
     pass_.records.rewrites.push_back(std::move(rewrite));
   }
@@ -252,7 +278,7 @@ class FoldShape {
   void remove_if_dead(Node* node) {
     if (node->has_uses() || node->op().has(kEffect)) return;
     const bool folded = node->result_count() > 0 && chains_.find(node->result()) != nullptr;
-    bool fed = node->is(kConstOp) && was_read_.contains(node);
+    const bool fed = was_read_.contains(node) && is_computable(*node);
     if (!folded && !fed) return;
     if (node->is(kConstOp) && !fed) return;  // dead before: not this pass's
     for (size_t i = 0; i < node->operand_count(); ++i) {
@@ -271,16 +297,107 @@ class FoldShape {
   std::unordered_map<const Value*, const Node*>
       cut_;  // value -> the operator that computes it from a constant
   std::unordered_map<const Constant*, int64_t> spent_;
-  std::unordered_map<const Node*, bool> was_read_;  // const nodes that a removed node read
+  std::unordered_map<const Node*, bool> was_read_;  // nodes that a removed node read
+  std::map<std::tuple<const OpDef*, size_t, const QuantType*, size_t>, backend::WeightAnswer> answers_;
   std::vector<std::pair<Node*, std::string>> renames_;
 };
 
+// ---------------------------------------------------------------- regions
+
+// The first operand of a control flow node that its regions get unchanged, and the number of their input it
+// is.
+std::optional<std::pair<size_t, size_t>> first_capture(const Node& node) {
+  if (node.is(ops::cond)) return std::pair<size_t, size_t>(1, 0);
+  if (!node.is(ops::while_loop)) return std::nullopt;
+  const auto carried = static_cast<size_t>(node.attrs<ops::WhileLoopAttrs>().carried);
+  return std::pair(carried, carried);
+}
+
+// The constant behind an operand: a const node, or one and the dequantize or the view as quantized above it.
+std::vector<const Node*> constant_path(const Value* value) {
+  std::vector<const Node*> path;
+  for (; value != nullptr && value->def() != nullptr; value = value->def()->operand(0)) {
+    const Node* node = value->def();
+    path.push_back(node);
+    if (node->is(kConstOp)) return path;
+    const bool looks_through = (node->is(ops::dequantize) || node->is(ops::storage_cast)) &&
+                               node->operand(1) == nullptr && node->operand(2) == nullptr;
+    if (!looks_through || path.size() > 3) break;
+  }
+  return {};
+}
+
+bool feeds_a_chain(const Value& input) {
+  for (const Use& use : input.uses()) {
+    const Node& user = *use.user();
+    if (user.op().shape_map != nullptr || user.is(ops::dequantize) || user.is(ops::storage_cast) ||
+        (first_capture(user) && !user.regions().empty()))
+      return true;
+  }
+  return false;
+}
+
+// A constant that a region gets as an input is a constant there too: it is named in the region itself (the
+// bytes stay shared), so that chains inside start from it. An input that no region reads any more is given
+// the predicate or the first carried value, for operands cannot be taken from a node.
+Status sink_constants(Node& node) {
+  const auto capture = first_capture(node);
+  if (!capture || node.regions().empty()) return {};
+  for (size_t k = capture->first; k < node.operand_count(); ++k) {
+    const std::vector<const Node*> path = constant_path(node.operand(k));
+    const size_t input = k - capture->first + capture->second;
+    if (path.empty()) continue;
+    bool read = false;
+    for (Graph* region : node.regions()) {
+      if (input >= region->inputs().size()) return {};
+      Value* inside = region->inputs()[input];
+      if (!feeds_a_chain(*inside)) {
+        read |= inside->has_uses();
+        continue;
+      }
+      Node* first = region->first_node();
+      Value* value = nullptr;
+      for (size_t i = path.size(); i-- > 0;) {
+        if (path[i]->is(kConstOp)) {
+          value = region->add_const(*path[i]->constant(), path[i]->name(), first);
+          value->set_type(path[i]->result()->type_ptr());
+          continue;
+        }
+        Value* operands[] = {value};
+        Node* copy = region->create({.op = &path[i]->op(),
+                                     .operands = operands,
+                                     .attrs = path[i]->attrs_data(),
+                                     .name = path[i]->name(),
+                                     .origins = path[i]->origins()},
+                                    first);
+        ZP_CHECK(copy->infer());
+        value = copy->result();
+      }
+      inside->replace_all_uses_with(value);
+    }
+    if (read || k == 0) continue;
+    Value* const instead = node.operand(0);
+    if (instead == nullptr) continue;
+    for (Graph* region : node.regions()) region->inputs()[input]->set_type(instead->type_ptr());
+    Node* was = node.operand(k)->def();
+    node.set_operand(k, instead);
+    for (Node* dead = was; dead != nullptr && !dead->has_uses();) {
+      Node* above = dead->operand(0) != nullptr ? dead->operand(0)->def() : nullptr;
+      dead->erase();
+      dead = above;
+    }
+  }
+  return {};
+}
+
 Status run_fold_shape(PassContext& pass) {
-  // Regions first in an own list: graphs may nest deeply.
+  // Regions in an own list: graphs may nest deeply. Constants sink before the graphs below are looked at.
   std::vector<Graph*> graphs{pass.model.graph.get()};
   for (size_t i = 0; i < graphs.size(); ++i) {
-    for (const Node* node : graphs[i]->nodes())
+    for (Node* node : graphs[i]->nodes()) {
+      ZP_CHECK(sink_constants(*node));
       for (Graph* region : node->regions()) graphs.push_back(region);
+    }
   }
   for (Graph* graph : graphs) ZP_CHECK(FoldShape(pass, *graph).run());
   return {};
