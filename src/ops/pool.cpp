@@ -3,6 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <numeric>
+
+#include "ir/shape_map.h"
 #include "ops/infer_util.h"
 #include "ops/ops.h"
 #include "ops/pool_eval.h"
@@ -33,6 +36,7 @@ Result<std::array<int64_t, kMaxSpatial>> spread(const Node& node, std::string_vi
 
 // Larger numbers could overflow the arithmetic of sizes.
 constexpr int64_t kLargest = int64_t{1} << 30;
+constexpr int64_t kLargestIndex = int64_t{1} << 26;  // of a dim of all windows, one behind the other
 
 }  // namespace
 
@@ -293,6 +297,40 @@ constexpr std::string_view kColumnChecks[] = {
     "c3: kernel, stride and dilation are positive, padding is not negative",
     "c4: windows, rows and columns fit each other"};
 
+// Rows and columns are taken window by window, with padding where a window looks beyond the border; then the
+// places within windows come first.
+Status map_im2col(const Node& node, ShapeMap* map) {
+  ZP_TRY(const WindowGeometry g, pool_geometry(node));
+  ZP_TRY(const IntShape in, map->env->shape(0));
+  ZP_TRY(const std::vector<Dim> out, im2col_shape(node, dims_of(in)));
+  const size_t first = in.size() - 2;
+  std::vector<MapStep> steps;
+  IntShape apart(in.begin(), in.end() - 2);
+  std::vector<int64_t> order(first);
+  std::iota(order.begin(), order.end(), int64_t{0});
+  for (size_t d = 0; d < 2; ++d) {
+    const int64_t extent = in[first + d], window = g.dilation[d] * (g.kernel[d] - 1) + 1;
+    const int64_t count = (extent + 2 * g.padding[d] - window) / g.stride[d] + 1;
+    if (count > kLargestIndex / g.kernel[d])
+      return failed(node, "static", fmt::format("{} windows of {}", count, g.kernel[d]));
+    std::vector<int64_t> index;
+    for (int64_t k = 0; k < g.kernel[d]; ++k) {
+      for (int64_t o = 0; o < count; ++o) {
+        const int64_t place = o * g.stride[d] - g.padding[d] + k * g.dilation[d];
+        index.push_back(place >= 0 && place < extent ? place : -1);
+      }
+    }
+    steps.push_back(MapStep::take(static_cast<int64_t>(first + d), std::move(index)));
+    apart.insert(apart.end(), {g.kernel[d], count});
+  }
+  for (const size_t d : {0, 2, 1, 3}) order.push_back(static_cast<int64_t>(first + d));
+  steps.push_back(MapStep::reshape(std::move(apart)));
+  steps.push_back(MapStep::permute(std::move(order)));
+  steps.push_back(MapStep::reshape(known_shape(out)));
+  map->results = {{.parts = {{0, std::move(steps)}}, .fill = Number::of_int(0)}};
+  return {};
+}
+
 }  // namespace
 
 #define ZP_POOL(NAME, ATTRS, INFER, EVAL, RESULTS, TRAIT, FLAGS, CHECKS, DOC) \
@@ -345,8 +383,17 @@ ZP_ADAPTIVE_AVG(adaptive_avg_pool3d);
 ZP_ADAPTIVE_MAX(adaptive_max_pool1d);
 ZP_ADAPTIVE_MAX(adaptive_max_pool2d);
 ZP_ADAPTIVE_MAX(adaptive_max_pool3d);
-ZP_POOL(im2col, Im2colAttrs, infer_im2col, im2col, kOneResult, SharesQparams, kIntegerForm, kColumnChecks,
-        "Each window of the zero-padded input as a column of C * kernel rows");
+constinit const OpDef im2col = {.name = "im2col",
+                                .doc = "Each window of the zero-padded input as a column of C * kernel rows",
+                                .operands = kSelfOperand,
+                                .results = kOneResult,
+                                .attrs = &attrs_of<Im2colAttrs>,
+                                .trait = Trait::SharesQparams,
+                                .flags = kIntegerForm | kAddsElements,
+                                .infer = infer_im2col,
+                                .eval = ZP_EVAL(im2col),
+                                .shape_map = map_im2col,
+                                .checks = kColumnChecks};
 ZP_POOL(col2im, Col2imAttrs, infer_col2im, col2im, kOneResult, FloatOnly, 0, kColumnChecks,
         "Columns added back to their windows, the padding dropped");
 

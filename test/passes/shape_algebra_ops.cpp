@@ -11,6 +11,7 @@
 #include "ops/join.h"
 #include "ops/ops.h"
 #include "ops/pad.h"
+#include "ops/pool.h"
 #include "ops/shape.h"
 #include "ops/view.h"
 #include "shape_algebra.h"
@@ -585,6 +586,7 @@ class Maker {
         }
       }
     }
+    columns();
     if (n_ < 2) return;
     for (int k = 0; k < 3; ++k) {
       const int64_t a = 1 + pick(std::min<int64_t>(n_ / 2, 4)), b = 1 + pick(3), first = pick(2);
@@ -595,6 +597,40 @@ class Maker {
       add(ops::as_strided, ops::AsStridedAttrs{dims(size), dims(stride), Dim(first)},
           fmt::format("{} by {} from {}", text_of(size), text_of(stride), first),
           {each(size, [&](const IntShape& j) { return first + j[0] * a + j[1]; })});
+    }
+  }
+
+  // im2col: place (c, ky, kx) of window (oy, ox).
+  void columns() {
+    if (rank_ != 3 && rank_ != 4) return;
+    const size_t c = at(rank_ - 3), y = at(rank_ - 2), x = at(rank_ - 1);
+    for (const int64_t kernel : {1, 2}) {
+      for (const int64_t padding : {0, 1}) {
+        for (const int64_t stride : {1, 2}) {
+          const int64_t high = (in_[y] + 2 * padding - kernel) / stride + 1;
+          const int64_t wide = (in_[x] + 2 * padding - kernel) / stride + 1;
+          if (in_[y] + 2 * padding < kernel || in_[x] + 2 * padding < kernel || n_ == 0) continue;
+          IntShape out(in_.begin(), in_.end() - 3);
+          out.push_back(in_[c] * kernel * kernel);
+          out.push_back(high * wide);
+          ops::Im2colAttrs attrs;
+          attrs.kernel_size = ints({kernel, kernel});
+          attrs.dilation = ints({1, 1});
+          attrs.padding = ints({padding, padding});
+          attrs.stride = ints({stride, stride});
+          add(ops::im2col, attrs, fmt::format("{} {} {}", kernel, padding, stride),
+              {each(out, [&](const IntShape& j) -> int64_t {
+                const int64_t window = j.back(), row = j[j.size() - 2];
+                IntShape from(j.begin(), j.end() - 2);
+                from.push_back(row / (kernel * kernel));
+                from.push_back(window / wide * stride - padding + row / kernel % kernel);
+                from.push_back(window % wide * stride - padding + row % kernel);
+                for (const size_t d : {y, x})
+                  if (from[d] < 0 || from[d] >= in_[d]) return kPadding;
+                return ravel(from, in_);
+              })});
+        }
+      }
     }
   }
 
