@@ -15,6 +15,7 @@
 #include "chains.h"
 #include "compile/compile.h"
 #include "formats/pt2/export.h"
+#include "passes/random_chains.h"
 #include "process.h"
 #include "report/table.h"
 
@@ -145,6 +146,21 @@ void huge(Figures& f) {
   std::filesystem::remove(model);
 }
 
+// Folds of random chains, each held to what its record promises.
+void random_folds(Figures& f) {
+  const uint64_t graphs = f.quick ? 5000 : 100000;
+  uint64_t wrong = 0;
+  std::string first;
+  for (uint64_t seed = 1; seed <= graphs; ++seed) {
+    const std::string what = test::check_random_chain(seed);
+    if (what.empty()) continue;
+    if (wrong++ == 0) first = what;
+  }
+  if (!first.empty()) fmt::print(stderr, "{}\n", first);
+  f.add(fmt::format("folds of {} random chains", graphs), fmt::format("{} break a promise", wrong), "0",
+        wrong == 0);
+}
+
 void binary(Figures& f) {
   const std::string stripped = f.file("zp.stripped");
   const ProcessResult r = run_process({"/usr/bin/strip", "-o", stripped, f.zp()});
@@ -179,6 +195,7 @@ int run(int argc, char** argv) {
   chain(f);
   qat_blocks(f);
   huge(f);
+  random_folds(f);
   binary(f);
   fmt::print("{}\n{} of {} figures met\n", f.table.str(), static_cast<int>(f.table.size()) - f.missed,
              f.table.size());

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include "report/table.h"
@@ -51,6 +52,50 @@ void write_kept(JsonWriter& json, const std::vector<KeptRecord>& kept) {
   json.end_array();
 }
 
+void write_number(JsonWriter& json, std::string_view key, const std::optional<double>& number) {
+  json.key(key);
+  if (number) json.value(*number);
+  else json.null();
+}
+
+void write_noise(JsonWriter& json, std::string_view key, const std::optional<FoldNoise>& noise) {
+  json.key(key);
+  if (!noise) {
+    json.null();
+    return;
+  }
+  json.begin_object();
+  write_number(json, "before", noise->before);
+  write_number(json, "after", noise->after);
+  write_number(json, "change", noise->change);
+  json.end_object();
+}
+
+void write_fold(JsonWriter& json, const FoldFacts& fold) {
+  json.key("fold")
+      .begin_object()
+      .field("channels", fold.channels)
+      .field("saturated_bias", fold.saturated_bias)
+      .field("coarser_weights", fold.coarser_weights);
+  json.key("parameters").begin_array();
+  for (const FoldFacts::Parameter& p : fold.parameters)
+    json.begin_object().field("what", p.what).field("was", p.was).field("is", p.is).end_object();
+  json.end_array().key("sqnr_db").begin_object();
+  write_noise(json, "predicted", fold.predicted);
+  write_noise(json, "measured", fold.measured);
+  json.end_object().key("cut_off").begin_object();
+  write_number(json, "before", fold.saturated_before);
+  write_number(json, "after", fold.saturated_after);
+  json.end_object().end_object();
+}
+
+std::string decibels(const std::optional<double>& db) { return db ? fmt::format("{:.1f}", *db) : "equal"; }
+
+// "38.0 -> 44.1"
+std::string before_after(const std::optional<FoldNoise>& noise) {
+  return noise ? decibels(noise->before) + " -> " + decibels(noise->after) : "-";
+}
+
 std::string escape_html(std::string_view text) {
   std::string out;
   for (const char c : text) {
@@ -85,7 +130,9 @@ std::string report_json(const CompileReport& r) {
   for (const RewriteRecord& w : r.records.rewrites) {
     json.begin_object().field("pass", w.pass).field("pattern", w.pattern);
     write_strings(json, "nodes", w.nodes);
-    json.field("into", w.into).field("note", w.note).field("max_abs_change", w.max_abs_change).end_object();
+    json.field("into", w.into).field("note", w.note).field("max_abs_change", w.max_abs_change);
+    if (w.fold != nullptr) write_fold(json, *w.fold);
+    json.end_object();
   }
   json.end_array().key("kept");
   write_kept(json, r.records.kept);
@@ -152,9 +199,29 @@ std::string rewrites_table(const std::vector<RewriteRecord>& rewrites, size_t ma
   return table.str(2, max_width);
 }
 
+std::string folds_table(const std::vector<RewriteRecord>& rewrites, size_t max_width) {
+  TextTable table(
+      {"value", "channels", "saturated", "expected dB", "measured dB", "against the input model", "changed"});
+  for (const RewriteRecord& w : rewrites) {
+    if (w.fold == nullptr) continue;
+    const FoldFacts& f = *w.fold;
+    const std::optional<FoldNoise>& change = f.measured ? f.measured : f.predicted;
+    std::vector<std::string> changed;
+    for (const FoldFacts::Parameter& p : f.parameters)
+      changed.push_back(fmt::format("{} {} -> {}", p.what, p.was, p.is));
+    table.add({w.into, std::to_string(f.channels), std::to_string(f.saturated_bias),
+               before_after(f.predicted), before_after(f.measured), change ? decibels(change->change) : "-",
+               joined(changed, 4)});
+  }
+  return table.empty() ? std::string() : table.str(2, max_width);
+}
+
 std::string report_text(const CompileReport& r) {
   std::string out = ops_table(r.input.ops, r.output.ops);
   if (!r.records.rewrites.empty()) out += "\nfolded and fused\n" + rewrites_table(r.records.rewrites);
+  if (const std::string folds = folds_table(r.records.rewrites); !folds.empty())
+    out +=
+        "\nsignal to noise of folds against exact arithmetic, in the input model -> in the result\n" + folds;
   if (!r.records.kept.empty()) out += "\nkept as it was, and why\n" + kept_table(r.records.kept);
   for (const std::string& w : r.records.warnings) out += "\nwarning: " + w + "\n";
   if (r.verify) {
@@ -212,7 +279,22 @@ std::string report_html(const CompileReport& r) {
   cells({"pass", "pattern", "into", "from", "note"}, "th");
   for (const RewriteRecord& w : r.records.rewrites)
     cells({w.pass, w.pattern, w.into, joined(w.nodes, 12), w.note}, "td");
-  out += "</table><h2>Kept, and why</h2><table>";
+  out += "</table>";
+  if (std::any_of(r.records.rewrites.begin(), r.records.rewrites.end(),
+                  [](const RewriteRecord& w) { return w.fold != nullptr; })) {
+    out += "<h2>Signal to noise of folds (dB against exact arithmetic)</h2><table>";
+    cells({"value", "channels", "saturated", "expected", "measured", "against the input model"}, "th");
+    for (const RewriteRecord& w : r.records.rewrites) {
+      if (w.fold == nullptr) continue;
+      const auto& change = w.fold->measured ? w.fold->measured : w.fold->predicted;
+      cells({w.into, std::to_string(w.fold->channels), std::to_string(w.fold->saturated_bias),
+             before_after(w.fold->predicted), before_after(w.fold->measured),
+             change ? decibels(change->change) : "-"},
+            "td");
+    }
+    out += "</table>";
+  }
+  out += "<h2>Kept, and why</h2><table>";
   cells({"node", "op", "pass", "tried", "clause", "wanted", "found", "why"}, "th");
   for (const KeptRecord& k : r.records.kept)
     cells({k.node, k.op, k.pass, k.pattern, k.clause, k.wanted, k.found, k.text}, "td");

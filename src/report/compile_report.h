@@ -49,6 +49,8 @@ std::string kept_table(const std::vector<KeptRecord>& kept, size_t max_width = 0
 std::string ops_table(const std::map<std::string, int64_t>& before,
                       const std::map<std::string, int64_t>& after);
 std::string rewrites_table(const std::vector<RewriteRecord>& rewrites, size_t max_width = 0);
+// What folds did to noise, channels that saturate, parameters changed; empty without folds.
+std::string folds_table(const std::vector<RewriteRecord>& rewrites, size_t max_width = 0);
 std::string report_text(const CompileReport& report);
 // One self-contained page.
 std::string report_html(const CompileReport& report);

@@ -19,6 +19,7 @@ struct Options {
 int run_explain(const Globals& globals, Options& o) {
   o.compile.form = "integer";
   o.compile.load.max_errors = globals.max_errors;
+  o.compile.seed = globals.seed;
   Result<Compiled> result = compile_model(o.model, o.compile);
   if (!result.ok()) return fail(result.error(), o.model);
   std::vector<KeptRecord>& kept = result->report.records.kept;
@@ -34,7 +35,13 @@ int run_explain(const Globals& globals, Options& o) {
       return fail(Error("explain.node", "no rewrite and no refusal concerns a node '" + o.node + "'"),
                   o.model);
     }
-    if (!o.json && !mine.empty()) fmt::print("part of\n{}\n", rewrites_table(mine));
+    if (!o.json && !mine.empty()) fmt::print("part of\n{}\n{}", rewrites_table(mine), folds_table(mine));
+  } else if (!o.json) {
+    const std::string folds = folds_table(result->report.records.rewrites);
+    if (!folds.empty())
+      fmt::print(
+          "signal to noise of folds against exact arithmetic, in the input model -> in the result\n{}\n",
+          folds);
   }
   if (o.json) {
     fmt::print("{}\n", kept_json(kept));
@@ -55,6 +62,12 @@ void add_explain(CLI::App& app, Globals& globals) {
   cmd->add_option("MODEL", o->model, "model file")->required();
   cmd->add_option("--backend", o->compile.backend, "name of a backend or a .zpb file")->capture_default_str();
   cmd->add_option("--node", o->node, "only this node: what became of it, and every pattern that was tried");
+  cmd->add_option("--verify", o->compile.verify, "measure folds on N seeded inputs (or the given ones)")
+      ->expected(0, 1)
+      ->default_str("1")
+      ->check(CLI::Range(0, 1000));
+  cmd->add_option("--input", o->compile.inputs, "FILE.npy or NAME=FILE.npy: sample inputs")
+      ->allow_extra_args(false);
   cmd->add_flag("--json", o->json, "the list as JSON");
   cmd->callback([&globals, o] { globals.action = [&globals, o] { return run_explain(globals, *o); }; });
 }

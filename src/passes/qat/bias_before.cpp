@@ -12,6 +12,8 @@
 namespace zp::qat {
 namespace {
 
+constexpr double kSameScale = 0x1p-22;
+
 // The channel numbers of a float constant as single precision; empty if they are not to be had.
 std::vector<float> floats(const Node& node, const Value* value, const Chain& chain,
                           ChannelConstants& constants, const Type* data = nullptr) {
@@ -55,22 +57,24 @@ std::optional<Parts> parts_of(const Chain& chain) {
 
 // The bias as integers of the accumulator: as it is stored, or rounded from floats; zeros where there is
 // none.
-std::optional<std::vector<int32_t>> stored_bias(const Chain& chain, const AccumulatorUnits& units,
-                                                ChannelConstants& constants) {
+std::optional<BiasBefore> stored_bias(const Chain& chain, const AccumulatorUnits& units,
+                                      ChannelConstants& constants) {
   const Value* bias = chain.site.bias();
-  std::vector<int32_t> out(static_cast<size_t>(chain.site.channels), 0);
-  if (bias == nullptr) return out;
+  BiasBefore stored{std::vector<int32_t>(static_cast<size_t>(chain.site.channels), 0), units.units[0]};
+  std::vector<int32_t>& out = stored.integers;
+  if (bias == nullptr) return stored;
   const Node* def = bias->def();
   if (def != nullptr && def->is(ops::dequantize)) {
     const QuantType& quant = *def->operand(0)->type().quant;
     if (quant.storage != DType::I32 || !quant.per_tensor() || quant.dynamic || quant.zero_point != 0 ||
-        quant.scales != nullptr || quant.scale != units.units[0])
+        quant.scales != nullptr || std::abs(quant.scale - units.units[0]) > kSameScale * units.units[0])
       return std::nullopt;
+    stored.scale = quant.scale;
     const Result<Tensor> integers = constants.values().tensor(*def->operand(0));
     if (!integers.ok() || integers->elements() != chain.site.channels) return std::nullopt;
     for (size_t c = 0; c < out.size(); ++c)
       out[c] = static_cast<int32_t>(integers->get_int(static_cast<int64_t>(c)));
-    return out;
+    return stored;
   }
   const std::vector<float> reals = floats(*chain.site.node, bias, chain, constants);
   if (reals.empty()) return std::nullopt;
@@ -79,13 +83,13 @@ std::optional<std::vector<int32_t>> stored_bias(const Chain& chain, const Accumu
     out[c] = static_cast<int32_t>(quantize_value(reals[c], inverse, 0, std::numeric_limits<int32_t>::min(),
                                                  std::numeric_limits<int32_t>::max()));
   }
-  return out;
+  return stored;
 }
 
 }  // namespace
 
-std::optional<std::vector<int32_t>> bias_before(const Chain& chain, const AccumulatorUnits& units,
-                                                ChannelConstants& constants) {
+std::optional<BiasBefore> bias_before(const Chain& chain, const AccumulatorUnits& units,
+                                      ChannelConstants& constants) {
   const std::optional<Parts> parts = parts_of(chain);
   if (!parts || !units.per_tensor) return std::nullopt;
   const Node& bn = *parts->batch_norm;
@@ -100,18 +104,18 @@ std::optional<std::vector<int32_t>> bias_before(const Chain& chain, const Accumu
     added = floats(*parts->add, parts->add->operand(1), chain, constants, &parts->add->operand(0)->type());
     if (added.empty()) return std::nullopt;
   }
-  std::optional<std::vector<int32_t>> bias = stored_bias(chain, units, constants);
+  std::optional<BiasBefore> bias = stored_bias(chain, units, constants);
   if (!bias) return std::nullopt;
-  const auto scale = static_cast<float>(units.units[0]);
+  const auto scale = static_cast<float>(bias->scale);
   const auto eps = static_cast<float>(bn.attrs<ops::BatchNormAttrs>().eps);
-  for (size_t c = 0; c < bias->size(); ++c) {
+  for (size_t c = 0; c < bias->integers.size(); ++c) {
     const float deviation = std::sqrt(var[c] + eps);
     const float centred = added.empty() ? -mean[c] : added[c] - mean[c];
     const float correction = centred * gamma[c] / deviation + beta[c];
-    const float now = static_cast<float>((*bias)[c]) * scale + correction;
-    (*bias)[c] = static_cast<int32_t>(saturate_to_int(static_cast<double>(round_half_even(now / scale)),
-                                                      std::numeric_limits<int32_t>::min(),
-                                                      std::numeric_limits<int32_t>::max()));
+    const float now = static_cast<float>(bias->integers[c]) * scale + correction;
+    bias->integers[c] = static_cast<int32_t>(
+        saturate_to_int(static_cast<double>(round_half_even(now / scale)),
+                        std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max()));
   }
   return bias;
 }

@@ -15,9 +15,13 @@
 
 namespace zp::qat {
 
-// The integers, if the chain is one that the rule knows: conv, quantize, dequantize, div by a constant, maybe
+struct BiasBefore {
+  std::vector<int32_t> integers;
+  double scale = 0;  // that of the bias in the model, if it has one; else the product of the scales
+};
+// Nothing unless the chain is one that the rule knows: conv, quantize, dequantize, div by a constant, maybe
 // add of a constant, batch norm; per-tensor bias scale.
-std::optional<std::vector<int32_t>> bias_before(const Chain& chain, const AccumulatorUnits& units,
-                                                ChannelConstants& constants);
+std::optional<BiasBefore> bias_before(const Chain& chain, const AccumulatorUnits& units,
+                                      ChannelConstants& constants);
 
 }  // namespace zp::qat

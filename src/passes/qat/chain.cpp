@@ -32,11 +32,6 @@ bool has_clamp(const Node& node) {
   return false;
 }
 
-bool is_nothing(const Node& node) {
-  return node.is(ops::identity) ||
-         (node.is(ops::cast) && node.operand(0)->type_ptr() == node.result()->type_ptr());
-}
-
 Why in_the_way(const Node& node, std::string clause, std::string wanted, std::string found,
                std::string text) {
   return Why{&node, std::move(clause), std::move(wanted), std::move(found), std::move(text)};
@@ -124,9 +119,22 @@ const Node* Chain::first_batch_norm() const {
   return nullptr;
 }
 
+bool is_nothing(const Node& node) {
+  return node.is(ops::identity) ||
+         (node.is(ops::cast) && node.operand(0)->type_ptr() == node.result()->type_ptr());
+}
+
+bool is_affine_op(const Node& node) {
+  return (is_binary(node) || node.is(ops::neg)) && is_float(node.result()->type().dtype);
+}
+
 bool is_affine_step(const Node& node) {
-  if (node.is(ops::neg)) return is_float(node.result()->type().dtype);
-  return is_binary(node) && is_float(node.result()->type().dtype) && static_cast<bool>(data_operand(node));
+  if (!is_affine_op(node)) return false;
+  if (node.is(ops::neg)) return true;
+  if (node.is(ops::div) && !node.attrs<ops::DivAttrs>().rounding_mode.empty()) return false;
+  const bool first = ConstantFlow::is_constant(node.operand(0));
+  return first != ConstantFlow::is_constant(node.operand(1)) && !(first && node.is(ops::div)) &&
+         !has_clamp(node);
 }
 
 Answer<Chain> trace_chain(Node& end) {

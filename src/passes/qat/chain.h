@@ -30,6 +30,10 @@ struct Chain {
 
 // True for add, sub, mul, div, neg with constants, as a step may be.
 bool is_affine_step(const Node& node);
+// The same whatever its operands are.
+bool is_affine_op(const Node& node);
+// True for what changes nothing: identity, a cast to the same type.
+bool is_nothing(const Node& node);
 
 // Walks back from `end` (a batch norm, or the last step of one that is written out) to a convolution.
 Answer<Chain> trace_chain(Node& end);

@@ -273,7 +273,7 @@ Result<Value*> make_real_bias(const ConvSite& site, std::span<const double> bias
   return add_const_node(*node.graph(), *constant, nullptr, &node);
 }
 
-Node* set_bias(const ConvSite& site, Value* bias) {
+Node* set_bias(const ConvSite& site, Value* bias, NewNode naming) {
   Node& node = *site.node;
   if (node.operand_count() > site.bias_operand) {
     node.set_operand(site.bias_operand, bias);
@@ -295,7 +295,7 @@ Node* set_bias(const ConvSite& site, Value* bias) {
   node.result()->replace_all_uses_with(made->result());
   const std::string name(node.name());
   node.erase();
-  made->set_name(name);
+  if (naming == NewNode::Named) made->set_name(name);
   return made;
 }
 

@@ -79,9 +79,10 @@ Result<IntegerBias> store_integer_bias(const ConvSite& site, const AccumulatorUn
                                        std::span<const int32_t> integers);
 // A float constant, before the node.
 Result<Value*> make_real_bias(const ConvSite& site, std::span<const double> bias);
-// Puts the bias in its slot; makes a node with that slot where there is none. Returns the node that stands
-// now.
-Node* set_bias(const ConvSite& site, Value* bias);
+// Puts the bias in its slot; makes a node with that slot where there is none, which takes over the name
+// unless the caller has another for it. Returns the node that stands now.
+enum class NewNode : uint8_t { Named, Unnamed };
+Node* set_bias(const ConvSite& site, Value* bias, NewNode naming = NewNode::Named);
 
 // Blocks that are exactly the output channels: of a grouped transposed convolution, whose groups share the
 // weight's channel dim.

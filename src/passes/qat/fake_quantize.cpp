@@ -117,11 +117,10 @@ double float_sum_error(double terms, double sum_of_absolute_products) {
   return (terms / 16 + 8) * 0x1p-23 * sum_of_absolute_products;
 }
 
-std::unordered_set<const Node*> split_fake_quantizers(Graph& graph, std::string_view pass,
+std::unordered_set<const Node*> split_fake_quantizers(std::span<Node* const> nodes, std::string_view pass,
                                                       ChannelConstants& constants, Records& records) {
   std::vector<const Node*> products;
-  for (Node* node : graph.nodes()) {
-    if (!node->is(ops::fake_quantize)) continue;
+  for (Node* node : nodes) {
     const QuantType* type = stored_type(*node);
     Node* dequantize = type != nullptr ? make_pair_of(*node, type) : nullptr;
     if (dequantize == nullptr) {

@@ -4,6 +4,7 @@
 // is the only change.
 #pragma once
 
+#include <span>
 #include <unordered_set>
 
 #include "passes/pass.h"
@@ -11,9 +12,9 @@
 
 namespace zp::qat {
 
-// Splits every fake_quantize of the graph whose parameters are known before the run; the others get a kept
-// record. Returns the products and convolutions whose operands became integers.
-std::unordered_set<const Node*> split_fake_quantizers(Graph& graph, std::string_view pass,
+// Splits those fake_quantize nodes whose parameters are known before the run; the others get a kept record.
+// Returns the products and convolutions whose operands became integers.
+std::unordered_set<const Node*> split_fake_quantizers(std::span<Node* const> nodes, std::string_view pass,
                                                       ChannelConstants& constants, Records& records);
 
 // How far a float sum of `terms` products of size up to `largest` may be from the exact one.

@@ -151,7 +151,7 @@ std::optional<Why> Planner::plan_bound() {
   double bound = scales_.empty() || input_scale == 0 ? real_weight_bound() : 0;
   for (size_t c = 0; c < plan_.factor.size(); ++c) {
     const Scaled slope = s_.map.whole.a[c];
-    if (!slope.is_ordinary() || std::binary_search(plan_.weightless.begin(), plan_.weightless.end(), c))
+    if (slope.is_infinite() || std::binary_search(plan_.weightless.begin(), plan_.weightless.end(), c))
       continue;  // 0 / 0 in the archive
     const double unit = (scales_.empty() ? 0.0 : scales_[c]) * input_scale;
     const double reach = products * levels * input_reach * unit;
@@ -159,7 +159,8 @@ std::optional<Why> Planner::plan_bound() {
     double change =
         a * (step / 2 + s_.clip.largest_excess) + std::abs(slope.standard() - plan_.factor[c]) * reach;
     const double shrink = plan_.shrink.empty() ? 1.0 : plan_.shrink[c];
-    if (plan_.integer_bias) change += unit * std::max(std::abs(plan_.factor[c]), 0x1p-100) / shrink / 2;
+    if (plan_.integer_bias)
+      change += unit * (plan_.factor[c] == 0 ? 1.0 : std::abs(plan_.factor[c])) / shrink / 2;
     if (shrink != 1.0) change += products * input_reach * unit * a / shrink / 2;
     if (s_.was_float && reach_)
       change += a * float_sum_error(products, reach_->absolute[c] * input_reach * unit);

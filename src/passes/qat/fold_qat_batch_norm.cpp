@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <unordered_map>
 
 #include "backend/backend.h"
 #include "ops/ops.h"
@@ -33,17 +34,12 @@ class BatchNormFold {
  public:
   explicit BatchNormFold(PassContext& context) : context_(context), bias_forms_(context.backend) {}
 
-  Status run(std::span<Graph* const> graphs) {
-    for (Graph* graph : graphs)
-      were_float_.merge(split_fake_quantizers(*graph, kPass, constants_, context_.records));
+  // `ends`: nodes at which a chain may end, in order; folding one may erase later ones.
+  Status run(std::span<Node* const> ends, std::span<Node* const> fake_quantizers) {
+    were_float_ = split_fake_quantizers(fake_quantizers, kPass, constants_, context_.records);
     counts_ = count_clipped(context_.model, context_.samples);
-    for (Graph* graph : graphs) ZP_CHECK(run(*graph));
-    return {};
-  }
-
- private:
-  Status run(Graph& graph) {
-    for (Node* node : graph.nodes()) {
+    for (Node* node : ends) {
+      if (node->erased()) continue;
       if (node->is(ops::batch_norm)) {
         ZP_CHECK(fold_batch_norm(*node));
       } else if (may_end_written_out(*node)) {
@@ -53,10 +49,15 @@ class BatchNormFold {
     return {};
   }
 
-  bool may_end_written_out(const Node& node) {
+ private:
+  // What goes on, even on one of several branches, is no end: half a chain is never folded.
+  static bool may_end_written_out(const Node& node) {
     if (!is_affine_step(node)) return false;
-    // What goes on, even on one of several branches, is no end: half a chain is never folded.
-    for (const Use& use : node.result()->uses())
+    const Value* value = node.result();
+    for (const Node* next = value->only_user(); next != nullptr && is_nothing(*next);
+         next = value->only_user())
+      value = next->result();
+    for (const Use& use : value->uses())
       if (use.user()->is(ops::batch_norm) || is_affine_step(*use.user())) return false;
     return true;
   }
@@ -76,6 +77,8 @@ class BatchNormFold {
   ChannelConstants constants_;
   BiasForms bias_forms_;
   std::unordered_set<const Node*> were_float_;  // convolutions of values that were fake-quantized
+  std::unordered_map<const Node*, double>
+      moved_;  // convolutions that were folded before, and how far they moved
 };
 
 // The longest chain that begins before the batch norm, goes through it, and can be folded.
@@ -83,7 +86,9 @@ Status BatchNormFold::fold_batch_norm(Node& node) {
   std::vector<Node*> ends{&node};
   for (Node* user = node.result()->only_user(); user != nullptr && ends.size() < kFarthestEnd;
        user = user->result()->only_user()) {
-    if (user->is(ops::batch_norm) ? user->operand(0) != ends.back()->result() : !is_affine_step(*user)) break;
+    if (user->is(ops::batch_norm) ? user->operand(0) != ends.back()->result()
+                                  : !is_affine_step(*user) && !is_nothing(*user))
+      break;
     ends.push_back(user);
   }
   std::optional<Why> why;
@@ -164,6 +169,12 @@ Answer<Candidate> BatchNormFold::examine(Chain chain) {
                      constants_.values());
   if (!plan) return plan.why();
   c.plan = std::move(*plan);
+  // A convolution folded once more moves by what it moved before, through the map, and by this.
+  if (const auto before = moved_.find(site.node); before != moved_.end()) {
+    double slope = 0;
+    for (const Scaled& a : c.map.whole.a) slope = std::max(slope, std::abs(a.standard()));
+    c.plan.bound += slope * before->second;
+  }
   return c;
 }
 
@@ -192,8 +203,10 @@ Result<Value*> BatchNormFold::make_bias(const ConvSite& site, const Candidate& c
   const FoldPlan& plan = candidate.plan;
   if (!plan.integer_bias) return make_real_bias(site, plan.bias);
   if (candidate.chain.quantize != nullptr && !candidate.drops_pair && !plan.weights_change) {
-    if (const auto integers = bias_before(candidate.chain, *candidate.expected.units, constants_)) {
-      ZP_TRY(const IntegerBias made, store_integer_bias(site, *candidate.expected.units, *integers));
+    if (const auto before = bias_before(candidate.chain, *candidate.expected.units, constants_)) {
+      AccumulatorUnits units = *candidate.expected.units;
+      units.units[0] = before->scale;
+      ZP_TRY(const IntegerBias made, store_integer_bias(site, units, before->integers));
       return made.value;
     }
   }
@@ -230,7 +243,7 @@ Status BatchNormFold::apply(Candidate& candidate) {
   if (Value* old_bias = site.bias()) dead.push_back(old_bias->def());
   const std::string source(site.node->name());
   const OutputStage stage = output_stage(*chain.end->result());
-  Node* conv = set_bias(site, bias);
+  Node* conv = set_bias(site, bias, NewNode::Unnamed);  // it gets the name of the chain's end
 
   std::vector<std::string> nodes = source_names(*conv);
   Value* folded =
@@ -253,6 +266,7 @@ Status BatchNormFold::apply(Candidate& candidate) {
   RewriteRecord& last = context_.records.rewrites.back();
   last.into = std::string(folded->def()->name());
   if (!context_.samples.empty()) keep_exact(candidate, source, stage, last.fold.get());
+  moved_[conv] = plan.bound;
   constants_.trim();
   return {};
 }
@@ -265,7 +279,7 @@ void BatchNormFold::record(const Candidate& c, const OutputStage& stage, std::ve
   record.pattern = fmt::format("{}-batch-norm", c.chain.site.node->op().name);
   record.nodes = std::move(nodes);
   record.max_abs_change = plan.bound;
-  record.fold = std::make_shared<FoldFacts>(fold_facts(c, saturated));
+  record.fold = std::make_shared<FoldFacts>(fold_facts(c, stage, saturated));
   record.fold->predicted =
       predict_noise(c.situation(context_.backend, plan.integer_bias, false), plan, stage);
   record.note = fold_note(c, *record.fold, saturated);
@@ -279,13 +293,16 @@ void BatchNormFold::record(const Candidate& c, const OutputStage& stage, std::ve
 
 Status run_fold(PassContext& context) {
   std::vector<Graph*> graphs{context.model.graph.get()};
+  std::vector<Node*> fake_quantizers, ends;
   for (size_t i = 0; i < graphs.size(); ++i) {
     for (Node* node : graphs[i]->nodes()) {
       node->scratch = 0;  // as ConstantFlow::start does
+      if (node->is(ops::fake_quantize)) fake_quantizers.push_back(node);
+      if (node->is(ops::batch_norm) || is_affine_op(*node)) ends.push_back(node);
       for (Graph* region : node->regions()) graphs.push_back(region);
     }
   }
-  return BatchNormFold(context).run(graphs);
+  return BatchNormFold(context).run(ends, fake_quantizers);
 }
 
 }  // namespace

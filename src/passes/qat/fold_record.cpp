@@ -19,7 +19,7 @@ std::string range_of(const std::vector<double>& scales) {
 
 }  // namespace
 
-FoldFacts fold_facts(const Candidate& c, int64_t saturated) {
+FoldFacts fold_facts(const Candidate& c, const OutputStage& stage, int64_t saturated) {
   const FoldPlan& plan = c.plan;
   FoldFacts facts;
   facts.channels = static_cast<int64_t>(plan.factor.size());
@@ -40,7 +40,8 @@ FoldFacts fold_facts(const Candidate& c, int64_t saturated) {
                               plan.integer_bias ? "i32 in units of the accumulator" : "float"});
   if (c.drops_pair) {
     const Type& was = c.chain.quantize->result()->type();
-    facts.parameters.push_back({"quantizer of the result", quant_str(*was.quant), "the first one behind"});
+    facts.parameters.push_back({"quantizer of the result", quant_str(*was.quant),
+                                stage.quant != nullptr ? quant_str(*stage.quant) : "none"});
   }
   return facts;
 }

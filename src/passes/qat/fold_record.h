@@ -25,7 +25,7 @@ struct Candidate {
   }
 };
 
-FoldFacts fold_facts(const Candidate& candidate, int64_t saturated);
+FoldFacts fold_facts(const Candidate& candidate, const OutputStage& stage, int64_t saturated);
 // One sentence with the numbers.
 std::string fold_note(const Candidate& candidate, const FoldFacts& facts, int64_t saturated);
 // What measuring needs; `source` is the name of the convolution's value before the fold.
