@@ -20,6 +20,20 @@ Result<std::unique_ptr<Backend>> load_backend(const std::string& name) {
 
 namespace {
 
+// Trained scales that differ from what convert would choose, as warnings of the report: a few, and how many.
+void report_trained_scales(const Model& model, Records* records) {
+  constexpr size_t kShown = 8;
+  size_t count = 0;
+  for (const Diagnostic& d : model.warnings) {
+    if (d.id != "pt2.trained-scale") continue;
+    if (++count <= kShown) records->warnings.push_back(fmt::format("'{}': {}", d.where.node, d.text));
+  }
+  if (count > kShown) {
+    records->warnings.push_back(
+        fmt::format("trained scales differ from those of convert at {} fake quantizers", count));
+  }
+}
+
 Result<std::vector<Sample>> make_samples(const Model& model, const CompileOptions& options) {
   std::vector<Sample> samples;
   if (!options.inputs.empty()) {
@@ -54,6 +68,7 @@ Result<Compiled> rewrite_model(const std::string& path, const CompileOptions& op
     report.input.ops = count_ops(model);
     report.input.nodes = count_nodes(model);
   }
+  report_trained_scales(model, &report.records);
   report.time_ms.import = now_ms() - start;
 
   const double passes_start = now_ms();

@@ -4,6 +4,7 @@
 // torchao/quantization/quant_primitives.py.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -376,6 +377,40 @@ Result<bool> fake_quantize(NodeReader& n) {
                     : fake(n, "self", "scale", "zero_point", axis);
 }
 
+// The training kernel computes scales by another formula than convert does from the same observed range
+// (aten/src/ATen/native/quantized/cpu/QuantUtils.h against calculate_qparams of the observer): the trained
+// ones stay, and how far the others would be is reported.
+void compare_with_convert(NodeReader& n) {
+  const Constant* constants[] = {constant_argument(n, "scale"), constant_argument(n, "running_min"),
+                                 constant_argument(n, "running_max")};
+  Tensor values[3];
+  for (int i = 0; i < 3; ++i) {
+    if (constants[i] == nullptr || !is_float(constants[i]->dtype)) return;
+    Result<Tensor> read = constant_tensor(n.context(), *constants[i]);
+    if (!read.ok() || read->elements() != (i == 0 ? read->elements() : values[0].elements())) return;
+    values[i] = std::move(read).value();
+  }
+  const auto lo = n.integer("quant_min"), hi = n.integer("quant_max");
+  if (!lo || !hi || *hi <= *lo) return;
+  const bool symmetric = n.boolean("symmetric_quant").value_or(false);
+  double worst = 0, trained = 0, other = 0;
+  for (int64_t i = 0; i < values[0].elements(); ++i) {
+    const double low = std::min(values[1].get_double(i), 0.0), high = std::max(values[2].get_double(i), 0.0);
+    const double levels = static_cast<double>(*hi) - static_cast<double>(*lo);
+    const double converted =
+        std::max(symmetric ? std::max(-low, high) / (levels / 2) : (high - low) / levels, 0x1p-23);
+    const double scale = values[0].get_double(i);
+    if (!(scale > 0) || !std::isfinite(converted)) continue;  // it never observed anything
+    const double deviation = std::abs(converted / scale - 1);
+    if (deviation > worst) worst = deviation, trained = scale, other = converted;
+  }
+  if (worst < 1e-6) return;
+  n.graph().state().report(
+      Diagnostic{Severity::Warning, "pt2.trained-scale", n.graph().state().place(&n.data()),
+                 fmt::format("the trained scale {:.6g} is kept; convert would choose {:.6g}, {:.3g} % apart",
+                             trained, other, worst * 100)});
+}
+
 // The observer part is left out: the stored parameters are those of the end of training.
 Result<bool> fused_fake_quantize(NodeReader& n) {
   auto flag = [&](std::string_view name) -> std::optional<double> {
@@ -390,6 +425,7 @@ Result<bool> fused_fake_quantize(NodeReader& n) {
                    "the observer is still on: its stored scale and zero point are used, not the next ones"});
   }
   if (*enabled == 0) return identity(n, "self");
+  compare_with_convert(n);
   const bool per_row = n.boolean("per_row_fake_quant").value_or(false);
   const auto axis = n.integer("ch_axis");
   if (per_row && !axis) return n.no("its axis is not known");

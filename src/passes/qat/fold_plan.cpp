@@ -149,18 +149,23 @@ std::optional<Why> Planner::plan_bound() {
                                               static_cast<double>(site_.weight_type()->qmin);
   const double roundings = 0x1p-23 * static_cast<double>(s_.chain.steps.size() + 4);
   double bound = scales_.empty() || input_scale == 0 ? real_weight_bound() : 0;
+  // A cleared channel takes whatever scale the others have.
+  double largest_unit = 0;
+  for (size_t c = 0; c < scales_.size(); ++c)
+    largest_unit =
+        std::max(largest_unit, scales_[c] * input_scale * std::max(std::abs(plan_.factor[c]), 1.0));
   for (size_t c = 0; c < plan_.factor.size(); ++c) {
     const Scaled slope = s_.map.whole.a[c];
-    if (slope.is_infinite() || std::binary_search(plan_.weightless.begin(), plan_.weightless.end(), c))
-      continue;  // 0 / 0 in the archive
+    if (slope.is_infinite()) continue;  // 0 / 0 in the archive
+    const bool weightless = std::binary_search(plan_.weightless.begin(), plan_.weightless.end(), c);
     const double unit = (scales_.empty() ? 0.0 : scales_[c]) * input_scale;
-    const double reach = products * levels * input_reach * unit;
+    const double reach = weightless ? 0.0 : products * levels * input_reach * unit;
     const double a = std::abs(slope.standard());
     double change =
         a * (step / 2 + s_.clip.largest_excess) + std::abs(slope.standard() - plan_.factor[c]) * reach;
     const double shrink = plan_.shrink.empty() ? 1.0 : plan_.shrink[c];
     if (plan_.integer_bias)
-      change += unit * (plan_.factor[c] == 0 ? 1.0 : std::abs(plan_.factor[c])) / shrink / 2;
+      change += (plan_.factor[c] == 0 ? largest_unit : unit * std::abs(plan_.factor[c])) / shrink / 2;
     if (shrink != 1.0) change += products * input_reach * unit * a / shrink / 2;
     if (s_.was_float && reach_)
       change += a * float_sum_error(products, reach_->absolute[c] * input_reach * unit);

@@ -253,8 +253,10 @@ Answer<QuantType> changed_type(const ConvSite& site, const ChannelPlan& plan, co
     quant.scale = plan.scale[0];
     return quant;
   }
-  const bool blocks = old.per_block() || !((plan.groups_agree && !plan.any_mirror()) || plan.uniform ||
-                                           site.groups == 1 || !site.transposed);
+  // Groups of a transposed convolution share the entries of the weight's channel dim.
+  const bool shared = site.transposed && site.groups > 1;
+  const bool blocks =
+      old.per_block() || (shared && (plan.any_mirror() || !(plan.groups_agree || plan.uniform)));
   const QuantType quant = type_per_channel(site, plan, data, blocks);
   if (backend != nullptr && (old.per_tensor() || blocks != old.per_block() || plan.any_mirror())) {
     const backend::WeightAnswer now = backend_takes(site, *backend, old);
