@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "backend_figures.h"
 #include "chains.h"
 #include "compile/compile.h"
 #include "formats/pt2/export.h"
@@ -196,6 +197,7 @@ int run(int argc, char** argv) {
   qat_blocks(f);
   huge(f);
   random_folds(f);
+  for (const Figure& b : backend_figures(f.quick)) f.add(b.what, b.measured, b.target, b.met);
   binary(f);
   fmt::print("{}\n{} of {} figures met\n", f.table.str(), static_cast<int>(f.table.size()) - f.missed,
              f.table.size());

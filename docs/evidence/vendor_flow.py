@@ -40,15 +40,10 @@ def xnnpack(path):
 def x86_inductor(path):
     import torch._inductor.config as config
     from torch._dynamo.utils import counters
-    from torchao.quantization.pt2e import move_exported_model_to_eval
-    import torchao.quantization.pt2e.inductor_passes.x86 as x86
     torch._dynamo.reset()
     counters.clear()
     config.freezing = True
     config.fx_graph_cache = False
-    for name in dir(x86):
-        if name.startswith("register") or name == "quant_lift_up":
-            pass
     program = torch.export.load(path)
     module, args = program.module(), inputs_of(program)
     from torchao.quantization.pt2e.quantizer.x86_inductor_quantizer import X86InductorQuantizer  # registers its passes
@@ -61,16 +56,14 @@ def x86_inductor(path):
 
 def cadence(path):
     from executorch.backends.cadence.aot import compiler
-    from executorch.backends.cadence.aot.quantizer.fusion_pass import QuantFusion
     from executorch.backends.cadence.aot.quantizer.quantizer import CadenceDefaultQuantizer
     program = torch.export.load(path)
-    module = program.module()
-    patterns = [q.pattern for q in CadenceDefaultQuantizer().quantizers]
-    before = collections.Counter(str(n.target).split(".")[0] for n in module.graph.nodes if n.op == "call_function")
-    QuantFusion(patterns)(module)
-    after = collections.Counter(str(n.target) for n in module.graph.nodes if n.op == "call_function")
+    before = len([n for n in program.graph.nodes if n.op == "call_function"])
+    program = compiler.apply_pre_edge_transform_passes(program, CadenceDefaultQuantizer())
+    after = collections.Counter(str(n.target) for n in program.graph.nodes if n.op == "call_function")
     fused = {k: v for k, v in after.items() if k.startswith("cadence")}
-    return {"cadence_operators": sum(fused.values()), "operators": fused, "nodes_before": sum(before.values())}
+    left = {k: v for k, v in after.items() if not k.startswith("cadence")}
+    return {"cadence_operators": sum(fused.values()), "operators": fused, "left": left, "nodes_before": before}
 
 
 FLOWS = {"xnnpack": xnnpack, "x86-inductor": x86_inductor, "cadence": cadence}

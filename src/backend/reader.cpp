@@ -350,6 +350,11 @@ class FileReader {
     else if (*word == "derived") ZP_CHECK(derived(e));
     else if (*word == "scale" || *word == "eps") ZP_CHECK(bound(e, *word == "eps"));
     else {
+      // Another item may follow; a word that looks like one of these is meant to be it.
+      static constexpr std::string_view kWords[] = {
+          "const",     "symmetric", "affine",  "float-zero", "per-tensor", "per-token", "per-axis",
+          "per-group", "block",     "dynamic", "fixed",      "derived",    "scale",     "eps"};
+      if (!is_item(*word) && !nearest(*word, kWords).empty()) return unknown(at, "word", *word, kWords);
       cursor_.reset(at);
       return false;
     }

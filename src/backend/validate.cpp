@@ -655,6 +655,8 @@ std::span<const SettingDef> numerics_defs() {
       {"float", "f32 f16 bf16", "type of float computation"},
       {"rounding", "nearest-even nearest-away any", "of quantize"},
       {"qat_output_quantizer", "after before", "which quantizer a folded batch norm keeps"},
+      {"moves", "integers dequantized",
+       "whether archives move integers, or real values between dequantize and quantize"},
       {"origin", "torch", "whose table this is: reasons then say where that system would not look"},
   };
   return kDefs;

@@ -271,10 +271,14 @@ std::vector<SlotName> slot_names(const Variant& variant, const OpDef& root) {
   return slots;
 }
 
-int find_slot_name(std::span<const SlotName> slots, std::string_view name) {
+namespace {
+
+// `at` gives the name of a slot: names are searched where they stand.
+template <typename Slots, typename At>
+int find_named(const Slots& slots, std::string_view name, At&& at) {
   auto first = [&](auto&& test) {
     for (size_t i = 0; i < slots.size(); ++i)
-      if (test(slots[i])) return static_cast<int>(i);
+      if (test(at(slots[i]))) return static_cast<int>(i);
     return -1;
   };
   if (const int i = first([&](const SlotName& s) { return s.name == name; }); i >= 0) return i;
@@ -286,13 +290,20 @@ int find_slot_name(std::span<const SlotName> slots, std::string_view name) {
   if (name == "b") {
     if (const int i = first([](const SlotName& s) { return s.of_root && s.role == Role::Bias; }); i >= 0)
       return i;
-    const int leading = first(data);
+    const SlotName* leading = nullptr;
+    if (const int i = first(data); i >= 0) leading = &at(slots[static_cast<size_t>(i)]);
+    else if (!slots.empty()) leading = &at(slots[0]);
     return first([&](const SlotName& s) {
-      return s.of_root && (s.role == Role::Data || s.role == Role::Weight) &&
-             &s != &slots[static_cast<size_t>(std::max(leading, 0))];
+      return s.of_root && (s.role == Role::Data || s.role == Role::Weight) && &s != leading;
     });
   }
   return -1;
+}
+
+}  // namespace
+
+int find_slot_name(std::span<const SlotName> slots, std::string_view name) {
+  return find_named(slots, name, [](const SlotName& s) -> const SlotName& { return s; });
 }
 
 std::vector<BoundSlot> bind_slots(const Match& match) {
@@ -322,10 +333,7 @@ std::vector<BoundSlot> bind_slots(const Match& match) {
 }
 
 const BoundSlot* find_slot(std::span<const BoundSlot> slots, std::string_view name) {
-  std::vector<SlotName> names;
-  names.reserve(slots.size());
-  for (const BoundSlot& slot : slots) names.push_back(slot.name);
-  const int i = find_slot_name(names, name);
+  const int i = find_named(slots, name, [](const BoundSlot& s) -> const SlotName& { return s.name; });
   return i < 0 ? nullptr : &slots[static_cast<size_t>(i)];
 }
 
@@ -391,12 +399,28 @@ bool PatternSet::tied(const Variant& a, const Variant& b) const {
          !names(eb, a.pattern_index);
 }
 
+// What chains end in is seen before anything is bound: the last step reads a value of the step before.
+static bool may_end_in(const Variant& variant, const Node& node) {
+  const Variant::Step& last = variant.steps.back();
+  if (last.chained < 0) return true;
+  const auto& before = variant.steps[static_cast<size_t>(last.chained)].ops;
+  auto made = [&](size_t operand) {
+    const Value* value = operand < node.operand_count() ? node.operand(operand) : nullptr;
+    const Node* def = value == nullptr ? nullptr : value->def();
+    return def != nullptr && std::find(before.begin(), before.end(), &def->op()) != before.end();
+  };
+  const int chained = chained_operand(node.op());
+  if (chained < 0) return false;
+  return made(static_cast<size_t>(chained)) || (node.op().has(kCommutative) && (made(0) || made(1)));
+}
+
 // --- matching
 // --------------------------------------------------------------------------------------------------------
 
 void match_at(const PatternSet& set, Node* node, const std::function<void(Match)>& found,
               const std::function<void(const Miss&)>& missed) {
   for (const Variant* variant : set.ending_in(node->op())) {
+    if (!may_end_in(*variant, *node)) continue;
     size_t orders = 1;
     for (size_t swaps = 0; swaps < orders; ++swaps) {
       Attempt attempt(*variant, node, swaps);
@@ -411,11 +435,13 @@ void match_at(const PatternSet& set, Node* node, const std::function<void(Match)
 }
 
 std::vector<size_t> choose(const PatternSet& set, std::span<const Candidate> candidates,
-                           std::vector<std::pair<size_t, size_t>>* ties) {
+                           std::vector<std::pair<size_t, size_t>>* ties,
+                           const std::function<bool(size_t)>& accept) {
   // Candidates come in graph order; buckets keep the choice linear.
   std::vector<std::vector<size_t>> by_rank(set.rank_count());
   for (size_t i = 0; i < candidates.size(); ++i) by_rank[set.rank(*candidates[i].match.variant)].push_back(i);
   std::unordered_map<const Node*, size_t> claimed;
+  claimed.reserve(candidates.size());
   std::vector<size_t> chosen;
   for (const std::vector<size_t>& bucket : by_rank) {
     for (size_t at = bucket.size(); at-- > 0;) {
@@ -435,6 +461,7 @@ std::vector<size_t> choose(const PatternSet& set, std::span<const Candidate> can
             ties->push_back({winner, index});
           continue;
         }
+        if (accept && !accept(index)) continue;
         for (const Node* n : match.nodes) claimed.emplace(n, index);
         chosen.push_back(index);
       }

@@ -109,7 +109,11 @@ void match_at(const PatternSet& set, Node* node, const std::function<void(Match)
 // A set of matches that do not overlap: by rank, then later nodes first (as graphs are walked backwards), the
 // order of the candidates last. Returns indices in graph order. `ties` receives pairs (chosen, lost) that
 // only the order of the file decided.
+//
+// With `accept`, a candidate is asked about only when nothing preferred has taken its nodes: judging is what
+// costs.
 std::vector<size_t> choose(const PatternSet& set, std::span<const Candidate> candidates,
-                           std::vector<std::pair<size_t, size_t>>* ties = nullptr);
+                           std::vector<std::pair<size_t, size_t>>* ties = nullptr,
+                           const std::function<bool(size_t)>& accept = {});
 
 }  // namespace zp::rewrite

@@ -171,6 +171,8 @@ TEST(BackendReader, EveryRuleHasAMessageWithItsPlace) {
        ":2:21: error: zpb01: unknown op \"batchnorm\", did you mean \"batch_norm\""},
       {"patern p : conv2d", ":2:1: error: zpb01: unknown key \"patern\", did you mean \"pattern\""},
       {"pattern p : conv2d\n typs t", ":3:2: error: zpb01: unknown key \"typs\", did you mean \"types\""},
+      {"type w = i8 per-axes out",
+       ":2:13: error: zpb01: unknown word \"per-axes\", did you mean \"per-axis\""},
       {"types t { x: akt w: f32 y: f32 }\n type act = u8",
        "zpb01: unknown type \"akt\", did you mean \"act\""},
       {"pattern p : conv2d\n types weihgted\n types weighted { x: f32 w: f32 y: f32 }",

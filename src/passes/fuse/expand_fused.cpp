@@ -1,10 +1,12 @@
 // expand-fused: the way back from integer operators to dequantize, the operator on real values, its clamp,
 // quantize. For formats and consumers that know only that form; the numbers stay the same, because the long
-// form is the definition of the short one. Operators that only move bytes stay on integers.
+// form is the definition of the short one. Operators that only move bytes stay on
+// integers, unless the backend's numerics say `moves: dequantized`.
 #include <fmt/format.h>
 
 #include <vector>
 
+#include "backend/backend.h"
 #include "ops/ops.h"
 #include "ops/quant.h"
 #include "ops/unary.h"
@@ -23,7 +25,25 @@ std::optional<double> take_bound(Node& node, std::string_view name) {
   return value;
 }
 
-bool is_fused(const Node& node) {
+// A move of integers of one grid: what a target that knows moves of real values only wants between dequantize
+// and quantize.
+bool is_move(const Node& node) {
+  if (node.op().trait != Trait::ShapeOnly || node.result_count() != 1 || node.operand_count() == 0)
+    return false;
+  const Type& result = node.result()->type();
+  if (!result.is_tensor() || !result.is_quantized() || result.quant->dynamic || !result.quant->per_tensor())
+    return false;
+  for (size_t i = 0; i < node.operand_count(); ++i) {
+    const Value* operand = node.operand(i);
+    if (operand == nullptr || !operand->type().is_tensor() || operand->type().quant != result.quant)
+      return false;
+    if (operand->def() != nullptr && operand->def()->is(kConstOp)) return false;
+  }
+  return true;
+}
+
+bool is_fused(const Node& node, bool moves) {
+  if (moves && is_move(node)) return true;
   if (!node.op().has(kIntegerForm) || node.op().trait == Trait::ShapeOnly) return false;
   for (size_t i = 0; i < node.operand_count(); ++i)
     if (node.operand(i) != nullptr && node.operand(i)->type().is_quantized()) return true;
@@ -32,11 +52,11 @@ bool is_fused(const Node& node) {
 
 class Expansion {
  public:
-  explicit Expansion(Graph& graph) : graph_(graph), context_(graph.context()) {}
+  Expansion(Graph& graph, bool moves) : graph_(graph), context_(graph.context()), moves_(moves) {}
 
   Status run() {
     for (Node* node : graph_.nodes())
-      if (is_fused(*node)) ZP_CHECK(expand(node));
+      if (is_fused(*node, moves_)) ZP_CHECK(expand(node));
     return {};
   }
 
@@ -137,12 +157,14 @@ class Expansion {
 
   Graph& graph_;
   Context& context_;
+  bool moves_;
 };
 
 Status run_expand_fused(PassContext& context) {
+  const bool moves = context.backend != nullptr && context.backend->numerics("moves") == "dequantized";
   std::vector<Graph*> graphs = {context.model.graph.get()};
   for (size_t i = 0; i < graphs.size(); ++i) {
-    ZP_CHECK(Expansion(*graphs[i]).run());
+    ZP_CHECK(Expansion(*graphs[i], moves).run());
     for (Node* node : graphs[i]->nodes())
       for (Graph* region : node->regions()) graphs.push_back(region);
   }

@@ -27,34 +27,43 @@ class Trials {
 
   void run(const Graph& graph) {
     std::vector<rewrite::Candidate> candidates;
-    std::vector<PatternTrial> accepted, refused;
+    std::vector<PatternTrial> missed, refused;
     for (Node* node : graph.nodes()) {
       rewrite::match_at(
           backend_.pattern_set(), node,
           [&](rewrite::Match match) {
-            const backend::Verdict verdict =
-                backend_.accepts(match, {.wish = wish_, .config = options_.config});
-            PatternTrial trial = describe(match, verdict);
-            if (!verdict.ok()) return add(&refused, std::move(trial));
-            accepted.push_back(std::move(trial));
-            candidates.push_back({std::move(match), accepted.size() - 1});
+            candidates.push_back({std::move(match), candidates.size()});
           },
-          [&](const rewrite::Miss& miss) { add(&refused, describe(miss)); });
+          [&](const rewrite::Miss& miss) { add(&missed, describe(miss)); });
     }
-    std::vector<bool> chosen(accepted.size(), false);
-    for (size_t index : rewrite::choose(backend_.pattern_set(), candidates)) {
-      PatternTrial& trial = accepted[candidates[index].tag];
-      trial.legal = true;
-      chosen[candidates[index].tag] = true;
-      trials_.push_back(trial);
+    // A candidate is judged when it comes to it, or, where all are asked for, once more in order.
+    std::vector<PatternTrial> judged;
+    std::vector<uint32_t> row(candidates.size(), 0);
+    std::vector<State> states(candidates.size(), State::Open);
+    auto judge = [&](size_t i) {
+      const rewrite::Match& match = candidates[i].match;
+      const backend::Verdict verdict = backend_.accepts(match, {.wish = wish_, .config = options_.config});
+      row[i] = static_cast<uint32_t>(judged.size());
+      judged.push_back(describe(match, verdict));
+      states[i] = verdict.ok() ? State::Accepted : State::Refused;
+      return verdict.ok();
+    };
+    for (size_t i : rewrite::choose(backend_.pattern_set(), candidates, nullptr, judge)) {
+      states[i] = State::Chosen;
+      judged[row[i]].legal = true;
+      trials_.push_back(std::move(judged[row[i]]));
     }
-    for (size_t i = 0; i < accepted.size() && options_.all; ++i) {
-      if (chosen[i]) continue;
-      accepted[i].clause = "choice";
-      accepted[i].why_not =
-          "another match takes one of its nodes: a lower cost, more steps, or first by order";
-      trials_.push_back(std::move(accepted[i]));
+    for (size_t i = 0; i < candidates.size(); ++i) {
+      if (states[i] == State::Open && options_.all) judge(i);
+      if (states[i] == State::Refused) add(&refused, std::move(judged[row[i]]));
+      if (states[i] != State::Accepted || !options_.all) continue;
+      PatternTrial& lost = judged[row[i]];
+      lost.clause = "choice";
+      lost.why_not = "another match takes one of its nodes: a lower cost, more steps, or first by order";
+      trials_.push_back(std::move(lost));
     }
+    refused.insert(refused.end(), std::make_move_iterator(missed.begin()),
+                   std::make_move_iterator(missed.end()));
     if (options_.all)
       trials_.insert(trials_.end(), std::make_move_iterator(refused.begin()),
                      std::make_move_iterator(refused.end()));
@@ -64,6 +73,8 @@ class Trials {
   std::vector<PatternTrial> take() { return std::move(trials_); }
 
  private:
+  enum class State : uint8_t { Open, Accepted, Refused, Chosen };
+
   PatternTrial describe(const rewrite::Match& match, const backend::Verdict& verdict) const {
     PatternTrial trial;
     trial.pattern = verdict.pattern->pattern.name;
