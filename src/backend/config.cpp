@@ -47,6 +47,8 @@ std::optional<PatternTree> PatternConfig::key() const {
 
 namespace {
 
+constexpr size_t kMaxConfigs = 4096;  // the largest table of PyTorch has 221
+
 // What PyTorch says when a configuration is added, and what it never says.
 void check(const PatternConfig& c, std::vector<std::string>* problems) {
   const std::string what = zp::backend::pattern_label(c);
@@ -117,6 +119,11 @@ BackendConfig& BackendConfig::set_backend_pattern_config(PatternConfig config) {
     notes_.push_back(
         fmt::format("{} is given twice, the later one counts", zp::backend::pattern_label(config)));
     configs_[static_cast<size_t>(mine - keys_.begin())] = std::move(config);
+    return *this;
+  }
+  if (configs_.size() >= kMaxConfigs) {
+    if (configs_.size() == kMaxConfigs && problems_.empty())
+      problems_.push_back(fmt::format("more than {} patterns", kMaxConfigs));
     return *this;
   }
   keys_.push_back(std::move(key));
