@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
-#include <unordered_set>
 
 #include "ir/tensor.h"
 #include "ops/ops.h"
@@ -68,7 +67,11 @@ bool attr_is(const Node& node, const AttrTest& test) {
 // One attempt: a variant against a node, with a choice of order for each commutative step.
 class Attempt {
  public:
-  Attempt(const Variant& variant, Node* last, size_t swaps) : variant_(variant), swaps_(swaps) {
+  // One object makes all attempts at a node: what it holds is used again.
+  void start(const Variant& variant, Node* last, size_t swaps) {
+    variant_ = &variant;
+    swaps_ = swaps;
+    swappable_ = 0;
     match_.variant = &variant;
     match_.nodes.assign(variant.steps.size(), nullptr);
     match_.swapped.assign(variant.steps.size(), false);
@@ -78,7 +81,7 @@ class Attempt {
 
   // Later steps bind earlier ones: every step but the last is an operand of a later one.
   bool bind() {
-    for (size_t i = variant_.steps.size(); i-- > 0;) {
+    for (size_t i = variant_->steps.size(); i-- > 0;) {
       if (!bind_step(i)) return false;
     }
     return true;
@@ -90,23 +93,27 @@ class Attempt {
 
   // Uses: nothing of the inside may be seen outside. Fills `miss` if that fails.
   bool closed(Miss* miss) const {
-    const std::unordered_set<const Node*> inside(match_.nodes.begin(), match_.nodes.end());
-    if (inside.size() != match_.nodes.size()) return false;
+    // A match has a handful of nodes: looking along them costs less than a set.
+    const auto& nodes = match_.nodes;
+    auto inside = [&](const Node* n) { return std::find(nodes.begin(), nodes.end(), n) != nodes.end(); };
+    for (size_t i = 0; i + 1 < nodes.size(); ++i)
+      if (std::find(nodes.begin() + static_cast<std::ptrdiff_t>(i) + 1, nodes.end(), nodes[i]) != nodes.end())
+        return false;
     for (size_t i = 0; i < match_.nodes.size(); ++i) {
       Node* node = match_.nodes[i];
       for (size_t r = 1; r < node->result_count(); ++r) {
         if (node->result(r)->has_uses()) return refuse(miss, node, node->result(r), 0);
       }
-      if (i + 1 == match_.nodes.size() || variant_.steps[i].shared) continue;
-      const auto wanted = static_cast<size_t>(variant_.steps[i].inner_uses);
+      if (i + 1 == match_.nodes.size() || variant_->steps[i].shared) continue;
+      const auto wanted = static_cast<size_t>(variant_->steps[i].inner_uses);
       if (node->result()->use_count() != wanted) return refuse(miss, node, node->result(), wanted);
       for (const Use& use : node->result()->uses()) {
-        if (!inside.contains(use.user())) return refuse(miss, node, node->result(), wanted);
+        if (!inside(use.user())) return refuse(miss, node, node->result(), wanted);
       }
     }
     // A free operand that the match itself makes would have to be claimed.
     for (const Value* value : free_) {
-      if (value != nullptr && value->def() != nullptr && inside.contains(value->def())) return false;
+      if (value != nullptr && value->def() != nullptr && inside(value->def())) return false;
     }
     return true;
   }
@@ -114,7 +121,7 @@ class Attempt {
  private:
   bool refuse(Miss* miss, Node* node, const Value* value, size_t wanted) const {
     if (miss != nullptr) {
-      miss->variant = &variant_;
+      miss->variant = variant_;
       miss->nodes = match_.nodes;
       miss->node = node;
       miss->uses = value->use_count();
@@ -125,7 +132,7 @@ class Attempt {
   }
 
   bool bind_step(size_t i) {
-    const Variant::Step& step = variant_.steps[i];
+    const Variant::Step& step = variant_->steps[i];
     Node* node = match_.nodes[i];
     if (node == nullptr) return false;
     if (std::find(step.ops.begin(), step.ops.end(), &node->op()) == step.ops.end()) return false;
@@ -179,8 +186,8 @@ class Attempt {
     return true;
   }
 
-  const Variant& variant_;
-  size_t swaps_;
+  const Variant* variant_ = nullptr;
+  size_t swaps_ = 0;
   size_t swappable_ = 0;
   Match match_;
   std::vector<Value*> free_;
@@ -419,11 +426,12 @@ static bool may_end_in(const Variant& variant, const Node& node) {
 
 void match_at(const PatternSet& set, Node* node, const std::function<void(Match)>& found,
               const std::function<void(const Miss&)>& missed) {
+  Attempt attempt;
   for (const Variant* variant : set.ending_in(node->op())) {
     if (!may_end_in(*variant, *node)) continue;
     size_t orders = 1;
     for (size_t swaps = 0; swaps < orders; ++swaps) {
-      Attempt attempt(*variant, node, swaps);
+      attempt.start(*variant, node, swaps);
       const bool bound = attempt.bind();
       orders = std::max(orders, size_t{1} << attempt.swappable());
       if (!bound) continue;
