@@ -78,7 +78,7 @@ def main():
     rows = []
     for item in options.work:
         backend, path = item.split("=", 1)
-        row = {"backend": backend, "archive": os.path.basename(path)}
+        row = {"backend": backend, "archive": "/".join(path.split("/")[-2:])}
         with tempfile.TemporaryDirectory() as folder:
             ours = os.path.join(folder, "out.pt2")
             done = subprocess.run([options.zp, "compile", path, "-o", ours, "--backend", backend], capture_output=True, text=True)
