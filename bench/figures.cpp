@@ -1,8 +1,8 @@
 // The figures that the project claims, measured here and now: each with its target, on whole processes, best
 // of repeated runs. `bench_figures --build BUILD [--quick]`.
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
-
 #include <unistd.h>
 
 #include <cstdlib>
@@ -15,10 +15,13 @@
 #include "backend_figures.h"
 #include "chains.h"
 #include "compile/compile.h"
+#include "formats/npy.h"
 #include "formats/pt2/export.h"
+#include "formats/pt2/import.h"
 #include "passes/random_chains.h"
 #include "process.h"
 #include "report/table.h"
+#include "support/clock.h"
 
 namespace zp::bench {
 namespace {
@@ -162,6 +165,79 @@ void random_folds(Figures& f) {
         wrong == 0);
 }
 
+// The same bytes copied by the kernel from file to file.
+double copy_ms(const std::string& from, const std::string& to) {
+  ::unlink(to.c_str());
+  const double start = now_ms();
+  const int in = ::open(from.c_str(), O_RDONLY | O_CLOEXEC);
+  const int out = ::open(to.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  ssize_t n = 1;
+  while (in >= 0 && out >= 0 && n > 0) n = ::copy_file_range(in, nullptr, out, nullptr, size_t{1} << 30, 0);
+  if (in >= 0) ::close(in);
+  if (out >= 0) ::close(out);
+  return n == 0 ? now_ms() - start : 0;
+}
+
+// Reading and passes of networks as people bring them, and writing them against a copy of the same bytes.
+void networks(Figures& f) {
+  struct Network {
+    const char* name;
+    double target_ms;
+  };
+  for (const Network& n : {Network{"mobilenet_v2", 10}, Network{"resnet50", 20}, Network{"bert_base", 60}}) {
+    const std::string model = f.file(std::string(n.name) + ".pt2"), out = f.file("network.pt2");
+    const std::string script = std::string(ZP_SOURCE_DIR) + "/models/make_large.py";
+    if (run_process({"/usr/bin/env", "python3", script, n.name, model}).exit_code != 0) {
+      f.add(n.name, "not made: models/make_large.py needs python3", "", false);
+      continue;
+    }
+    double read = 1e300, write = 1e300, copy = 1e300;
+    for (int i = 0; i < (f.quick ? 3 : 10); ++i) {
+      ::unlink(out.c_str());  // a new file each time, as for the copy
+      auto compiled = compile_file(model, out, {});
+      if (!compiled.ok()) {
+        f.add(n.name, compiled.error().str(), "", false);
+        return;
+      }
+      const auto& t = compiled->report.time_ms;
+      read = std::min(read, t.import + t.passes);
+      write = std::min(write, t.export_);
+      copy = std::min(copy, copy_ms(out, f.file("copy.pt2")));
+    }
+    f.add(fmt::format("read and rewrite {} ({})", n.name, human_bytes(static_cast<double>(file_size(model)))),
+          fmt::format("{:.1f} ms", read), fmt::format("{} ms", n.target_ms), read <= n.target_ms);
+    f.add("  writing it against a copy of the bytes",
+          fmt::format("{:.1f} ms = {:.2f} x", write, write / copy), "1.3 x", write <= 1.3 * copy);
+  }
+}
+
+void reference_run(Figures& f) {
+  Tensor image = std::move(*Tensor::make(DType::F32, {1, 3, 224, 224}));
+  for (int64_t i = 0; i < image.elements(); ++i)
+    image.set_double(i, static_cast<double>(i % 251) / 125.0 - 1);
+  if (!write_npy(f.file("image.npy"), image).ok()) return;
+  const ProcessResult r = best_of(f.quick ? 1 : 3, {f.zp(), "run", f.file("resnet50.pt2"), "--input",
+                                                    f.file("image.npy"), "--output-dir", f.file("out")});
+  f.add("run resnet50 at 224 x 224 in reference mode",
+        r.exit_code == 0 ? fmt::format("{:.2f} s", r.ms / 1000) : "failed", "3 s",
+        r.exit_code == 0 && r.ms <= 3000);
+}
+
+void import_scale(Figures& f) {
+  double times[2] = {1e300, 1e300};
+  const int64_t sizes[2] = {24002, 240020};
+  for (int k = 0; k < 2; ++k) {
+    for (int i = 0; i < (f.quick ? 1 : 3); ++i) {
+      const double start = now_ms();
+      if (!import_pt2(f.file(fmt::format("chain_{}.pt2", sizes[k]))).ok()) return;
+      times[k] = std::min(times[k], now_ms() - start);
+    }
+  }
+  f.add(fmt::format("import {} nodes against {}", sizes[1], sizes[0]),
+        fmt::format("{:.0f} ms = {:.1f} x", times[1], times[1] / times[0]), "11 x",
+        times[1] <= 11 * times[0]);
+}
+
 void binary(Figures& f) {
   const std::string stripped = f.file("zp.stripped");
   const ProcessResult r = run_process({"/usr/bin/strip", "-o", stripped, f.zp()});
@@ -194,10 +270,13 @@ int run(int argc, char** argv) {
   fmt::print("machine: {}, {} cores\n\n", machine(), ::sysconf(_SC_NPROCESSORS_ONLN));
   digits(f);
   chain(f);
+  import_scale(f);
   qat_blocks(f);
   huge(f);
   random_folds(f);
   for (const Figure& b : backend_figures(f.quick)) f.add(b.what, b.measured, b.target, b.met);
+  networks(f);
+  reference_run(f);
   binary(f);
   fmt::print("{}\n{} of {} figures met\n", f.table.str(), static_cast<int>(f.table.size()) - f.missed,
              f.table.size());

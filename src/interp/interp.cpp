@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "interp/node_eval.h"
+#include "ops/number.h"
 #include "ops/ops.h"
 
 namespace zp {
@@ -53,7 +54,7 @@ void Frame::count_reads() {
   for (size_t i = 0; i < graph_.output_count(); ++i)
     if (graph_.output(i) != nullptr) count(*graph_.output(i));
   for (const Node* node = graph_.output_node()->prev(); node != nullptr; node = node->prev()) {
-    bool needed = node->op().has(kEffect) || (keeps_all() && node->has_uses());
+    bool needed = node->op().has(kEffect) || ops::defines_symbol(*node) || (keeps_all() && node->has_uses());
     for (size_t i = 0; i < node->result_count(); ++i) needed |= reads_.contains(node->result(i));
     if (needed) sources_.for_each_read(*node, count);
   }
@@ -121,7 +122,7 @@ Result<std::vector<Tensor>> Frame::run(std::vector<Tensor> inputs) {
       if (options_->values != nullptr) (*options_->values)[node->result()] = tensor;
       continue;
     }
-    bool needed = node->op().has(kEffect) || (keeps_all() && node->has_uses());
+    bool needed = node->op().has(kEffect) || ops::defines_symbol(*node) || (keeps_all() && node->has_uses());
     for (size_t i = 0; i < node->result_count() && !needed; ++i) needed = reads_.contains(node->result(i));
     if (needed) ZP_CHECK(run_one(*node));
   }

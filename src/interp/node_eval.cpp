@@ -12,6 +12,7 @@
 #include <memory>
 #include <unordered_map>
 
+#include "interp/control.h"
 #include "ops/eval_util.h"
 #include "ops/ops.h"
 #include "ops/quant_eval.h"
@@ -185,63 +186,10 @@ Error in_node(const Node& node, Error error) {
   return std::move(error).at_node(node.name(), origin != nullptr ? origin->module : std::string_view());
 }
 
-namespace {
-
-using Tensors = std::vector<Tensor>;
-
-// Runs `region` of the node on values of its operands.
-Result<Tensors> run_cond(const Node& node, const Tensors& values, const RunRegion& region) {
-  if (values[0].elements() != 1) {
-    return node.error("run.predicate",
-                      fmt::format("the predicate has {} elements, not one", values[0].elements()));
-  }
-  const bool yes = values[0].get_double(0) != 0;
-  return region(*node.regions()[yes ? 0 : 1], Tensors(values.begin() + 1, values.end()));
-}
-
-int64_t g_max_loop_rounds = 100'000'000;
-
-Result<Tensors> run_while(const Node& node, Tensors values, const RunRegion& region) {
-  for (int64_t round = 0;; ++round) {
-    if (round > g_max_loop_rounds) {
-      return node.error("run.rounds",
-                        fmt::format("the loop has not ended after {} rounds", g_max_loop_rounds));
-    }
-    ZP_TRY(const Tensors go_on, region(*node.regions()[0], values));
-    if (go_on.size() != 1 || go_on[0].elements() != 1)
-      return node.error("run.predicate", "the condition is not one number");
-    if (go_on[0].get_double(0) == 0) break;
-    ZP_TRY(Tensors next, region(*node.regions()[1], values));
-    std::move(next.begin(), next.end(), values.begin());
-  }
-  values.resize(node.result_count());
-  return values;
-}
-
-Result<Tensors> run_control_flow(const Node& node, const Lookup& lookup, const RunRegion& region) {
-  if (node.regions().size() != 2)
-    return node.error("run.regions", fmt::format("{} regions, not 2", node.regions().size()));
-  Tensors values;
-  for (size_t i = 0; i < node.operand_count(); ++i) {
-    if (node.operand(i) == nullptr) return node.error("run.operand", fmt::format("operand {} is absent", i));
-    ZP_TRY(const Tensor* const value, lookup(*node.operand(i)));
-    values.push_back(*value);
-  }
-  Result<Tensors> results =
-      node.is(ops::cond) ? run_cond(node, values, region) : run_while(node, std::move(values), region);
-  if (results.ok() && results->size() != node.result_count()) {
-    return node.error("run.regions",
-                      fmt::format("{} results where {} are wanted", results->size(), node.result_count()));
-  }
-  return results;
-}
-
-}  // namespace
-
 Result<std::vector<Tensor>> run_node(const Node& node, const Lookup& lookup, const DimBinding& dims,
                                      const RunRegion& region, OperandSources& sources) {
   const OpDef& op = node.op();
-  if (node.is(ops::cond) || node.is(ops::while_loop)) return run_control_flow(node, lookup, region);
+  if (is_control_flow(node)) return run_control_flow(node, lookup, region);
   if (node.is(kOpaqueOp)) {
     return node.error("run.opaque",
                       fmt::format("operator {} is not known here and cannot run", op_label(node)));
@@ -272,8 +220,6 @@ Result<std::vector<Tensor>> run_node(const Node& node, const Lookup& lookup, con
     return in_node(node, std::move(status).error());
   return out;
 }
-
-void set_max_loop_rounds(int64_t rounds) { g_max_loop_rounds = rounds; }
 
 bool is_function_of_operands(const Node& node) {
   return !node.is(kOpaqueOp) && !node.op().has(kEffect) && !node.op().has(kRandom) && node.regions().empty();

@@ -12,4 +12,18 @@ struct WhileLoopAttrs {
   ZP_ATTRS(WhileLoopAttrs, carried)
 };
 
+// The first `mapped` operands are taken apart along dim 0; the others are the same for every part.
+struct MapRegionAttrs {
+  int64_t mapped = 1;
+  ZP_ATTRS(MapRegionAttrs, mapped)
+};
+
+// The first `carried` operands go from step to step, the next `scanned` ones are taken apart along dim 0, the
+// others stay the same.
+struct ScanRegionAttrs {
+  int64_t carried = 0;
+  int64_t scanned = 1;
+  ZP_ATTRS(ScanRegionAttrs, carried, scanned)
+};
+
 }  // namespace zp::ops

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "ops/ops.h"
+
 namespace zp::ops {
 
 namespace {
@@ -76,6 +78,7 @@ std::optional<DType> promote_dtypes(DType a, DType b) {
 
 bool is_number(const Value& value) {
   const Node* def = value.def();
+  if (def != nullptr && def->is(number_tensor)) return true;
   return def != nullptr && def->constant() != nullptr && def->constant()->kind == ConstantKind::Literal &&
          def->constant()->shape.empty();
 }

@@ -111,9 +111,10 @@ Status infer_recurrent(Context& context, Node& node) {
 Result<RecurrentLayout> recurrent_layout(const Node& node) {
   const auto& attrs = node.attrs<RecurrentAttrs>();
   RecurrentLayout layout;
-  layout.kind = node.is(lstm)  ? RecurrentKind::Lstm
-                : node.is(gru) ? RecurrentKind::Gru
-                               : RecurrentKind::RnnTanh;
+  layout.kind = node.is(lstm)       ? RecurrentKind::Lstm
+                : node.is(gru)      ? RecurrentKind::Gru
+                : node.is(rnn_relu) ? RecurrentKind::RnnRelu
+                                    : RecurrentKind::RnnTanh;
   layout.first_parameter = layout.kind == RecurrentKind::Lstm ? 3 : 2;
   layout.directions = attrs.bidirectional ? 2 : 1;
   const size_t parameters = node.operand_count() - std::min(node.operand_count(), layout.first_parameter);
@@ -145,6 +146,7 @@ ZP_RECURRENT(lstm, kLstmOperands, kLstmResults,
 ZP_RECURRENT(gru, kRecurrentOperands, kRecurrentResults,
              "Layers of gated recurrent units: n = tanh(W x + r * (U h)), h = (h - n) * z + n.");
 ZP_RECURRENT(rnn_tanh, kRecurrentOperands, kRecurrentResults, "Layers of h = tanh(W x + U h).");
+ZP_RECURRENT(rnn_relu, kRecurrentOperands, kRecurrentResults, "Layers of h = relu(W x + U h).");
 #undef ZP_RECURRENT
 
 }  // namespace zp::ops

@@ -1,4 +1,4 @@
-// Attributes of recurrent layers (lstm, gru, rnn_tanh), which share one calling convention.
+// Attributes of recurrent layers (lstm, gru, rnn_tanh, rnn_relu), which share one calling convention.
 #pragma once
 
 #include "ir/attrs.h"

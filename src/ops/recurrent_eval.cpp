@@ -52,7 +52,10 @@ void step(RecurrentKind kind, const T* x, const T* u, int64_t batch, int64_t hid
       const T* gx = x + n * gates * hidden + j;
       const T* gu = u + n * gates * hidden + j;
       T& state = h[n * hidden + j];
-      if (kind == RecurrentKind::RnnTanh) {
+      if (kind == RecurrentKind::RnnRelu) {
+        const T sum = gx[0] + gu[0];
+        state = sum < 0 ? T(0) : sum;  // NaN stays
+      } else if (kind == RecurrentKind::RnnTanh) {
         state = tanh_of(gx[0] + gu[0]);
       } else if (kind == RecurrentKind::Gru) {
         const T reset = sigmoid(gx[0] + gu[0]), update = sigmoid(gx[hidden] + gu[hidden]);

@@ -5,7 +5,7 @@
 
 namespace zp::ops {
 
-enum class RecurrentKind { Lstm, Gru, RnnTanh };
+enum class RecurrentKind { Lstm, Gru, RnnTanh, RnnRelu };
 
 // Operands: input, initial hidden state, (lstm: initial cell state,) parameters.
 struct RecurrentLayout {

@@ -73,7 +73,7 @@ def einsum(rec):
 
 
 def recurrent(rec):
-    for kind, gates in (("lstm", 4), ("gru", 3), ("rnn_tanh", 1)):
+    for kind, gates in (("lstm", 4), ("gru", 3), ("rnn_tanh", 1), ("rnn_relu", 1)):
         rec.op(kind)
 
         def case(name, layers=1, biases=True, both=False, batch_first=False, time=4, batch=2, features=3, hidden=5, dtype=torch.float32,

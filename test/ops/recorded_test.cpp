@@ -402,5 +402,16 @@ TEST(RecordedData, is_complete) {
   for (const RecordedOp& op : all) EXPECT_FALSE(op.cases.empty()) << op.op;
 }
 
+// Every op has at least five recorded variants. Structural ones compute nothing that a recorded call could
+// hold: what runs regions, symbolic numbers and assertions is compared with torch in test/compile, by
+// archives.
+TEST(RecordedData, has_five_variants_of_every_op) {
+  std::map<std::string, size_t> variants;
+  for (const RecordedOp& op : all_recorded())
+    for (const RecordedCase& c : op.cases) variants[op.op] += c.error.empty() ? 1 : 0;
+  for (const OpDef* op : ops::table().all())
+    EXPECT_TRUE(op->trait == Trait::Structural || variants[std::string(op->name)] >= 5) << op->name;
+}
+
 }  // namespace
 }  // namespace zp

@@ -90,5 +90,23 @@ TEST_F(Cli, TextIsAFormatToo) {
   EXPECT_NE(done.out.find("\"max_abs_error\": 0.0"), std::string::npos) << done.out;
 }
 
+TEST_F(Cli, TheOperatorTableIsUpToDate) {
+  const Done done = zp({"op", "--markdown"});
+  ASSERT_EQ(done.code, 0) << done.err;
+  EXPECT_TRUE(done.out == read_all(std::string(ZP_SOURCE_DIR) + "/docs/operators.md"))
+      << "docs/operators.md is out of date: zp op --markdown > docs/operators.md";
+}
+
+TEST_F(Cli, InspectNamesAllUnknownOperatorsWithCounts) {
+  write_all(file("m.zp"),
+            "zp 1\ngraph main(%x: f32[2]) -> (%c) {\n  %a = opaque \"my.op\"(%x) : f32[2]\n"
+            "  %b = opaque \"my.op\"(%a) : f32[2]\n  %c = opaque \"your.op\"(%b) : f32[2]\n}\n");
+  const Done done = zp({"inspect", file("m.zp")});
+  ASSERT_EQ(done.code, 0) << done.err;
+  const std::string table = done.out.substr(std::min(done.out.size(), done.out.find("unknown operator")));
+  EXPECT_NE(table.find("my.op                 2"), std::string::npos) << done.out;
+  EXPECT_NE(table.find("your.op               1"), std::string::npos) << done.out;
+}
+
 }  // namespace
 }  // namespace zp::test

@@ -1,6 +1,9 @@
 // zp op: what is known of an operator.
 #include <fmt/format.h>
 
+#include <map>
+#include <set>
+
 #include "command.h"
 #include "formats/pt2/schema.h"
 #include "ops/ops.h"
@@ -13,7 +16,7 @@ namespace {
 
 struct Options {
   std::string name;
-  bool json = false;
+  bool json = false, markdown = false;
 };
 
 std::string_view role_name(Role role) {
@@ -68,15 +71,19 @@ void write_op(JsonWriter& json, const OpDef& op) {
   json.end_array().end_object();
 }
 
-std::string describe(const OpDef& op) {
+std::string signature_of(const OpDef& op) {
   std::string signature;
   for (const OperandDef& o : op.operands)
     signature += (signature.empty() ? "" : ", ") + std::string(o.name) +
                  (o.variadic   ? "..."
                   : o.optional ? "?"
                                : "");
+  return fmt::format("{}({})", op.name, signature);
+}
+
+std::string describe(const OpDef& op) {
   std::string out =
-      fmt::format("{}({})\n  {}\n\n  trait         {}\n", op.name, signature, op.doc, trait_name(op.trait));
+      fmt::format("{}\n  {}\n\n  trait         {}\n", signature_of(op), op.doc, trait_name(op.trait));
   out += fmt::format("  integer form  {}\n  executable    {}\n", op.has(kIntegerForm) ? "yes" : "no",
                      op.eval ? "yes" : "no");
   if (op.attrs != nullptr && !op.attrs->fields.empty()) {
@@ -93,7 +100,45 @@ std::string describe(const OpDef& op) {
   return out;
 }
 
+// What archives call the ops, as the operator tables say; a hook's row that names no op is given apart.
+std::string coverage() {
+  std::map<std::string_view, std::set<std::string_view>> by_op;
+  std::set<std::string_view> others;
+  for (const pt2::Overload* o : pt2::all_overloads()) {
+    if (ops::table().find(o->op) != nullptr) by_op[o->op].insert(o->target);
+    else others.insert(o->target);
+  }
+  const auto list = [](const std::set<std::string_view>& targets) {
+    std::string text;
+    for (const std::string_view t : targets) text += fmt::format("{}`{}`", text.empty() ? "" : ", ", t);
+    return text;
+  };
+  std::string out =
+      "# Operators\n\n"
+      "Written by `zp op --markdown`; a test says when this page is out of date. The last column lists the\n"
+      "operators of torch.export archives that become the operator; in-place forms (`add_.Tensor`) belong "
+      "to\n"
+      "their functional ones. `zp op NAME` prints attributes and checks as well.\n\n";
+  out += fmt::format("{} operators, {} overloads in archives.\n\n", ops::table().all().size(),
+                     pt2::all_overloads().size());
+  out += "| operator | quantization | integer form | in .pt2 |\n|---|---|---|---|\n";
+  for (const OpDef* op : ops::table().all()) {
+    const auto found = by_op.find(op->name);
+    out += fmt::format("| `{}` | {} | {} | {} |\n", signature_of(*op), trait_name(op->trait),
+                       op->has(kIntegerForm) ? "yes" : "", found == by_op.end() ? "" : list(found->second));
+  }
+  out +=
+      "\nTranslated by what their arguments say (casts, convolutions by rank, quantizers), into several\n"
+      "operators, or into none: " +
+      list(others) + ".\n";
+  return out;
+}
+
 int run_op(const Options& o) {
+  if (o.markdown) {
+    fmt::print("{}", coverage());
+    return 0;
+  }
   if (o.name.empty()) {
     if (o.json) {
       JsonWriter json(1);
@@ -132,6 +177,7 @@ void add_op(CLI::App& app, Globals& globals) {
   CLI::App* cmd = app.add_subcommand("op", "what is known of an operator; without a name, all of them");
   cmd->add_option("NAME", o->name, "canonical name, e.g. conv2d");
   cmd->add_flag("--json", o->json, "as JSON");
+  cmd->add_flag("--markdown", o->markdown, "the table of docs/operators.md");
   cmd->callback([&globals, o] { globals.action = [o] { return run_op(*o); }; });
 }
 

@@ -1,6 +1,8 @@
-// Control flow of archives: cond and while_loop become nodes with regions. Forms that the cards do not have
-// (a predicate that is no tensor, operands that are numbers) stay opaque.
+// Control flow of archives: cond, while_loop, map and scan become nodes with regions. Forms that the cards do
+// not have (operands that are numbers, bodies that write their inputs) stay opaque.
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "formats/pt2/graph_reader.h"
 #include "formats/pt2/node_reader.h"
@@ -52,65 +54,89 @@ Graph* GraphReader::read_region(Node& parent, const GraphData& data) {
   return region;
 }
 
+namespace {
+
+// A higher-order operator: where its graphs stand, and how many lists of operands follow them.
+struct ControlForm {
+  std::string_view target, op;
+  size_t first_graph, graphs, lists;
+};
+constexpr ControlForm kForms[] = {
+    {"cond", "cond", 1, 2, 1},
+    {"while_loop", "while_loop", 0, 2, 2},
+    {"map_impl", "map", 0, 1, 2},
+    {"scan", "scan", 0, 1, 3},
+};
+
+}  // namespace
+
 bool GraphReader::read_control(const NodeData& node) {
   constexpr std::string_view kPrefix = "torch.ops.higher_order.";
   if (!node.target.starts_with(kPrefix)) return false;
-  const std::string_view op = node.target.substr(kPrefix.size());
-  const OpDef* card = op == "cond" || op == "while_loop" ? NodeReader::card(op) : nullptr;
-  if (card == nullptr || node.inputs.size() < 3 || aliases_.touches_poisoned(node)) return false;
-  const bool cond = op == "cond";
-  // cond: predicate, two graphs, operands; while_loop: two graphs, carried, additional.
-  const size_t first_graph = cond ? 1 : 0;
+  const auto form = std::find_if(std::begin(kForms), std::end(kForms), [&](const ControlForm& f) {
+    return f.target == node.target.substr(kPrefix.size());
+  });
+  if (form == std::end(kForms) || aliases_.touches_poisoned(node)) return false;
+  const size_t first_list = form->first_graph + form->graphs;
+  if (node.inputs.size() != first_list + form->lists) return false;
   std::vector<const Arg*> operands;
-  auto add = [&](const Arg& list) {
-    for (const Arg& item : list.items) operands.push_back(&item);
-  };
-  size_t carried = 0;
-  for (size_t i = first_graph + 2; i < node.inputs.size(); ++i) {
+  std::vector<size_t> counts;  // of the lists
+  for (size_t i = first_list; i < node.inputs.size(); ++i) {
     if (!only_tensors(node.inputs[i].arg)) return false;
-    add(node.inputs[i].arg);
-    if (i == first_graph + 2) carried = operands.size();
+    for (const Arg& item : node.inputs[i].arg.items) operands.push_back(&item);
+    counts.push_back(node.inputs[i].arg.items.size());
   }
-  const Arg &a = node.inputs[first_graph].arg, &b = node.inputs[first_graph + 1].arg;
-  if (!body_fits(a, operands.size()) || !body_fits(b, operands.size())) return false;
-  if (cond && node.inputs[0].arg.tag != ArgTag::Tensor) return false;
+  for (size_t g = 0; g < form->graphs; ++g)
+    if (!body_fits(node.inputs[form->first_graph + g].arg, operands.size())) return false;
 
   std::vector<Value*> values;
-  if (cond) operands.insert(operands.begin(), &node.inputs[0].arg);
+  const auto problem = [&](Error error) {
+    state_.report(std::move(error), &node);
+    for (const Arg& out : node.outputs)
+      for_each_name(out, [&](const Arg& leaf) { names_[leaf.value].missing = true; });
+    return true;
+  };
+  if (form->first_graph == 1) {
+    auto predicate = number_value(node.inputs[0].arg);
+    if (!predicate.ok()) return problem(std::move(predicate).error());
+    if (*predicate == nullptr) return false;
+    values.push_back(*predicate);
+  }
   for (const Arg* operand : operands) {
     auto value = value_of(operand->value, true);
-    if (!value.ok()) {
-      state_.report(std::move(value).error(), &node);
-      for (const Arg& out : node.outputs)
-        for_each_name(out, [&](const Arg& leaf) { names_[leaf.value].missing = true; });
-      return true;
-    }
+    if (!value.ok()) return problem(std::move(value).error());
     values.push_back(*value);
   }
+  const OpDef* card = NodeReader::card(form->op);
+  AttrBuilder attrs(*card, context());
+  attrs.set_int(form->op == "map" ? "mapped" : "carried", static_cast<int64_t>(counts[0]));
+  if (counts.size() == 3) attrs.set_int("scanned", static_cast<int64_t>(counts[1]));
+  make_control(node, *card, values, attrs.data(), form->first_graph, form->graphs);
+  return true;
+}
+
+void GraphReader::make_control(const NodeData& node, const OpDef& card, std::span<Value* const> operands,
+                               const void* attrs, size_t first_graph, size_t graphs) {
   std::vector<uint32_t> results;
   for (const Arg& out : node.outputs)
     for_each_name(out, [&](const Arg& leaf) { results.push_back(leaf.value); });
-  AttrBuilder attrs(*card, context());
-  if (!cond) attrs.set_int("carried", static_cast<int64_t>(carried));
   NodeSpec spec;
-  spec.op = card;
-  spec.operands = values;
-  spec.attrs = attrs.data();
+  spec.op = &card;
+  spec.operands = operands;
+  spec.attrs = attrs;
   spec.results = results.size();
   spec.name = origin_->name;
   spec.origins = context().arena().copy(std::span<const Origin* const>(&origin_, 1));
   Node* made = graph_.create(spec);
-  read_region(*made, *a.graph);
-  read_region(*made, *b.graph);
+  for (size_t g = 0; g < graphs; ++g) read_region(*made, *node.inputs[first_graph + g].arg.graph);
   if (Status status = made->infer(); !status.ok()) {
     state_.report(std::move(status).error(), &node);
     for (size_t k = 0; k < results.size(); ++k) made->result(k)->set_type(context().unranked(DType::Unknown));
   }
   for (size_t k = 0; k < results.size(); ++k) bind_result(results[k], made->result(k));
-  source_->op = card;
-  if (card->attrs != nullptr) source_->attrs_hash = attrs_hash(*card->attrs, made->attrs_data());
-  ++state_.model.source_ops[std::string(card->name)];
-  return true;
+  source_->op = &card;
+  if (card.attrs != nullptr) source_->attrs_hash = attrs_hash(*card.attrs, made->attrs_data());
+  ++state_.model.source_ops[std::string(card.name)];
 }
 
 }  // namespace zp::pt2

@@ -8,6 +8,7 @@
 #include "formats/pt2/argument_json.h"
 #include "formats/pt2/export_node.h"
 #include "formats/pt2/export_payload.h"
+#include "ops/number.h"
 #include "ops/ops.h"
 
 namespace zp::pt2 {
@@ -42,6 +43,12 @@ const SourceNode* source_node(const Node& node, const Pt2Source* source) {
   for (const Origin* origin : node.origins())
     if (origin->format_data != nullptr) return static_cast<const SourceNode*>(origin->format_data);
   return nullptr;
+}
+
+// Nodes that stand only for what is written where they are read.
+static bool has_no_text(const Node& node) {
+  return node.is(kConstOp) || node.is(ops::storage_cast) || node.is(ops::size_number) ||
+         node.is(ops::number_tensor);
 }
 
 GraphWriter::GraphWriter(const Model& model, const Pt2Source* source)
@@ -125,7 +132,7 @@ void GraphWriter::name_results() {
   names_.reserve(expected);
   declared_.reserve(expected);
   for (const Node* node : graph_.nodes()) {
-    if (node->is(kConstOp) || node->is(ops::storage_cast)) continue;
+    if (has_no_text(*node)) continue;
     const SourceNode* from = source_node(*node, source_);
     // A tuple, be it of one: the node and its results have names of their own.
     bool several = node->result_count() != 1 || !node->regions().empty();
@@ -219,6 +226,13 @@ Result<std::string_view> GraphWriter::name_view(const Value* value) {
 }
 
 Result<std::string> GraphWriter::argument(const Value* value) {
+  const Node* def = value->def();
+  if (def != nullptr && def->is(ops::number_tensor)) return argument(def->operand(0));
+  if (def != nullptr && def->is(ops::size_number)) {
+    const Dim dim = def->attrs<ops::SizeNumberAttrs>().value;
+    ZP_TRY(std::string number, sym_int(dim));
+    return dim.is_known() ? number : fmt::format("{{\"as_sym_int\": {}}}", number);
+  }
   ZP_TRY(const std::string name, name_of(value));
   std::string_view kind;
   switch (value->type().kind) {
@@ -553,7 +567,7 @@ Result<std::string> GraphWriter::region_text(bool single_return) {
 Status GraphWriter::write_nodes() {
   std::vector<Diagnostic> problems;
   for (const Node* node : graph_.nodes()) {
-    if (node->is(kConstOp) || node->is(ops::storage_cast)) continue;
+    if (has_no_text(*node)) continue;
     if (Status status = write_node(*node); !status.ok()) {
       const Origin* origin = node->origin();
       Error error = std::move(status).error().at_node(node->name(), origin != nullptr ? origin->module : "");

@@ -81,6 +81,14 @@ Status NodeWriter::tensor(std::string_view arg, const Value* value, bool keyword
   return {};
 }
 
+Status NodeWriter::number_or_tensor(std::string_view arg, const Value* value) {
+  const Constant* literal = literal_of(value);
+  const std::optional<Number> number = literal != nullptr ? literal_number(*literal) : std::nullopt;
+  if (!number) return tensor(arg, value);
+  raw(arg, number_json(*number));
+  return {};
+}
+
 Status NodeWriter::tensors(std::string_view arg, std::span<const Value* const> values) {
   const bool gaps = std::find(values.begin(), values.end(), nullptr) != values.end();
   JsonWriter json;

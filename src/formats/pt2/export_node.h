@@ -24,7 +24,9 @@ class NodeWriter {
   GraphWriter& graph() { return graph_; }
   const Node& node() const { return node_; }
   void target(std::string_view target) { (text_.target = "torch.ops.") += target; }
+  void plain_target(std::string target) { text_.target = std::move(target); }  // not torch.ops
   void raw(std::string_view arg, std::string json, bool keyword = false);
+  Status number_or_tensor(std::string_view arg, const Value* value);              // literals as numbers
   Status tensor(std::string_view arg, const Value* value, bool keyword = false);  // null: None
   Status tensors(std::string_view arg, std::span<const Value* const> values);
   Status constant(std::string_view arg, const Constant* constant);

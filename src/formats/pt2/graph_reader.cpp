@@ -152,8 +152,7 @@ bool GraphReader::read_as_number(uint32_t index) {
       const Overload* row = find_overload(node.target);
       for (const NamedArg& named : node.inputs) {
         const ArgSpec* spec = row == nullptr ? nullptr : row->find(named.name);
-        if (spec != nullptr && (spec->to == ArgSpec::Operand || row->hook == "assert") &&
-            !named.arg.is_list())
+        if (spec != nullptr && spec->to == ArgSpec::Operand && row->hook != "assert" && !named.arg.is_list())
           continue;
         for_each_name(named.arg, [&](const Arg& leaf) { read_as_number_[leaf.value] = true; });
       }
@@ -448,10 +447,12 @@ Status GraphReader::make_symbolic(uint32_t index) {
   const std::vector<std::string_view> outer_names = operand_names_;
   const size_t before = state_.errors.size();
   set_current(node);
-  read_opaque(*node, false);
-  --state_.model.source_ops[std::string(short_target(node->target))];
-  if (state_.model.source_ops[std::string(short_target(node->target))] == 0)
-    state_.model.source_ops.erase(std::string(short_target(node->target)));
+  if (!read_number(*node)) {
+    read_opaque(*node, false);
+    --state_.model.source_ops[std::string(short_target(node->target))];
+    if (state_.model.source_ops[std::string(short_target(node->target))] == 0)
+      state_.model.source_ops.erase(std::string(short_target(node->target)));
+  }
   current_ = outer;
   origin_ = outer_origin;
   current_row_ = outer_row;

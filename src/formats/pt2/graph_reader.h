@@ -83,6 +83,8 @@ class GraphReader {
   const Constant* constant_of(uint32_t index) const;
   Value* const_node(const Constant& constant, const Type* type);
   Value* literal(Number number, DType dtype);
+  // A symbolic number as a value: an operand of what computes with numbers. Null: nothing can compute it.
+  Result<Value*> number_value(const Arg& arg);
   const Constant* part_constant(const Payload& payload, std::string_view part);
 
   // Makes a node and infers its types; where inference fails the error is reported and the types of the file
@@ -105,8 +107,11 @@ class GraphReader {
   void read_node(const NodeData& node);
   void read_opaque(const NodeData& node, bool effect);
   bool read_symbolic(const NodeData& node);
-  bool read_control(const NodeData& node);  // cond, while_loop
+  bool read_control(const NodeData& node);  // cond, while_loop, map, scan
+  bool read_number(const NodeData& node);   // arithmetic of symbolic numbers
   Graph* read_region(Node& parent, const GraphData& data);
+  void make_control(const NodeData& node, const OpDef& card, std::span<Value* const> operands,
+                    const void* attrs, size_t first_graph, size_t graphs);
   void bind_result(uint32_t index, Value* value);
   Status make_symbolic(uint32_t index);
   // Writes made functional.
@@ -129,6 +134,7 @@ class GraphReader {
   std::unordered_map<Value*, Value*> plain_;
   std::map<std::pair<Value*, const QuantType*>, Value*> quantized_;
   std::map<std::tuple<int, int64_t, uint64_t>, Value*> literals_;
+  std::unordered_map<const DimExpr*, Value*> size_numbers_;
   std::unordered_map<std::string, const Constant*> parts_;
   std::unordered_map<const Constant*, std::string_view> const_names_;
   // Writes: how often a base was written, which of its states a name has, and the views by name.

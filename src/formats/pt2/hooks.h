@@ -13,5 +13,7 @@ struct NamedHook {
 };
 std::span<const NamedHook> quant_hooks();
 std::span<const NamedHook> shape_hooks();
+std::span<const NamedHook> number_hooks();
+std::span<const NamedHook> layer_hooks();
 
 }  // namespace zp::pt2

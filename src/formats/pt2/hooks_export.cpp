@@ -7,9 +7,9 @@
 #include <cstring>
 
 #include "formats/pt2/argument_json.h"
+#include "formats/pt2/export_control.h"
 #include "formats/pt2/export_node.h"
 #include "ir/tensor.h"
-#include "ops/control.h"
 #include "ops/ops.h"
 #include "ops/pad.h"
 #include "ops/quant.h"
@@ -442,59 +442,24 @@ Status write_quantized_pad(NodeWriter& w) {
   return w.finish();
 }
 
-// cond(predicate, graph, graph, operands) and while_loop(graph, graph, carried, additional).
-Status write_control(NodeWriter& w) {
-  const Node& node = w.node();
-  const bool is_cond = node.is(ops::cond);
-  if (node.regions().size() != 2 || (is_cond && node.operand(0) == nullptr))
-    return Error("export.region", fmt::format("{} lacks a region or its predicate", node.op().name));
-  Captures captures;
-  GraphWriter first(w.graph(), *node.regions()[0], captures), second(w.graph(), *node.regions()[1], captures);
-  ZP_CHECK(first.write_nodes());
-  ZP_CHECK(second.write_nodes());
-  const auto graph_argument = [&](GraphWriter& region, std::string_view wish, bool single) -> Status {
-    ZP_TRY(const std::string text, region.region_text(single));
-    w.raw("",
-          fmt::format("{{\"as_graph\": {{\"name\": \"{}\", \"graph\": {}}}}}", w.graph().unique(wish), text));
-    return {};
-  };
-  w.target(is_cond ? "higher_order.cond" : "higher_order.while_loop");
-  if (is_cond) ZP_CHECK(w.tensor("", node.operand(0)));
-  ZP_CHECK(graph_argument(first, is_cond ? "true_graph_0" : "while_loop_cond_graph_0", !is_cond));
-  ZP_CHECK(graph_argument(second, is_cond ? "false_graph_0" : "while_loop_body_graph_0", false));
-  std::vector<std::string> carried, additional;
-  const size_t split =
-      is_cond ? node.operand_count() : static_cast<size_t>(node.attrs<ops::WhileLoopAttrs>().carried);
-  for (size_t i = is_cond ? 1 : 0; i < node.operand_count(); ++i) {
-    if (node.operand(i) == nullptr) return Error("export.region", fmt::format("operand {} is absent", i));
-    ZP_TRY(std::string name, w.graph().name_of(node.operand(i)));
-    (i < split ? carried : additional).push_back(std::move(name));
-  }
-  for (const Constant* constant : captures) {
-    ZP_TRY(std::string name, w.graph().placeholder(*constant));
-    (is_cond ? carried : additional).push_back(std::move(name));
-  }
-  const auto list = [&](const std::vector<std::string>& names) {
-    std::string json;
-    for (const std::string& name : names)
-      json += fmt::format("{}{{\"name\": \"{}\"}}", json.empty() ? "" : ", ", name);
-    w.raw("", fmt::format("{{\"as_tensors\": [{}]}}", json));
-  };
-  list(carried);
-  if (!is_cond) list(additional);
-  w.tuple();
-  return w.finish(static_cast<int>(node.result_count()));
-}
-
 struct HookRow {
   std::string_view op;
   ExportHook hook;
 };
 constexpr HookRow kHooks[] = {
-    {"quantize", write_quantize},           {"dequantize", write_dequantize},
-    {"fake_quantize", write_fake_quantize}, {"choose_qparams", write_choose_qparams},
-    {"as_strided", write_as_strided},       {"cond", write_control},
+    {"quantize", write_quantize},
+    {"dequantize", write_dequantize},
+    {"fake_quantize", write_fake_quantize},
+    {"choose_qparams", write_choose_qparams},
+    {"as_strided", write_as_strided},
+    {"cond", write_control},
     {"while_loop", write_control},
+    {"map", write_control},
+    {"scan", write_control},
+    {"number", write_number},
+    {"item", write_item},
+    {"assertion", write_assertion},
+    {"assert_range", write_assert_range},
 };
 
 }  // namespace

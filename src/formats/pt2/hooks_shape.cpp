@@ -372,39 +372,6 @@ Result<bool> type_as(NodeReader& n) {
   return cast_to(n, input, other->type().dtype);
 }
 
-// Assertions hold by the program's own account and are left out; what types say is checked.
-Result<bool> assertion(NodeReader& n) {
-  const Arg& a = n.arg("a");
-  const auto dtype = n.dtype("dtype");
-  if (a.tag != ArgTag::Tensor || !dtype) return true;
-  ZP_TRY(Value * value, n.tensor("a"));
-  if (value->type().is_tensor() && value->type().dtype != DType::Unknown && value->type().dtype != *dtype) {
-    n.graph().state().report(Diagnostic{Severity::Warning, "pt2.assertion",
-                                        n.graph().state().place(&n.data()),
-                                        fmt::format("the program asserts that '{}' is {}, it is {}", a.text,
-                                                    dtype_name(*dtype), value->type().str())});
-  }
-  return true;
-}
-
-// A number read from a tensor. Where it is used like a tensor, the tensor itself (as a 0-d one) serves; where
-// it is a size, the node must stay to say what the symbol is.
-Result<bool> item(NodeReader& n) {
-  ZP_TRY(Value * input, n.tensor("self"));
-  if (n.data().outputs.empty() || n.data().outputs[0].text.empty()) return n.no({});
-  const uint32_t result = n.data().outputs[0].value;
-  if (input->type().ranked && input->type().rank() > 0) {
-    const OpDef* reshape = n.card("reshape");
-    if (reshape == nullptr) return n.no({});
-    AttrBuilder attrs(*reshape, n.context());
-    attrs.set_dims("shape", {});
-    ZP_TRY(Node * node, n.make(attrs, {input}, 1, true));
-    input = node->result();
-  }
-  n.graph().name(result).item_of = input;
-  return n.graph().read_as_number(result) ? n.no({}) : Result<bool>(true);
-}
-
 // Class k as the row that is 1 at k: a comparison with all classes.
 Result<bool> one_hot(NodeReader& n) {
   ZP_TRY(Value * input, n.tensor("self"));
@@ -461,12 +428,10 @@ Result<bool> subclass_part(NodeReader& n) {
 std::span<const NamedHook> shape_hooks() {
   static constexpr NamedHook kHooks[] = {
       {"as_strided", as_strided},
-      {"assert", assertion},
       {"chunk", chunk},
       {"convolution", convolution},
       {"flatten", flatten},
       {"hstack", hstack},
-      {"item", item},
       {"movedim", movedim},
       {"narrow", narrow},
       {"one_hot", one_hot},
@@ -490,7 +455,7 @@ std::span<const NamedHook> shape_hooks() {
 }
 
 ImportHook find_import_hook(std::string_view name) {
-  for (std::span<const NamedHook> hooks : {quant_hooks(), shape_hooks()}) {
+  for (std::span<const NamedHook> hooks : {quant_hooks(), shape_hooks(), number_hooks(), layer_hooks()}) {
     for (const NamedHook& hook : hooks)
       if (hook.name == name) return hook.function;
   }

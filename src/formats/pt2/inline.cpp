@@ -2,41 +2,64 @@
 
 #include <fmt/format.h>
 
+#include <map>
 #include <unordered_map>
+
+#include "formats/pt2/autocast.h"
+#include "formats/pt2/schema.h"
 
 namespace zp::pt2 {
 namespace {
 
 constexpr std::string_view kGrad = "torch.ops.higher_order.wrap_with_set_grad_enabled";
 constexpr std::string_view kAutocast = "torch.ops.higher_order.wrap_with_autocast";
+constexpr std::string_view kInvoke = "torch.ops.higher_order.invoke_subgraph";
+constexpr std::string_view kStrict = "torch.ops.higher_order.strict_mode";
 
-// Position of the body among the arguments; -1 if the node is no wrapper that means nothing.
-int body_argument(const NodeData& node) {
-  size_t at = 0;
+struct Wrapper {
+  int body = -1;                    // position of the body among the arguments; -1: nothing to inline
+  size_t operands = 0;              // position of the first operand
+  DType autocast = DType::Unknown;  // the element type that autocast casts to, where it is on
+};
+
+Wrapper wrapper_of(const NodeData& node) {
+  Wrapper w;
   if (node.target == kGrad) {
-    at = 1;
+    w = {1, 2};
   } else if (node.target == kAutocast) {
-    // device, dtype, enabled, cache, body: casts are inserted only while it is enabled.
-    if (node.inputs.size() < 5 || node.inputs[2].arg.tag != ArgTag::Bool || node.inputs[2].arg.b) return -1;
-    at = 4;
+    // device, dtype, enabled, cache, body
+    w = {4, 5};
+    if (node.inputs.size() < 5 || node.inputs[2].arg.tag != ArgTag::Bool) return {};
+    if (node.inputs[2].arg.b) {
+      const Arg &device = node.inputs[0].arg, &dtype = node.inputs[1].arg;
+      if (device.tag != ArgTag::String || device.text != "cpu") return {};
+      w.autocast = dtype.tag == ArgTag::ScalarType ? dtype_of_serialized(dtype.i) : DType::BF16;
+      if (w.autocast != DType::BF16 && w.autocast != DType::F16) return {};
+    }
+  } else if (node.target == kInvoke) {
+    w = {0, 2};  // body, a name, operands
+  } else if (node.target == kStrict) {
+    w = {0, 1};
   } else {
-    return -1;
+    return {};
   }
+  const auto at = static_cast<size_t>(w.body);
   if (node.inputs.size() <= at || node.inputs[at].arg.tag != ArgTag::Graph ||
       node.inputs[at].arg.graph == nullptr)
-    return -1;
-  return static_cast<int>(at);
+    return {};
+  if (w.autocast != DType::Unknown && !can_autocast(*node.inputs[at].arg.graph)) return {};
+  return w;
 }
 
 class Inliner {
  public:
-  Inliner(GraphData& outer, const GraphData& inner, Arena& arena)
-      : outer_(outer), inner_(inner), arena_(arena) {}
+  Inliner(GraphData& outer, const GraphData& inner, Arena& arena, DType autocast)
+      : outer_(outer), inner_(inner), arena_(arena), autocast_(autocast) {}
 
   // False if the body does not fit its call; nothing is changed then.
-  bool splice(const NodeData& call, size_t body, std::vector<NodeData>& out) {
+  bool splice(const NodeData& call, size_t first_operand, std::vector<NodeData>& out) {
     std::vector<Arg> operands;
-    for (size_t i = body + 1; i < call.inputs.size(); ++i) {
+    for (size_t i = first_operand; i < call.inputs.size(); ++i) {
       const Arg& a = call.inputs[i].arg;
       if (a.tag == ArgTag::Tensors) operands.insert(operands.end(), a.items.begin(), a.items.end());
       else operands.push_back(a);
@@ -67,7 +90,11 @@ class Inliner {
     for (const NodeData& node : inner_.nodes) {
       NodeData copy = node;
       std::vector<NamedArg> inputs;
-      for (const NamedArg& named : node.inputs) inputs.push_back({named.name, moved(named.arg)});
+      const DType wanted =
+          autocast_ == DType::Unknown ? DType::Unknown : autocast_type(node, inner_, autocast_);
+      for (const NamedArg& named : node.inputs)
+        inputs.push_back(
+            {named.name, wanted == DType::Unknown ? moved(named.arg) : cast(named.arg, wanted, out)});
       std::vector<Arg> outputs;
       for (const Arg& a : node.outputs) outputs.push_back(moved(a));
       copy.inputs = arena_.copy(inputs);
@@ -126,6 +153,50 @@ class Inliner {
     return list;
   }
 
+  // The argument with every float tensor in it cast: what autocast does in front of an operator.
+  Arg cast(const Arg& arg, DType dtype, std::vector<NodeData>& out) {
+    if (arg.tag == ArgTag::Tensor) {
+      if (!autocasts(inner_.values[arg.value], dtype)) return moved(arg);
+      auto [at, added] = casts_.try_emplace({arg.value, dtype});
+      if (added) at->second = cast_node(moved(arg), inner_.values[arg.value], dtype, out);
+      return at->second;
+    }
+    if (arg.items.empty()) return moved(arg);
+    std::vector<Arg> items;
+    for (const Arg& item : arg.items) items.push_back(cast(item, dtype, out));
+    Arg list = arg;
+    list.items = arena_.copy(items);
+    return list;
+  }
+
+  Arg cast_node(const Arg& from, const ValueData& said, DType dtype, std::vector<NodeData>& out) {
+    ValueData value = said;
+    value.name =
+        arena_.copy_text(fmt::format("{}_{}_{}", said.name, dtype_name(dtype), outer_.values.size()));
+    value.dtype = dtype;
+    value.dtype_number = serialized_dtype(dtype);
+    value.meta = {};
+    Arg to = from;
+    to.value = static_cast<uint32_t>(outer_.values.size());
+    to.text = value.name;
+    outer_.names.emplace(value.name, to.value);
+    outer_.values.push_back(value);
+    Arg type;
+    type.tag = ArgTag::ScalarType;
+    type.i = serialized_dtype(dtype);
+    NodeData node;
+    node.target = "torch.ops.aten._to_copy.default";
+    node.name = value.name;
+    const std::vector<NamedArg> inputs = {{"self", from}, {"dtype", type}};
+    node.inputs = arena_.copy(inputs);
+    node.outputs = arena_.copy(std::span<const Arg>(&to, 1));
+    node.raw_inputs = "[]";
+    node.raw_outputs = "[]";
+    node.raw_metadata = "{}";
+    out.push_back(node);
+    return to;
+  }
+
   uint32_t add_value(uint32_t index) {
     ValueData value = inner_.values[index];
     if (outer_.names.contains(value.name))
@@ -139,20 +210,23 @@ class Inliner {
   GraphData& outer_;
   const GraphData& inner_;
   Arena& arena_;
+  DType autocast_;
   std::unordered_map<uint32_t, Arg> actual_;  // inner name -> what it is outside
+  std::map<std::pair<uint32_t, DType>, Arg> casts_;
 };
 
 void inline_graph(GraphData& graph, Arena& arena) {
   bool any = false;
-  for (const NodeData& node : graph.nodes) any = any || body_argument(node) >= 0;
+  for (const NodeData& node : graph.nodes) any = any || wrapper_of(node).body >= 0;
   if (!any) return;
   std::vector<NodeData> nodes;
   nodes.reserve(graph.nodes.size());
   for (const NodeData& node : graph.nodes) {
-    const int body = body_argument(node);
+    const Wrapper wrapper = wrapper_of(node);
     // Bodies are inlined innermost first: the reader made them in that order.
-    if (body < 0 || !Inliner(graph, *node.inputs[static_cast<size_t>(body)].arg.graph, arena)
-                         .splice(node, static_cast<size_t>(body), nodes)) {
+    if (wrapper.body < 0 ||
+        !Inliner(graph, *node.inputs[static_cast<size_t>(wrapper.body)].arg.graph, arena, wrapper.autocast)
+             .splice(node, wrapper.operands, nodes)) {
       nodes.push_back(node);
     }
   }

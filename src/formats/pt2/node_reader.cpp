@@ -474,7 +474,14 @@ Result<bool> NodeReader::add_operands(const ArgSpec& spec, const Arg& a, std::ve
       }
       const auto d = dim_of(a);
       const OpDef* scalar = card("scalar_tensor");
-      if (!d || scalar == nullptr) return no(fmt::format("argument '{}' is a symbolic number", spec.name));
+      if (!d) {
+        ZP_TRY(Value * number, graph_.number_value(a));
+        if (number == nullptr) return no(fmt::format("argument '{}' is a symbolic number", spec.name));
+        ZP_TRY(Node * node, make(AttrBuilder(ops::number_tensor, context()), {number}, 1, true));
+        main_ = nullptr;
+        put(at, node->result());
+        return true;
+      }
       AttrBuilder attrs(*scalar, context());
       attrs.set_dim("s", *d);
       attrs.set_dtype("dtype", DType::I64);

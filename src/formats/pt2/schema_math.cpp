@@ -93,6 +93,23 @@ constexpr Row kMathRows[] = {
      "bool train, bool bidirectional, bool batch_first -> (Tensor, Tensor)",
      "rnn_relu", ""},
 
+    {"aten.lstm_cell.default",
+     "Tensor input, Tensor[] hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, "
+     "Tensor? b_hh=None -> (Tensor, Tensor)",
+     "lstm", "@recurrent_cell <"},
+    {"aten.gru_cell.default",
+     "Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None", "gru",
+     "@recurrent_cell <"},
+    {"aten.rnn_tanh_cell.default",
+     "Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None", "rnn_tanh",
+     "@recurrent_cell <"},
+    {"aten.rnn_relu_cell.default",
+     "Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None", "rnn_relu",
+     "@recurrent_cell <"},
+    {"aten._weight_norm.default", "Tensor v, Tensor g, int dim=0", "mul", "@weight_norm <"},
+    {"aten._weight_norm_interface.default", "Tensor v, Tensor g, int dim=0 -> (Tensor, Tensor)", "mul",
+     "@weight_norm <"},
+
     // Normalizations, softmax and dropout.
     {"aten.batch_norm.default",
      "Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, "

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "ops/number.h"
 #include "ops/ops.h"
 #include "passes/cleanup/common.h"
 #include "passes/cleanup/rules.h"
@@ -24,7 +25,7 @@ bool is_removable(const Node& node) {
   while (!work.empty()) {
     const Node* n = work.back();
     work.pop_back();
-    if (n->op().has(kEffect) || n->op().has(kRandom)) return false;
+    if (n->op().has(kEffect) || n->op().has(kRandom) || ops::defines_symbol(*n)) return false;
     if (n->is(kOpaqueOp) && n->attrs<OpaqueAttrs>().effect) return false;
     for (const Graph* region : n->regions())
       for (const Node* inner : region->nodes()) work.push_back(inner);

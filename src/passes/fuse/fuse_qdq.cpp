@@ -219,6 +219,8 @@ class Fusion {
     if (fused_.contains(node) || op.trait == Trait::ShapeOnly || node->is(kConstOp) || node->is(kReturnOp))
       return;
     if (node->is(ops::quantize) || node->is(ops::dequantize) || node->is(ops::storage_cast)) return;
+    if (op.trait == Trait::Structural && !node->is(kOpaqueOp) && node->regions().empty())
+      return;  // a symbolic number, an assertion
     KeptRecord record;
     record.node = rewrite::source_name(*node);
     record.op = std::string(op_label(*node));

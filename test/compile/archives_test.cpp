@@ -1,0 +1,145 @@
+// Archives that torch wrote, with inputs and what torch gave for them (test/compile/data and its script):
+// read and run, written and read again, compiled with every pass. Control flow, dynamic shapes, numbers read
+// from tensors, assertions.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "compile/compile.h"
+#include "compile/files.h"
+#include "formats/npy.h"
+#include "interp/interp.h"
+
+namespace zp {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string kData = std::string(ZP_SOURCE_DIR) + "/test/compile/data/";
+
+std::vector<Tensor> read_set(const std::string& stem, const std::string& kind) {
+  std::vector<Tensor> tensors;
+  for (int k = 0;; ++k) {
+    const std::string path = stem + "_" + kind + "_" + std::to_string(k) + ".npy";
+    if (!fs::exists(path)) return tensors;
+    auto tensor = read_npy(path);
+    EXPECT_TRUE(tensor.ok()) << path;
+    if (!tensor.ok()) return tensors;
+    tensors.push_back(std::move(*tensor));
+  }
+}
+
+void expect_close(const Tensor& got, const Tensor& want, double allowed, const std::string& what) {
+  ASSERT_EQ(got.shape(), want.shape()) << what;
+  for (int64_t i = 0; i < want.elements(); ++i) {
+    const double a = got.get_double(i), b = want.get_double(i);
+    ASSERT_LE(std::fabs(a - b), allowed * std::max(1.0, std::fabs(b))) << what << " element " << i;
+  }
+}
+
+void expect_runs(const Model& model, const std::string& name, const std::string& how) {
+  const double allowed = name.starts_with("autocast") ? 2e-2 : 1e-5;
+  int sets = 0;
+  for (;; ++sets) {
+    const std::string stem = kData + name + "." + std::to_string(sets);
+    const std::vector<Tensor> in = read_set(stem, "in"), want = read_set(stem, "out");
+    if (want.empty()) break;
+    auto got = run(model, in);
+    ASSERT_TRUE(got.ok()) << how << " " << stem << ": " << got.error().str();
+    ASSERT_EQ(got->size(), want.size()) << how << " " << stem;
+    for (size_t i = 0; i < want.size(); ++i)
+      expect_close((*got)[i], want[i], allowed, how + " " + stem + " output " + std::to_string(i));
+  }
+  EXPECT_GT(sets, 0) << name;
+}
+
+int opaque_nodes(const Graph& graph) {
+  int count = 0;
+  for (const Node* node : graph.nodes()) {
+    count += node->is(kOpaqueOp) ? 1 : 0;
+    for (const Graph* region : node->regions()) count += opaque_nodes(*region);
+  }
+  return count;
+}
+
+class Archives : public testing::TestWithParam<std::string> {};
+
+TEST_P(Archives, run_as_torch_does) {
+  auto model = load_model(kData + GetParam() + ".pt2");
+  ASSERT_TRUE(model.ok()) << model.error().str();
+  EXPECT_EQ(opaque_nodes(*(*model)->graph), 0);
+  expect_runs(**model, GetParam(), "read");
+}
+
+TEST_P(Archives, run_the_same_after_passes_and_writing) {
+  const std::string path = fs::temp_directory_path() / ("zp_archives_" + GetParam() + ".pt2");
+  for (const bool passes : {false, true}) {
+    std::unique_ptr<Model> model;
+    if (passes) {
+      auto compiled = compile_model(kData + GetParam() + ".pt2", {});
+      ASSERT_TRUE(compiled.ok()) << compiled.error().str();
+      model = std::move(compiled->model);
+      expect_runs(*model, GetParam(), "compiled");
+    } else {
+      auto loaded = load_model(kData + GetParam() + ".pt2");
+      ASSERT_TRUE(loaded.ok()) << loaded.error().str();
+      model = std::move(*loaded);
+    }
+    const Status saved = save_model(*model, path);
+    ASSERT_TRUE(saved.ok()) << saved.error().str();
+    auto again = load_model(path);
+    ASSERT_TRUE(again.ok()) << again.error().str();
+    EXPECT_EQ(opaque_nodes(*(*again)->graph), 0);
+    expect_runs(**again, GetParam(), passes ? "written after passes" : "written");
+  }
+  fs::remove(path);
+}
+
+std::vector<std::string> names() {
+  std::vector<std::string> found;
+  for (const auto& entry : fs::directory_iterator(kData))
+    if (entry.path().extension() == ".pt2") found.push_back(entry.path().stem());
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+INSTANTIATE_TEST_SUITE_P(torch, Archives, testing::ValuesIn(names()),
+                         [](const testing::TestParamInfo<std::string>& info) { return info.param; });
+
+Error failure(const std::string& name, std::vector<Tensor> inputs) {
+  auto model = load_model(kData + name + ".pt2");
+  EXPECT_TRUE(model.ok());
+  auto got = run(**model, inputs);
+  EXPECT_FALSE(got.ok());
+  return got.ok() ? Error("", "no error") : std::move(got).error();
+}
+
+Tensor integers(std::vector<int64_t> shape, int64_t value) {
+  Tensor t = std::move(*Tensor::make(DType::I64, std::move(shape)));
+  for (int64_t i = 0; i < t.elements(); ++i) t.set_int(i, value);
+  return t;
+}
+
+TEST(ArchiveAssertions, stop_the_run_with_their_message) {
+  const Tensor x = std::move(*Tensor::make(DType::F32, {3, 4}));
+  const Error error = failure("item_checked", {x, integers({}, 4)});
+  EXPECT_EQ(error.first().id, "run.assertion") << error.str();
+  EXPECT_NE(error.str().find("u0 <= 3"), std::string::npos) << error.str();
+  EXPECT_EQ(failure("item_checked_core", {x, integers({}, -1)}).first().id, "run.assertion");
+}
+
+TEST(ArchiveShapes, a_dimension_that_does_not_fit_is_named) {
+  const auto zeros = [](std::vector<int64_t> shape) { return std::move(*Tensor::make(DType::F32, shape)); };
+  const Error odd = failure("derived", {zeros({5, 4}), zeros({2, 4})});
+  EXPECT_NE(odd.str().find("axis 0"), std::string::npos) << odd.str();
+  const Error far = failure("cond_size", {zeros({51, 4})});
+  EXPECT_NE(far.str().find("axis 0"), std::string::npos) << far.str();
+  EXPECT_NE(far.str().find("50"), std::string::npos) << far.str();
+}
+
+}  // namespace
+}  // namespace zp

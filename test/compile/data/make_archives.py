@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""Writes the archives of this folder, with inputs and what torch gives for them: NAME.pt2, NAME.SET_in_K.npy,
+NAME.SET_out_K.npy. Needs torch 2.13; the tests do not. Control flow, dynamic shapes, numbers read from tensors,
+assertions.
+
+    make_archives.py [NAME...]
+"""
+import os
+import sys
+
+import numpy
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from torch.export import Dim
+from torch._higher_order_ops.map import map as map_parts
+from torch._higher_order_ops.scan import scan
+from torch._higher_order_ops.while_loop import while_loop
+
+OUT = os.path.dirname(os.path.abspath(__file__))
+x = torch.linspace(-1, 1, 12).view(3, 4)
+
+
+class Of(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function, self.linear = function, nn.Linear(4, 4)
+        self.cells = cells if function is run_cells else None
+
+    def forward(self, *arguments):
+        return self.function(self, *arguments)
+
+
+def save(name, function, *sets, dynamic=None, decompose=False):
+    if len(sys.argv) > 1 and name not in sys.argv[1:]:
+        return
+    torch.manual_seed(0)
+    module = Of(function).eval()
+    program = torch.export.export(module, sets[0], dynamic_shapes=dynamic and (dynamic,), strict=False)
+    if decompose:
+        program = program.run_decompositions()
+    for graph in [m.graph for m in program.graph_module.modules() if isinstance(m, torch.fx.GraphModule)]:
+        for node in graph.nodes:  # stack traces name files of the machine; the rest is long and not looked at
+            for key in ("stack_trace", "from_node", "source_fn_stack", "torch_fn"):
+                node.meta.pop(key, None)
+    torch.export.save(program, f"{OUT}/{name}.pt2")
+    for s, arguments in enumerate(sets):
+        with torch.no_grad():
+            results = module(*[a.clone() if isinstance(a, torch.Tensor) else a for a in arguments])
+        results = results if isinstance(results, tuple) else (results,)
+        for kind, tensors in (("in", arguments), ("out", results)):
+            for k, t in enumerate(tensors):
+                value = t.detach().float() if isinstance(t, torch.Tensor) and t.dtype == torch.bfloat16 else t
+                value = value.detach().contiguous().numpy() if isinstance(value, torch.Tensor) else numpy.array(value)
+                numpy.save(f"{OUT}/{name}.{s}_{kind}_{k}.npy", value)
+
+
+def autocast(m, x):
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = m.linear(x)
+        z, w = y.softmax(-1), torch.cat([y, x], 0)
+        v = y @ y.T + x.sum()
+    return z.float(), w, v.float(), y.prod(1)
+
+
+def checked(m, x, n):
+    k = n.item()
+    torch._check(k >= 0)
+    torch._check(k <= 3)
+    return x[:k] * k, torch.zeros(k + 1, 3) + x.sum()
+
+
+def ratio(m, x):
+    return x * (x.shape[0] / x.shape[1]), x.sum() / x.numel()
+
+
+def nested(m, x):
+    def body(c, a):
+        return torch.cond(a.sum() > 0, lambda c, a: c + a, lambda c, a: c - a * 2, (c, a)), c * a
+
+    return scan(body, torch.zeros(4), x, dim=0)
+
+
+def shapes_of_found(m, x):
+    n = (x > 0).nonzero().shape[0]
+    return torch.full((n, 2), 3.0) + x.sum()
+
+
+class Cells(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.gru, self.rnn = nn.LSTMCell(4, 3), nn.GRUCell(4, 3), nn.RNNCell(4, 3, nonlinearity="relu", bias=False)
+
+    def forward(self, x, h, c):
+        h, c = self.lstm(x, (h, c))
+        return self.gru(x, h), self.rnn(x, h), c
+
+
+def run_cells(m, x, h, c):
+    return m.cells(x, h, c)
+
+
+torch.manual_seed(1)
+cells = Cells()
+ones, zeros, n = torch.ones(4), torch.zeros(4), Dim("n", min=2, max=50)
+save("map", lambda m, x, y: map_parts(lambda a, b: (m.linear(a) + b, a * 2), x, y), (x, ones), (-x, ones * 3))
+save("scan", lambda m, x, i: scan(lambda c, a: (m.linear(c) + a, (c * a).relu()), i, x, dim=0), (x, zeros), (-x, ones))
+save("scan_reverse", lambda m, x, i: scan(lambda c, a: (c + a, (c * a).relu()), i, x, dim=0, reverse=True), (x, ones))
+save("scan_cond", nested, (x,), (-x * 2,))
+save("while", lambda m, x: while_loop(lambda i, a: i < 3, lambda i, a: (i + 1, m.linear(a)), (torch.tensor(0), x)), (x,))
+save("autocast", autocast, (x,))
+save("autocast_core", autocast, (x,), decompose=True)
+save("cond_size", lambda m, x: torch.cond(x.shape[0] > 4, lambda a: a.sin(), lambda a: m.linear(a).cos(), (x,)), (x,), (torch.cat([x, x]),),
+     dynamic=({0: n},))
+save("integer_input", lambda m, x, n: x[:n] * n, (x, 2), (x, 3), dynamic=(None, Dim.DYNAMIC))
+save("item_checked", checked, (x, torch.tensor(2)), (x, torch.tensor(0)))
+save("item_checked_core", checked, (x, torch.tensor(2)), (x, torch.tensor(3)), decompose=True)
+save("size_ratio", ratio, (torch.cat([x, x]),), (torch.cat([x, x, x]),), dynamic=({0: n},))
+save("found", shapes_of_found, (x,), (-x - 2,))
+save("derived", lambda m, x, y: (x.reshape(-1, 2, 4).sum(1) + y), (torch.cat([x, -x]), x), (torch.cat([x, x, x, x]), torch.cat([x, x])),
+     dynamic=({0: 2 * Dim("h")}, {0: Dim("h")}))
+save("float_item", lambda m, x, s: x * s.item() + s.item(), (x, torch.tensor(1.5)), (x, torch.tensor(-2.0)))
+save("weight_norm", lambda m, v, g, x: F.conv1d(x, torch._weight_norm(v, g, 0)), (x.view(2, 3, 2), torch.tensor([[[2.0]], [[3.0]]]), x.view(1, 3, 4)))
+save("cells", run_cells, (x, torch.zeros(3, 3), torch.ones(3, 3)))
