@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -110,6 +111,28 @@ std::string input_name(const Model& model, size_t input) {
                                                : model.inputs[input].user_name;
 }
 
+namespace {
+
+// A number input (SymInt) may be given as the number itself: `--input n=5`.
+std::optional<Tensor> plain_number(const Type& type, const std::string& text) {
+  if (type.is_tensor() || text.empty() || std::filesystem::exists(text)) return std::nullopt;
+  const char* end = text.data() + text.size();
+  if (type.kind == TypeKind::Int) {
+    int64_t value = 0;
+    const auto [at, problem] = std::from_chars(text.data(), end, value);
+    if (problem == std::errc() && at == end) return Tensor::scalar<int64_t>(DType::I64, value);
+  } else if (type.kind == TypeKind::Float) {
+    double value = 0;
+    const auto [at, problem] = std::from_chars(text.data(), end, value);
+    if (problem == std::errc() && at == end) return Tensor::scalar<double>(DType::F64, value);
+  } else if (type.kind == TypeKind::Bool && (text == "true" || text == "false")) {
+    return Tensor::scalar<uint8_t>(DType::Bool, text == "true" ? 1 : 0);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 Result<std::vector<Tensor>> read_inputs(const Model& model, const std::vector<std::string>& arguments) {
   const std::vector<size_t> user = model.user_inputs();
   std::vector<Tensor> tensors(user.size());
@@ -143,8 +166,12 @@ Result<std::vector<Tensor>> read_inputs(const Model& model, const std::vector<st
     }
     if (given[slot])
       return Error("input.twice", "input '" + input_name(model, user[slot]) + "' is given twice");
-    ZP_TRY(tensors[slot], read_npy(file, as));
     given[slot] = true;
+    if (auto number = plain_number(model.graph->inputs()[user[slot]]->type(), file)) {
+      tensors[slot] = std::move(*number);
+      continue;
+    }
+    ZP_TRY(tensors[slot], read_npy(file, as));
   }
   for (size_t k = 0; k < user.size(); ++k) {
     if (!given[k])

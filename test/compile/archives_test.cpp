@@ -132,6 +132,24 @@ TEST(ArchiveAssertions, stop_the_run_with_their_message) {
   EXPECT_EQ(failure("item_checked_core", {x, integers({}, -1)}).first().id, "run.assertion");
 }
 
+// Weights handed to a branch are constants inside of it: passes fuse there as anywhere.
+TEST(ArchiveRegions, passes_fuse_inside_of_branches) {
+  CompileOptions options;
+  options.form = "integer";
+  auto compiled = compile_model(kData + "cond_quantized.pt2", options);
+  ASSERT_TRUE(compiled.ok()) << compiled.error().str();
+  const Graph& graph = *compiled->model->graph;
+  const Node* cond = nullptr;
+  for (const Node* node : graph.nodes())
+    if (node->op().name == "cond") cond = node;
+  ASSERT_NE(cond, nullptr);
+  EXPECT_EQ(cond->operand_count(), 2u);  // the predicate and x
+  bool fused = false;
+  for (const Node* node : cond->regions()[0]->nodes())
+    fused |= node->op().name == "linear" && node->result()->type().is_quantized();
+  EXPECT_TRUE(fused);
+}
+
 TEST(ArchiveShapes, a_dimension_that_does_not_fit_is_named) {
   const auto zeros = [](std::vector<int64_t> shape) { return std::move(*Tensor::make(DType::F32, shape)); };
   const Error odd = failure("derived", {zeros({5, 4}), zeros({2, 4})});

@@ -33,10 +33,17 @@ bool body_fits(const Arg& arg, size_t inputs) {
 
 }  // namespace
 
-Graph* GraphReader::read_region(Node& parent, const GraphData& data) {
+// Constants are known inside of the region, not handed in: passes then see the weights of what it computes.
+Graph* GraphReader::read_region(Node& parent, const GraphData& data,
+                                std::span<const Constant* const> constants) {
   Graph* region = parent.add_region();
   GraphReader reader(state_, data, *region);
-  for (const Arg& input : data.inputs) {
+  for (size_t i = 0; i < data.inputs.size(); ++i) {
+    const Arg& input = data.inputs[i];
+    if (i < constants.size() && constants[i] != nullptr) {
+      reader.set_constant(input.value, constants[i], data.values[input.value].name);
+      continue;
+    }
     reader.name(input.value).value =
         region->add_input(data.values[input.value].name, type_of(data.values[input.value]));
   }
@@ -102,8 +109,14 @@ bool GraphReader::read_control(const NodeData& node) {
     if (*predicate == nullptr) return false;
     values.push_back(*predicate);
   }
-  for (const Arg* operand : operands) {
-    auto value = value_of(operand->value, true);
+  // Operands that are the same for every run of a body: all of cond's, the last list of the others.
+  size_t first_shared = 0;
+  for (size_t k = 0; k + 1 < counts.size(); ++k) first_shared += counts[k];
+  std::vector<const Constant*> constants(operands.size());
+  for (size_t i = 0; i < operands.size(); ++i) {
+    if (i >= first_shared) constants[i] = constant_of(operands[i]->value);
+    if (constants[i] != nullptr) continue;
+    auto value = value_of(operands[i]->value, true);
     if (!value.ok()) return problem(std::move(value).error());
     values.push_back(*value);
   }
@@ -111,12 +124,15 @@ bool GraphReader::read_control(const NodeData& node) {
   AttrBuilder attrs(*card, context());
   attrs.set_int(form->op == "map" ? "mapped" : "carried", static_cast<int64_t>(counts[0]));
   if (counts.size() == 3) attrs.set_int("scanned", static_cast<int64_t>(counts[1]));
-  make_control(node, *card, values, attrs.data(), form->first_graph, form->graphs);
+  std::vector<const GraphData*> graphs;
+  for (size_t g = 0; g < form->graphs; ++g) graphs.push_back(node.inputs[form->first_graph + g].arg.graph);
+  make_control(node, *card, values, attrs.data(), graphs, constants);
   return true;
 }
 
 void GraphReader::make_control(const NodeData& node, const OpDef& card, std::span<Value* const> operands,
-                               const void* attrs, size_t first_graph, size_t graphs) {
+                               const void* attrs, std::span<const GraphData* const> graphs,
+                               std::span<const Constant* const> constants) {
   std::vector<uint32_t> results;
   for (const Arg& out : node.outputs)
     for_each_name(out, [&](const Arg& leaf) { results.push_back(leaf.value); });
@@ -128,7 +144,7 @@ void GraphReader::make_control(const NodeData& node, const OpDef& card, std::spa
   spec.name = origin_->name;
   spec.origins = context().arena().copy(std::span<const Origin* const>(&origin_, 1));
   Node* made = graph_.create(spec);
-  for (size_t g = 0; g < graphs; ++g) read_region(*made, *node.inputs[first_graph + g].arg.graph);
+  for (const GraphData* graph : graphs) read_region(*made, *graph, constants);
   if (Status status = made->infer(); !status.ok()) {
     state_.report(std::move(status).error(), &node);
     for (size_t k = 0; k < results.size(); ++k) made->result(k)->set_type(context().unranked(DType::Unknown));

@@ -109,9 +109,10 @@ class GraphReader {
   bool read_symbolic(const NodeData& node);
   bool read_control(const NodeData& node);  // cond, while_loop, map, scan
   bool read_number(const NodeData& node);   // arithmetic of symbolic numbers
-  Graph* read_region(Node& parent, const GraphData& data);
+  Graph* read_region(Node& parent, const GraphData& data, std::span<const Constant* const> constants);
   void make_control(const NodeData& node, const OpDef& card, std::span<Value* const> operands,
-                    const void* attrs, size_t first_graph, size_t graphs);
+                    const void* attrs, std::span<const GraphData* const> graphs,
+                    std::span<const Constant* const> constants);
   void bind_result(uint32_t index, Value* value);
   Status make_symbolic(uint32_t index);
   // Writes made functional.

@@ -372,6 +372,23 @@ Result<bool> type_as(NodeReader& n) {
   return cast_to(n, input, other->type().dtype);
 }
 
+// Index k as often as repeats[k] says.
+Result<bool> repeated_indices(NodeReader& n) {
+  ZP_TRY(Value * repeats, n.tensor("repeats"));
+  const OpDef *arange = n.card("arange"), *repeat = n.card("repeat_interleave");
+  const Type& type = repeats->type();
+  if (arange == nullptr || repeat == nullptr) return n.no({});
+  if (!type.ranked || type.rank() != 1 || type.shape[0].is_unknown())
+    return n.no("the number of repeats is not known");
+  AttrBuilder all(*arange, n.context()), attrs(*repeat, n.context());
+  if (!all.set_dim("end", type.shape[0])) return n.no("the number of repeats is symbolic");
+  all.set_dtype("dtype", type.dtype);
+  ZP_TRY(Node * indices, n.make(all, {}, 1, true));
+  attrs.set_int("dim", 0);
+  ZP_TRY(Node * node, n.make(attrs, {indices->result(), repeats}));
+  return n.bind_all(node);
+}
+
 // Class k as the row that is 1 at k: a comparison with all classes.
 Result<bool> one_hot(NodeReader& n) {
   ZP_TRY(Value * input, n.tensor("self"));
@@ -436,6 +453,7 @@ std::span<const NamedHook> shape_hooks() {
       {"narrow", narrow},
       {"one_hot", one_hot},
       {"outer", outer},
+      {"repeated_indices", repeated_indices},
       {"reverse_dims", reverse_dims},
       {"scales", scales},
       {"shape_of", shape_of},

@@ -102,6 +102,8 @@ constexpr Row kViewRows[] = {
      "Tensor self, SymInt repeats, int? dim=None, *, SymInt? output_size=None", "repeat_interleave", ""},
     {"aten.repeat_interleave.self_Tensor",
      "Tensor self, Tensor repeats, int? dim=None, *, SymInt? output_size=None", "repeat_interleave", ""},
+    {"aten.repeat_interleave.Tensor", "Tensor repeats, *, SymInt? output_size=None", "repeat_interleave",
+     "@repeated_indices <"},
     {"aten.cat.default", "Tensor[] tensors, int dim=0", "cat", ""},
     {"aten.concat.default", "Tensor[] tensors, int dim=0", "cat", "<"},
     {"aten.concatenate.default", "Tensor[] tensors, int dim=0", "cat", "<"},

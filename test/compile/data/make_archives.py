@@ -12,11 +12,13 @@ import numpy
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+import torch.ao.quantization.fx._decomposed  # registers quantized_decomposed
 from torch.export import Dim
 from torch._higher_order_ops.map import map as map_parts
 from torch._higher_order_ops.scan import scan
 from torch._higher_order_ops.while_loop import while_loop
 
+Q = torch.ops.quantized_decomposed
 OUT = os.path.dirname(os.path.abspath(__file__))
 x = torch.linspace(-1, 1, 12).view(3, 4)
 
@@ -26,6 +28,11 @@ class Of(nn.Module):
         super().__init__()
         self.function, self.linear = function, nn.Linear(4, 4)
         self.cells = cells if function is run_cells else None
+        if function is quantized_branches:
+            self.register_buffer("w", torch.arange(-8, 8, dtype=torch.int8).view(4, 4) * 9)
+            self.register_buffer("s", torch.tensor([0.5, 0.25, 0.125, 0.0625]) / 16)
+            self.register_buffer("z", torch.zeros(4, dtype=torch.int64))
+            self.register_buffer("b", torch.tensor([0.5, -1.0, 0.25, 0.0]))
 
     def forward(self, *arguments):
         return self.function(self, *arguments)
@@ -96,6 +103,15 @@ class Cells(nn.Module):
         return self.gru(x, h), self.rnn(x, h), c
 
 
+def quantized_branches(m, x):
+    def yes(x, w, s, z, b):
+        q = Q.dequantize_per_tensor(Q.quantize_per_tensor(x, 0.02, 0, -128, 127, torch.int8), 0.02, 0, -128, 127, torch.int8)
+        y = F.linear(q, Q.dequantize_per_channel(w, s, z, 0, -127, 127, torch.int8), b)
+        return Q.dequantize_per_tensor(Q.quantize_per_tensor(y, 0.1, 3, -128, 127, torch.int8), 0.1, 3, -128, 127, torch.int8)
+
+    return torch.cond(x.sum() > 0, yes, lambda x, w, s, z, b: x * 2, (x, m.w, m.s, m.z, m.b))
+
+
 def run_cells(m, x, h, c):
     return m.cells(x, h, c)
 
@@ -122,3 +138,4 @@ save("derived", lambda m, x, y: (x.reshape(-1, 2, 4).sum(1) + y), (torch.cat([x,
 save("float_item", lambda m, x, s: x * s.item() + s.item(), (x, torch.tensor(1.5)), (x, torch.tensor(-2.0)))
 save("weight_norm", lambda m, v, g, x: F.conv1d(x, torch._weight_norm(v, g, 0)), (x.view(2, 3, 2), torch.tensor([[[2.0]], [[3.0]]]), x.view(1, 3, 4)))
 save("cells", run_cells, (x, torch.zeros(3, 3), torch.ones(3, 3)))
+save("cond_quantized", quantized_branches, (x + 0.5,), (-x - 0.5,))
