@@ -82,12 +82,24 @@ Status check_range(const DimContext& dims, const OpenDim& dim) {
                                         info->min, max, dim.found));
 }
 
-Status check_scalar(const Value& input, const Tensor& given, const std::string& label, DimBinding* binding) {
+// A number that is an input: its symbol gets it, and it must be within the symbol's range.
+Status check_scalar(const DimContext& dims, const Value& input, const Tensor& given, const std::string& label,
+                    DimBinding* binding) {
   if (given.elements() != 1)
     return Error("run.input", fmt::format("{} is one number, found {} elements", label, given.elements()));
   const Type& type = input.type();
   if (type.kind == TypeKind::Int && type.value.is_symbolic() && type.value.expr()->op == DimOp::Symbol) {
-    binding->emplace(type.value.expr()->symbol, given.get_int(0));
+    const std::string_view symbol = type.value.expr()->symbol;
+    const int64_t found = given.get_int(0);
+    binding->emplace(symbol, found);
+    const SymbolInfo* info = dims.info(symbol);
+    if (info != nullptr && (found < info->min || found > info->max)) {
+      const bool bounded = info->max != kDimUnbounded;
+      return Error("run.input", fmt::format("{} must be {}, found {}", label,
+                                            bounded ? fmt::format("in {}..{}", info->min, info->max)
+                                                    : fmt::format("{} or more", info->min),
+                                            found));
+    }
   }
   return {};
 }
@@ -113,7 +125,7 @@ Result<DimBinding> bind_inputs(const Model& model, std::span<const Tensor> user_
     const std::string label = input_label(model, users[k]);
     if (type.kind == TypeKind::None) continue;
     if (!type.is_tensor()) {
-      ZP_CHECK(check_scalar(input, given, label, &binding));
+      ZP_CHECK(check_scalar(dims, input, given, label, &binding));
       continue;
     }
     if (type.dtype != DType::Unknown && given.dtype() != type.dtype) {

@@ -6,7 +6,10 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "compile/compile.h"
@@ -132,6 +135,30 @@ TEST(ArchiveAssertions, stop_the_run_with_their_message) {
   EXPECT_EQ(failure("item_checked_core", {x, integers({}, -1)}).first().id, "run.assertion");
 }
 
+size_t count_in_file(const std::string& path, const std::string& what) {
+  std::ifstream in(path, std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(in), {}};
+  size_t count = 0;
+  for (size_t at = bytes.find(what); at != std::string::npos; at = bytes.find(what, at + 1)) ++count;
+  return count;
+}
+
+// Ranges, guards and assertions are written again, also after passes.
+TEST(ArchiveAssertions, are_written_again) {
+  const std::string path = fs::temp_directory_path() / "zp_archives_assertions.pt2";
+  for (const auto& [name, text, count] :
+       {std::tuple{"item_checked", "aten._assert_scalar.default", 2},
+        std::tuple{"derived", "((4*L['arguments'][0].size()[0]) % 8) == 0", 1},
+        std::tuple{"integer_input", "L['arguments'][1] >= 0 and L['arguments'][1] <= 3", 1}}) {
+    const std::string source = kData + name + ".pt2";
+    const size_t wanted = count_in_file(source, text);
+    EXPECT_GE(wanted, static_cast<size_t>(count)) << name;
+    ASSERT_TRUE(compile_file(source, path, {}).ok()) << name;
+    EXPECT_EQ(count_in_file(path, text), wanted) << name;
+  }
+  fs::remove(path);
+}
+
 // Weights handed to a branch are constants inside of it: passes fuse there as anywhere.
 TEST(ArchiveRegions, passes_fuse_inside_of_branches) {
   CompileOptions options;
@@ -154,6 +181,8 @@ TEST(ArchiveShapes, a_dimension_that_does_not_fit_is_named) {
   const auto zeros = [](std::vector<int64_t> shape) { return std::move(*Tensor::make(DType::F32, shape)); };
   const Error odd = failure("derived", {zeros({5, 4}), zeros({2, 4})});
   EXPECT_NE(odd.str().find("axis 0"), std::string::npos) << odd.str();
+  const Error many = failure("integer_input", {zeros({3, 4}), integers({}, 5)});
+  EXPECT_NE(many.str().find("in 0..3, found 5"), std::string::npos) << many.str();
   const Error far = failure("cond_size", {zeros({51, 4})});
   EXPECT_NE(far.str().find("axis 0"), std::string::npos) << far.str();
   EXPECT_NE(far.str().find("50"), std::string::npos) << far.str();

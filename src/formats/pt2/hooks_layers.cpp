@@ -78,10 +78,59 @@ Result<bool> weight_norm(NodeReader& n) {
   return true;
 }
 
+Result<Value*> vector_norm(NodeReader& n, Value* x, double order, int64_t dim, bool keepdim, bool aux) {
+  AttrBuilder attrs(ops::linalg_vector_norm, n.context());
+  attrs.set_float("ord", order);
+  attrs.set_int("dims", dim);
+  attrs.set_bool("keepdim", keepdim);
+  ZP_TRY(Node * node, n.make(attrs, {x}, 1, aux));
+  return node->result();
+}
+
+// The sum of the products of both, each divided by its length or eps, whichever is greater.
+Result<bool> cosine_similarity(NodeReader& n) {
+  const auto dim = n.integer("dim");
+  const auto eps = n.real("eps");
+  if (!dim || !eps) return n.no("its dim or eps is not known");
+  Value* unit[2] = {};
+  for (size_t i = 0; i < 2; ++i) {
+    ZP_TRY(Value * x, n.tensor(i == 0 ? "x1" : "x2"));
+    ZP_TRY(Value * length, vector_norm(n, x, 2, *dim, true, true));
+    AttrBuilder least(ops::clamp, n.context());
+    least.set_float("min", *eps);
+    ZP_TRY(Node * divisor, n.make(least, {length}, 1, true));
+    ZP_TRY(Node * scaled, n.make(AttrBuilder(ops::div, n.context()), {x, divisor->result()}, 1, true));
+    unit[i] = scaled->result();
+  }
+  ZP_TRY(Node * product, n.make(AttrBuilder(ops::mul, n.context()), {unit[0], unit[1]}, 1, true));
+  AttrBuilder total(ops::sum, n.context());
+  total.set_int("dims", *dim);
+  ZP_TRY(Node * node, n.make(total, {product->result()}));
+  return n.bind_all(node);
+}
+
+// The length of x1 - x2 + eps along the last dim.
+Result<bool> pairwise_distance(NodeReader& n) {
+  ZP_TRY(Value * a, n.tensor("x1"));
+  ZP_TRY(Value * b, n.tensor("x2"));
+  const auto order = n.real("p"), eps = n.real("eps");
+  if (!order || !eps) return n.no("its order or eps is not known");
+  ZP_TRY(Node * difference, n.make(AttrBuilder(ops::sub, n.context()), {a, b}, 1, true));
+  Value* least = n.graph().literal(Number::of_float(*eps), DType::F32);
+  ZP_TRY(Node * shifted, n.make(AttrBuilder(ops::add, n.context()), {difference->result(), least}, 1, true));
+  ZP_TRY(Value * length,
+         vector_norm(n, shifted->result(), *order, -1, n.boolean("keepdim").value_or(false), false));
+  n.bind(0, length);
+  return true;
+}
+
 }  // namespace
 
 std::span<const NamedHook> layer_hooks() {
-  static constexpr NamedHook kHooks[] = {{"recurrent_cell", recurrent_cell}, {"weight_norm", weight_norm}};
+  static constexpr NamedHook kHooks[] = {{"recurrent_cell", recurrent_cell},
+                                         {"weight_norm", weight_norm},
+                                         {"cosine_similarity", cosine_similarity},
+                                         {"pairwise_distance", pairwise_distance}};
   return kHooks;
 }
 

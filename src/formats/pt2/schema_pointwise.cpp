@@ -9,6 +9,7 @@ constexpr Row kPointwiseRows[] = {
     {"aten.relu.default", "Tensor self", "relu", ""},
     {"aten.relu6.default", "Tensor self", "hardtanh", ".min_val=0 .max_val=6 <"},
     {"aten.sigmoid.default", "Tensor self", "sigmoid", ""},
+    {"aten.special_expit.default", "Tensor self", "sigmoid", "<"},
     {"aten.tanh.default", "Tensor self", "tanh", ""},
     {"aten.hardtanh.default", "Tensor self, Scalar min_val=-1, Scalar max_val=1", "hardtanh", ""},
     {"aten.clamp.default", "Tensor self, Scalar? min=None, Scalar? max=None", "clamp", ""},

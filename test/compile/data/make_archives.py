@@ -139,3 +139,4 @@ save("float_item", lambda m, x, s: x * s.item() + s.item(), (x, torch.tensor(1.5
 save("weight_norm", lambda m, v, g, x: F.conv1d(x, torch._weight_norm(v, g, 0)), (x.view(2, 3, 2), torch.tensor([[[2.0]], [[3.0]]]), x.view(1, 3, 4)))
 save("cells", run_cells, (x, torch.zeros(3, 3), torch.ones(3, 3)))
 save("cond_quantized", quantized_branches, (x + 0.5,), (-x - 0.5,))
+save("distances", lambda m, x, y: (F.cosine_similarity(x, y), F.pairwise_distance(x, y), torch.ravel(x.swapdims(0, 1)), x.fliplr()), (x, x.flip(0) + 1))
