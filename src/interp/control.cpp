@@ -44,11 +44,18 @@ Result<Tensors> run_while(const Node& node, Tensors values, const RunRegion& reg
   return values;
 }
 
-// Part `index` of a tensor along dim 0: the same memory.
+// Part `index` of a tensor along dim 0: the same memory, but for elements that are packed elsewhere.
 Result<Tensor> part_of(const Tensor& whole, int64_t index) {
   std::vector<int64_t> shape(whole.shape().begin() + 1, whole.shape().end());
   const int64_t bytes = whole.shape()[0] == 0 ? 0 : whole.bytes() / whole.shape()[0];
   const auto size = static_cast<size_t>(bytes);
+  if (bits_of(whole.dtype()) < 8) {
+    ZP_TRY(Tensor part, Tensor::make(whole.dtype(), std::move(shape)));
+    if (size > 0)
+      std::memcpy(part.mutable_data<std::byte>(), whole.data<std::byte>() + static_cast<size_t>(index) * size,
+                  size);
+    return part;
+  }
   return Tensor::view(whole.dtype(), std::move(shape),
                       whole.blob().slice(static_cast<size_t>(index) * size, size));
 }
@@ -101,6 +108,8 @@ Result<Tensors> run_parts(const Node& node, const Tensors& values, size_t carrie
       return node.error("run.operand", fmt::format("operands of {} and {} parts", count, here));
     count = here;
   }
+  if (count > g_max_loop_rounds)
+    return node.error("run.rounds", fmt::format("{} parts, {} are allowed", count, g_max_loop_rounds));
   std::vector<Stack> stacks(node.result_count() - carried);
   Tensors state(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(carried));
   for (int64_t k = 0; k < count; ++k) {

@@ -416,6 +416,27 @@ graph main(%x: f32[]) -> (%y) {
   EXPECT_EQ(out.error().first().id, "run.rounds");
 }
 
+TEST(interp, maps_over_nothing_and_over_too_many_parts) {
+  const auto model = parse_model(R"(zp 1
+graph main(%x: f32[?,2]) -> (%y) {
+  %y = map(%x) {mapped: 1}
+    region (%a: f32[2]) -> (%b) {
+      %b = neg(%a)
+    }
+}
+)",
+                                 ops::table(), "t.zp");
+  ASSERT_TRUE(model.ok()) << model.error().str();
+  const auto none = run(**model, std::vector<Tensor>{tensor(DType::F32, {0, 2}, {1})});
+  ASSERT_TRUE(none.ok()) << none.error().str();
+  EXPECT_EQ((*none)[0].shape(), (Ints{0, 2}));
+  set_max_loop_rounds(3);
+  const auto many = run(**model, std::vector<Tensor>{tensor(DType::F32, {4, 2}, {1})});
+  set_max_loop_rounds(100'000'000);
+  ASSERT_FALSE(many.ok());
+  EXPECT_EQ(many.error().first().id, "run.rounds");
+}
+
 TEST(interp, what_cannot_run_is_refused_by_name) {
   Build b;
   Value* x = b.input("x", DType::F32, {2});
