@@ -118,6 +118,11 @@ Result<bool> transpose(NodeReader& n) {
 }
 
 Result<bool> transpose_last(NodeReader& n) { return swap_dims(n, -1, -2); }
+Result<bool> adjoint(NodeReader& n) {
+  ZP_TRY(const Value* input, moved(n, "self"));
+  if (is_complex(input->type().dtype)) return n.no("it conjugates complex numbers");
+  return swap_dims(n, -1, -2);
+}
 
 Result<bool> t(NodeReader& n) {
   ZP_TRY(Value * input, moved(n, "self"));
@@ -253,6 +258,19 @@ Result<bool> tile(NodeReader& n) {
   AttrBuilder attrs(*op, n.context());
   attrs.set_dims("repeats", *repeats);
   return emit(n, attrs, input);
+}
+
+// Along the first dim; tensors of one dim would become rows before.
+Result<bool> vstack(NodeReader& n) {
+  const OpDef* op = n.card("cat");
+  ZP_TRY(const std::vector<Value*> values, n.tensors("tensors"));
+  if (op == nullptr || values.empty()) return n.no("there are no tensors");
+  for (const Value* v : values)
+    if (v == nullptr || !v->type().ranked || v->type().rank() < 2) return n.no("a tensor has not two dims");
+  AttrBuilder attrs(*op, n.context());
+  attrs.set_int("dim", 0);
+  ZP_TRY(Node * node, n.make(attrs, values));
+  return n.bind_all(node);
 }
 
 Result<bool> hstack(NodeReader& n) {
@@ -444,6 +462,7 @@ Result<bool> subclass_part(NodeReader& n) {
 
 std::span<const NamedHook> shape_hooks() {
   static constexpr NamedHook kHooks[] = {
+      {"adjoint", adjoint},
       {"as_strided", as_strided},
       {"chunk", chunk},
       {"convolution", convolution},
@@ -468,6 +487,7 @@ std::span<const NamedHook> shape_hooks() {
       {"type_as", type_as},
       {"unbiased", unbiased},
       {"unflatten", unflatten},
+      {"vstack", vstack},
   };
   return kHooks;
 }
