@@ -271,7 +271,7 @@ Result<StridedView> move_view(StridedView view, std::span<const MapStep> steps, 
         if (std::find(shape.begin(), shape.end(), 0) == shape.end()) {
           for (size_t d = 0; d < shape.size(); ++d) {
             view.offset += step.start[d] * view.strides[d];
-            view.strides[d] *= step.step[d];
+            if (shape[d] > 1) view.strides[d] *= step.step[d];  // the step of a single coordinate may be any
           }
         }
         view.shape = std::move(shape);

@@ -4,6 +4,7 @@
 #include <numbers>
 #include <type_traits>
 
+#include "ops/cut_to_int.h"
 #include "ops/element_eval.h"
 #include "ops/infer_util.h"
 #include "ops/unary.h"
@@ -17,7 +18,7 @@ namespace {
 template <typename T>
 T number_as(const Number& n) {
   if constexpr (std::is_same_v<T, int64_t>) {
-    return n.kind == Number::Float ? static_cast<int64_t>(n.f) : n.i;
+    return n.kind == Number::Float ? cut_to_int(n.f) : n.i;
   } else {
     return static_cast<T>(n.as_double());
   }

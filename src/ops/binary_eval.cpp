@@ -2,6 +2,7 @@
 // quotients and remainders of floats are rounded as at the source (fmod first, then the quotient is
 // corrected).
 #include "ops/binary_eval.h"
+#include "ops/cut_to_int.h"
 
 #include <cmath>
 #include <limits>
@@ -45,7 +46,7 @@ T product_of(T a, T b) {
 template <typename T>
 T number_as(const Number& n) {
   if constexpr (is_real<T>) return static_cast<T>(n.as_double());
-  else return n.kind == Number::Float ? static_cast<int64_t>(n.f) : n.i;
+  else return n.kind == Number::Float ? cut_to_int(n.f) : n.i;
 }
 
 // Evaluates f in the common type of the operands, which is the type of the result.

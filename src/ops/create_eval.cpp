@@ -1,5 +1,6 @@
 // Evaluators of ops that make tensors from numbers, and of casts.
 #include "ops/create_eval.h"
+#include "ops/cut_to_int.h"
 
 #include <cmath>
 
@@ -83,9 +84,7 @@ Status eval_arange(EvalArgs& args) {
   // Integer types count in integers, from numbers cut to integers; float types in f64.
   if (!is_float(dtype)) {
     ZP_TRY(Tensor out, Tensor::make(DType::I64, {count}));
-    const auto whole = [](const Number& n) {
-      return n.kind == Number::Float ? static_cast<int64_t>(n.f) : n.i;
-    };
+    const auto whole = [](const Number& n) { return n.kind == Number::Float ? cut_to_int(n.f) : n.i; };
     for (int64_t i = 0; i < count; ++i) {
       out.mutable_data<int64_t>()[i] =
           static_cast<int64_t>(static_cast<uint64_t>(whole(start)) +

@@ -21,7 +21,9 @@ constexpr std::string_view kPadChecks[] = {
 
 Status check_mode(const Node& node, int64_t extent, int64_t before, int64_t after) {
   const std::string_view mode = node.attrs<PadAttrs>().mode;
-  if (extent + before + after < 0) {
+  int64_t padded = 0;
+  if (__builtin_add_overflow(extent, before, &padded) || __builtin_add_overflow(padded, after, &padded) ||
+      padded < 0) {
     return failed(node, "c3", fmt::format("extent {} with {} before and {} after", extent, before, after));
   }
   const int64_t most = std::max(before, after);

@@ -68,7 +68,10 @@ Status map_reshape(const Node& node, ShapeMap* map) {
   ZP_TRY(IntShape shape, map->env->dims(node.attrs<ReshapeAttrs>().shape));
   int64_t count = 1, rest = 1;
   for (const int64_t d : in) count *= d;
-  for (const int64_t d : shape) rest *= d == -1 ? 1 : d;
+  for (const int64_t d : shape) {
+    if (__builtin_mul_overflow(rest, d == -1 ? 1 : d, &rest))
+      return failed(node, "c2", "the product of the extents overflows");
+  }
   for (int64_t& d : shape) {
     if (d == -1) {
       if (rest == 0) return failed(node, "c3", "shape with -1 and a 0: the missing entry is not determined");

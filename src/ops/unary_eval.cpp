@@ -174,7 +174,7 @@ Status eval_trunc(EvalArgs& args) {
 Status eval_round(EvalArgs& args) {
   const int64_t decimals = args.node.attrs<RoundAttrs>().decimals;
   if (decimals == 0) return map_rounding(args, [](auto x) { return std::nearbyint(x); });
-  const double power = std::pow(10.0, static_cast<double>(decimals < 0 ? -decimals : decimals));
+  const double power = std::pow(10.0, std::fabs(static_cast<double>(decimals)));
   return map_rounding(args, [=](auto x) {
     const auto p = static_cast<decltype(x)>(power);
     return decimals > 0 ? std::nearbyint(x * p) / p : std::nearbyint(x / p) * p;
