@@ -56,6 +56,10 @@ struct Verdict {
 struct AcceptOptions {
   bool wish = false;  // float values count as what they could be quantized to: for float graphs
   const ConfigDef* config = nullptr;  // only the dtype configurations it wishes for, each slot decided
+  // A quantized value that is judged as if it were declared so.
+  const Value* redeclared = nullptr;
+  const QuantType* declaration = nullptr;
+  bool brief = false;  // a refusal says how far it came, not why: for matching whole graphs
 };
 
 // Which form of bias the kernels of an op take, in order of preference.

@@ -227,7 +227,7 @@ Mismatch check_wish(const Elem& e, const SlotReading& r, const WeightAxes& axes)
 }
 
 Mismatch check_one(Context& context, const Elem& e, const SlotReading& r, Role role, const WeightAxes& axes,
-                   const rewrite::ExprScope* scope, bool wish, bool* as_quantized) {
+                   const rewrite::ExprScope* scope, bool wish, bool brief, bool* as_quantized) {
   *as_quantized = false;
   if (e.none) return r.present ? Mismatch{0, "it must be absent"} : Mismatch{9, ""};
   if (!r.present) return {0, "it is absent"};
@@ -252,7 +252,7 @@ Mismatch check_one(Context& context, const Elem& e, const SlotReading& r, Role r
       return computed ? Mismatch{0, "it is not a constant"} : Mismatch{9, ""};
     }
   }
-  if (r.quant == nullptr && !wish) return {0, "it is float: " + plain_reason(r)};
+  if (r.quant == nullptr && !wish) return {0, brief ? "it is float" : "it is float: " + plain_reason(r)};
   if (computed) return {1, "it is not a constant"};
   if (r.quant == nullptr) {
     const Mismatch m = check_wish(e, r, axes);
@@ -268,12 +268,13 @@ Mismatch check_one(Context& context, const Elem& e, const SlotReading& r, Role r
 }  // namespace
 
 ElemAnswer accepts_reading(Context& context, std::span<const Elem> elems, const SlotReading& reading,
-                           Role role, const WeightAxes& axes, const rewrite::ExprScope* scope, bool wish) {
+                           Role role, const WeightAxes& axes, const rewrite::ExprScope* scope, bool wish,
+                           bool brief) {
   ElemAnswer answer;
   answer.progress = -1;
   for (const Elem& e : elems) {
     bool as_quantized = false;
-    const Mismatch m = check_one(context, e, reading, role, axes, scope, wish, &as_quantized);
+    const Mismatch m = check_one(context, e, reading, role, axes, scope, wish, brief, &as_quantized);
     if (m.ok()) return {true, as_quantized, m.progress, ""};
     if (m.progress > answer.progress) {
       answer.progress = m.progress;

@@ -45,6 +45,11 @@ std::optional<Refusal> try_types(Context& context, const Backend& backend, const
   std::vector<bool> covered(verdict->slots.size(), false);
   int accepted = 0;
   verdict->as_quantized.assign(verdict->slots.size(), {});
+  auto brief = [&](int progress) {
+    Refusal r;
+    r.progress = 16 * accepted + progress;
+    return r;
+  };
   auto refuse = [&](std::string slot, const Place& at, std::string wanted, std::string found,
                     std::string text, int progress) {
     Refusal r;
@@ -69,7 +74,7 @@ std::optional<Refusal> try_types(Context& context, const Backend& backend, const
       }
       const WeightAxes axes = axes_of(match, *slot, i);
       ElemAnswer answer =
-          accepts_reading(context, st.accepted, r, slot->name.role, axes, &scope, options.wish);
+          accepts_reading(context, st.accepted, r, slot->name.role, axes, &scope, options.wish, options.brief);
       const bool decides = options.wish && options.config != nullptr && !options.config->wishes.empty() &&
                            r.quant == nullptr && r.present;
       if (answer.ok && decides) {
@@ -88,6 +93,7 @@ std::optional<Refusal> try_types(Context& context, const Backend& backend, const
                 0);
         }
       }
+      if (!answer.ok && options.brief) return brief(answer.progress);
       if (!answer.ok) {
         const std::string label = slot->name.result ? "result" : "operand " + slot->name.card;
         return refuse(
@@ -105,6 +111,7 @@ std::optional<Refusal> try_types(Context& context, const Backend& backend, const
     verdict->as_quantized[i].assign(slot.readings.size(), false);
     const Role role = slot.name.role;
     if (slot.name.result || (role != Role::Data && role != Role::Weight && role != Role::Bias)) continue;
+    if (options.brief) return brief(0);
     return refuse(slot.name.name, types.at, "absent", reading_text(context, slot.readings[0]),
                   fmt::format("operand {} is given, types {} know none", slot.name.card, types.name), 0);
   }
@@ -118,6 +125,10 @@ Verdict Backend::accepts(const rewrite::Match& match, const AcceptOptions& optio
   const PatternDef& def = pattern_of(*match.variant);
   verdict.pattern = &def;
   verdict.slots = rewrite::bind_slots(match);
+  for (BoundSlot& slot : verdict.slots) {
+    for (rewrite::SlotReading& r : slot.readings)
+      if (options.redeclared != nullptr && r.quantized == options.redeclared) r.quant = options.declaration;
+  }
   Context& context = match.root()->context();
   if (def.types.empty()) {
     verdict.as_quantized.resize(verdict.slots.size());
@@ -167,14 +178,18 @@ Verdict Backend::accepts(const rewrite::Match& match, const AcceptOptions& optio
     const rewrite::ExprValue holds = rewrite::evaluate(*def.where[i], scope);
     // What depends on parameters is not known before there are any.
     if (holds.is_true() || (options.wish && holds.kind == rewrite::ExprValue::Unknown)) continue;
-    const rewrite::ExprFailure failure = rewrite::explain_failure(*def.where[i], scope);
     Refusal r;
+    r.progress = 1000;
+    if (options.brief) {
+      verdict.refusal = std::move(r);
+      return verdict;
+    }
+    const rewrite::ExprFailure failure = rewrite::explain_failure(*def.where[i], scope);
     r.clause = "where";
     r.wanted = failure.wanted;
     r.found = failure.found;
     r.text = fmt::format("{} does not hold: {}", failure.wanted, failure.found);
     r.line = def.where_at[i].line;
-    r.progress = 1000;
     verdict.refusal = std::move(r);
     return verdict;
   }

@@ -38,7 +38,7 @@ struct ElemAnswer {
 // they are then not checked). With `wish`, a float value counts as whatever it could be quantized to.
 ElemAnswer accepts_reading(Context& context, std::span<const Elem> elems, const rewrite::SlotReading& reading,
                            Role role, const rewrite::WeightAxes& axes, const rewrite::ExprScope* scope,
-                           bool wish = false);
+                           bool wish = false, bool brief = false);
 // The same for a quantization alone.
 ElemAnswer accepts_quant(Context& context, const Elem& elem, const QuantType& quant,
                          std::span<const Dim> shape, const rewrite::WeightAxes& axes);

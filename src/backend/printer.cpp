@@ -144,6 +144,7 @@ void each_clause(const PatternDef& def, const std::function<void(std::string_vie
   if (def.becomes) line("becomes", print_becomes(*def.becomes));
   if (!def.train.empty()) line("train", def.train);
   if (!def.kernel.empty()) line("kernel", def.kernel);
+  for (const Lowering& lower : def.lowers) line("lower", print_lowering(lower, "      "));
   if (def.cost) line("cost", def.cost_text);
   if (!def.before.empty()) line("before", names_of(def.before));
   if (def.otherwise) {

@@ -22,6 +22,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "backend/lowering.h"
 #include "support/text_cursor.h"
 #include "support/text_format.h"
 
@@ -464,7 +465,8 @@ class FileReader {
   Result<bool> clause(PatternDef* def) {
     static constexpr std::string_view kClauses[] = {"types",   "observe", "root",      "extra",
                                                     "becomes", "train",   "kernel",    "cost",
-                                                    "before",  "where",   "otherwise", "alias"};
+                                                    "before",  "where",   "otherwise", "alias",
+                                                    "lower"};
     const TextCursor::Place at = cursor_.place();
     if (cursor_.at_end()) return false;
     ZP_TRY(const std::string_view word, cursor_.dotted_name("a clause or an item", true));
@@ -482,7 +484,10 @@ class FileReader {
     else if (word == "becomes") ZP_CHECK(becomes(def, place));
     else if (word == "where") ZP_CHECK(where(def, place));
     else if (word == "alias") ZP_CHECK(alias(def));
-    else if (word == "train") {
+    else if (word == "lower") {
+      ZP_TRY(Lowering lowering, read_lowering(cursor_, place));
+      def->lowers.push_back(std::move(lowering));
+    } else if (word == "train") {
       ZP_TRY(def->train, name("the operator used in training"));
     } else if (word == "kernel") {
       def->kernel_at = place;

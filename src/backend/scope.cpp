@@ -116,6 +116,11 @@ ExprValue slot_field(const Node& root, const BoundSlot& slot, std::string_view f
       return ExprValue::unknown(fmt::format("{} has no groups along one axis", slot.name.name));
     return ExprValue::of(static_cast<double>(grid.group));
   }
+  if (field == "group_axis")
+    return grid.group_axis < 0 ? ExprValue::unknown(fmt::format("{} has no groups", slot.name.name))
+                               : ExprValue::of(static_cast<double>(grid.group_axis));
+  if (field == "scale_rank")
+    return ExprValue::of(q.scales == nullptr ? 0.0 : static_cast<double>(q.scales->shape.size()));
   if (field == "block") return number_list(q.block);
   if (field == "symmetric")
     return q.dynamic ? ExprValue::unknown("dynamic") : ExprValue::of(rewrite::is_symmetric(context, q));
@@ -156,9 +161,9 @@ std::string reading_text(Context& context, const rewrite::SlotReading& r) {
 
 std::span<const std::string_view> slot_fields() {
   static constexpr std::string_view kFields[] = {
-      "present",    "constant", "quantized", "uses",  "dtype",     "storage", "rank",
-      "shape",      "elements", "dynamic",   "qmin",  "qmax",      "bits",    "axis",
-      "group_size", "block",    "symmetric", "scale", "zero_point"};
+      "present",    "constant",   "quantized",  "uses",  "dtype",     "storage", "rank",
+      "shape",      "elements",   "dynamic",    "qmin",  "qmax",      "bits",    "axis",
+      "group_size", "group_axis", "scale_rank", "block", "symmetric", "scale",   "zero_point"};
   return kFields;
 }
 

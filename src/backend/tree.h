@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "backend/lowering.h"
 #include "ir/dtype.h"
 #include "rewrite/pattern.h"
 
@@ -182,6 +183,7 @@ struct PatternDef {
   std::vector<Place> where_at;
   std::optional<Otherwise> otherwise;
   std::vector<Alias> aliases;
+  std::vector<Lowering> lowers;
   Place root_at, becomes_at, kernel_at;
   std::string from;  // the backend this pattern was inherited from
 };

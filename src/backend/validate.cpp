@@ -424,6 +424,7 @@ class Checker {
     }
     for (size_t i = 0; i < def.where.size(); ++i) condition(def, *def.where[i], def.where_at[i], words);
     if (def.becomes) check_becomes(def);
+    for (const Lowering& lower : def.lowers) check_lowering(def, lower, words);
     check_kernel(def);
   }
 
@@ -570,6 +571,43 @@ class Checker {
     }
   }
 
+  void check_lowering(const PatternDef& def, const Lowering& lower,
+                      const std::set<std::string, std::less<>>& words) {
+    for (const auto& [name, at] : lower.types) {
+      const auto known = names_of(def.types, [](const auto& t) { return std::string_view(t.first); });
+      if (std::find(known.begin(), known.end(), name) == known.end())
+        error("zpb01", at,
+              fmt::format("\"{}\" is none of the types of pattern \"{}\"{}", name, def.pattern.name,
+                          did_you_mean(name, known)));
+    }
+    for (const LowerCall& call : lower.calls) {
+      if (call.when != nullptr) condition(def, *call.when, call.at, words);
+      std::set<std::string, std::less<>> seen;
+      for (const LowerArg& arg : call.args) {
+        if (!seen.insert(arg.name).second)
+          error("zpb02", arg.at, fmt::format("argument \"{}\" is given twice", arg.name));
+        lower_value(def, *arg.value, arg.at, words, &call != &lower.calls.front());
+      }
+    }
+  }
+
+  // An expression that may also make tensors; `later`: the result of a call before may be named.
+  void lower_value(const PatternDef& def, const Expr& expr, const Place& at,
+                   const std::set<std::string, std::less<>>& words, bool later) {
+    rewrite::visit_parts(expr, [&](const Expr& part) {
+      if (part.kind == Expr::Path) {
+        if (!(later && part.path.size() == 1 && part.path[0] == "result")) condition(def, part, at, words);
+        return;
+      }
+      if (part.kind != Expr::Call) return;
+      const LayoutFunction* layout = find_layout_function(part.text);
+      if (layout == nullptr) return call(part, at, words);
+      if (part.args.size() != layout->arguments)
+        error("zpb01", at,
+              fmt::format("{} takes {} arguments, not {}", part.text, layout->arguments, part.args.size()));
+    });
+  }
+
   // zpb10: only once a file describes its kernels.
   void check_kernel(const PatternDef& def) {
     if (def.kernel.empty() || file_.kernels.empty()) return;
@@ -654,6 +692,9 @@ std::span<const SettingDef> numerics_defs() {
       {"pair-saturation", "none i16", "whether pairs of 8-bit products are added in 16 bits"},
       {"float", "f32 f16 bf16", "type of float computation"},
       {"rounding", "nearest-even nearest-away any", "of quantize"},
+      {"weight_bits", "declared by-value",
+       "whether a weight declared wider counts as 4-bit where all its values fit"},
+      {"weight_scales", "declared per-axis", "whether one scale of a weight is repeated for its channels"},
       {"qat_output_quantizer", "after before", "which quantizer a folded batch norm keeps"},
       {"moves", "integers dequantized",
        "whether archives move integers, or real values between dequantize and quantize"},

@@ -77,7 +77,8 @@ Result<Compiled> rewrite_model(const std::string& path, const CompileOptions& op
   PipelineOptions pipeline;
   pipeline.passes = options.passes;
   if (pipeline.passes.empty()) pipeline.passes = default_passes();
-  if (options.form == "qdq") pipeline.passes.emplace_back(kExpandFusedPass.name);
+  if (options.form == "vendor") pipeline.passes.emplace_back(kLayoutPass.name);
+  if (options.form != "integer") pipeline.passes.emplace_back(kExpandFusedPass.name);
   pipeline.check_graph = options.check_graph;
   pipeline.verify = options.verify > 0;
   pipeline.print_after = options.print_after;

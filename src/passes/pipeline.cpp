@@ -22,7 +22,7 @@ namespace zp {
 
 std::span<const PassCard> all_passes() {
   static const std::array passes = {kCleanupPass, kPrepareBiasPass, kFoldQatBatchNormPass, kFoldShapePass,
-                                    kMoveQdqPass, kFuseQdqPass,     kExpandFusedPass};
+                                    kMoveQdqPass, kFuseQdqPass,     kLayoutPass,     kExpandFusedPass};
   return passes;
 }
 

@@ -397,6 +397,11 @@ ExprValue logical(const Expr& e, const ExprScope& scope) {
 
 ExprValue call(const Expr& e, const ExprScope& scope) {
   if (e.text.starts_with("same_")) return scope.relation(e.text, e.args);
+  if (e.text == "select" && e.args.size() == 3) {
+    const ExprValue which = evaluate(*e.args[0], scope);
+    if (which.kind != ExprValue::Bool) return mismatch("select", which, which);
+    return evaluate(*e.args[which.boolean ? 1 : 2], scope);
+  }
   std::vector<ExprValue> args;
   for (const ExprPtr& arg : e.args) {
     args.push_back(evaluate(*arg, scope));
@@ -517,9 +522,9 @@ void visit_parts(const Expr& expr, const std::function<void(const Expr&)>& visit
 }
 
 std::span<const ExprFunction> expr_functions() {
-  static constexpr ExprFunction kFunctions[] = {{"min", -1},  {"max", -1},       {"sum", -1},
-                                                {"prod", -1}, {"abs", 1},        {"len", 1},
-                                                {"known", 1}, {"same_shape", 2}, {"same_quantization", 2}};
+  static constexpr ExprFunction kFunctions[] = {
+      {"min", -1}, {"max", -1},  {"sum", -1},   {"prod", -1},      {"abs", 1},
+      {"len", 1},  {"known", 1}, {"select", 3}, {"same_shape", 2}, {"same_quantization", 2}};
   return kFunctions;
 }
 

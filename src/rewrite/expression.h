@@ -6,6 +6,7 @@
 //
 //   or and not   == != < <= > >= in   + -   * / // %   ^   -x   name.field[index]   f(args)   [a, b]   "text"
 //   1/256 functions: min max sum prod abs len known same_shape same_quantization
+//   select(condition, a, b)
 #pragma once
 
 #include <cstdint>

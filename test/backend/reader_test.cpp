@@ -2,9 +2,12 @@
 // point.
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <regex>
+#include <sstream>
 
 #include "backend/backend.h"
+#include "backend/reference.h"
 
 namespace zp {
 namespace {
@@ -213,6 +216,15 @@ TEST(BackendReader, EveryRuleHasAMessageWithItsPlace) {
       {"kernel k { x: i8 }\n types t { x: i8 | u8 w: i8 y: i8 }\n pattern p : conv2d\n types t\n kernel k",
        "zpb10: k takes i8 x, types \"t\" allow u8"},
       {"kernel k { x: i8 }\n pattern p : conv2d\n kernel l", "zpb10: kernel \"l\" is missing"},
+      {"pattern p : linear\n lower a.b { tensr x: x }",
+       ":3:14: error: zpb01: unknown kind \"tensr\", did you mean \"tensor\""},
+      {"pattern p : linear\n lower a.b { tensor x: pd(x, 4) }", "zpb01: unknown function \"pd\""},
+      {"pattern p : linear\n lower a.b { tensor x: pad(x) }", "zpb01: pad takes 2 arguments, not 1"},
+      {"pattern p : linear\n lower a.b { tensor x: x tensor x: w }", "zpb02: argument \"x\" is given twice"},
+      {"pattern p : linear\n lower a.b { tensor x: result }", "zpb01: \"result\" is no slot"},
+      {"pattern p : linear\n lower types t a.b { tensor x: x }",
+       "zpb01: \"t\" is none of the types of pattern \"p\""},
+      {"pattern p : linear\n lower a.b { tensor x: x } when gruops == 1", "zpb01: \"gruops\" is no slot"},
       {"predicate a = b\n predicate b = true", "predicate \"a\" uses \"b\", which is defined later"},
       {"pattern p { %c = conv2d(%x, %w) %y = relu(%d) %d = relu(%c) }", "zpb04"},
       {"pattern p { %c = conv2d(%x, %w) %y = relu(%z) }", "zpb04: %c is never used"},
@@ -225,6 +237,37 @@ TEST(BackendReader, EveryRuleHasAMessageWithItsPlace) {
     const std::string text = problems(std::string("backend t version 1\n") + c.text + "\n");
     EXPECT_NE(text.find(c.wanted), std::string::npos)
         << c.text << "\n  wanted: " << c.wanted << "\n  found: " << text;
+  }
+}
+
+TEST(BackendReader, LowerClausesPrintAsTheyRead) {
+  const std::string text =
+      "backend t version 1\n types t { x: i8 w: i8 y: f32 }\n pattern p : linear\n types t\n lower types t "
+      "a.b.c { tensor x: "
+      "real(x) tensor? bias: pad(b, 4) int n: w.shape[0] text a: select(known(act_min), \"relu\", \"none\") "
+      "} when x.rank == 2 then "
+      "d.e { tensor y: result } when b.present\n";
+  const auto first = read(text);
+  ASSERT_NE(first, nullptr);
+  const auto second = read(first->print());
+  ASSERT_NE(second, nullptr);
+  EXPECT_EQ(first->print(), second->print());
+  EXPECT_EQ(first->json(), second->json());
+  ASSERT_EQ(second->patterns()[0].lowers.size(), 1u);
+  EXPECT_EQ(second->patterns()[0].lowers[0].calls.size(), 2u);
+}
+
+// docs/backends holds the pages; `zp backend show NAME --markdown` writes them.
+TEST(BackendReference, PagesAreUpToDate) {
+  for (std::string_view name : {"cpu", "vulkan"}) {
+    const auto backend = Backend::load(name);
+    ASSERT_TRUE(backend.ok());
+    std::ifstream in(std::string(ZP_SOURCE_DIR) + "/docs/backends/" + std::string(name) + ".md",
+                     std::ios::binary);
+    std::ostringstream page;
+    page << in.rdbuf();
+    EXPECT_EQ(page.str(), backend::reference_page(**backend))
+        << "write it again: zp backend show " << name << " --markdown > docs/backends/" << name << ".md";
   }
 }
 

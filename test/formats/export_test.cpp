@@ -9,6 +9,7 @@
 
 #include "formats/pt2/export_names.h"
 #include "formats/pt2/import.h"
+#include "formats/pt2/integer_form.h"
 #include "formats/pt2/zip.h"
 #include "ir/parser.h"
 #include "ir/printer.h"
@@ -466,6 +467,22 @@ TEST(ExportNames, PathsAreNoLeafAndFolderAtOnce) {
   EXPECT_EQ(paths.unique("forward"), "forward_1");
   EXPECT_EQ(paths.unique("a..b"), "a__b");
   EXPECT_EQ(paths.unique("w"), "w_1");
+}
+
+// python/zeropoint_ops.py tells torch of the same operators.
+TEST(IntegerForm, SchemasAreThoseOfThePythonModule) {
+  std::ifstream in(std::string(ZP_SOURCE_DIR) + "/python/zeropoint_ops.py", std::ios::binary);
+  std::ostringstream text;
+  text << in.rdbuf();
+  std::string wanted;
+  for (const OpDef* op : ops::table().all())
+    if (pt2::has_integer_form(*op)) wanted += pt2::integer_schema(*op) + "\n";
+  const std::string file = text.str();
+  const size_t begin = file.find("SCHEMAS = \"\"\"\n");
+  ASSERT_NE(begin, std::string::npos);
+  const size_t start = begin + 14;
+  EXPECT_EQ(file.substr(start, file.find("\"\"\"", start) - start), wanted)
+      << "replace the list by what `zp op --schemas` prints";
 }
 
 }  // namespace

@@ -239,6 +239,37 @@ TEST(Pt2Import, QuantizeFeedsDequantizeOfEqualParameters) {
   }
 }
 
+// ExecuTorch's embeddings with packed tables: the first element in the high half of a byte, 8 added.
+TEST(Pt2Import, PackedEmbeddingsAreUnpacked) {
+  const float scales[] = {0.5F, 0.25F, 1.0F, 2.0F};
+  Program p;
+  p.buffer("w", 1, {2, 2}, std::string("\x0F\x89\xA5\xC3", 4), {2, 1})
+      .buffer("s", 7, {2, 2}, std::string(reinterpret_cast<const char*>(scales), sizeof(scales)), {2, 1})
+      .input("i", 5, {3})
+      .node("torch.ops.quantized_decomposed.embedding_4bit.dtype",
+            {{"weight", tensor("w")},
+             {"weight_scales", tensor("s")},
+             {"weight_zero_points", raw("as_none", "true")},
+             {"weight_quant_min", integer(-8)},
+             {"weight_quant_max", integer(7)},
+             {"indices", tensor("i")},
+             {"dtype", dtype(7)}},
+            {"y"});
+  p.value("y", 7, {3, 4}).output("y");
+  auto model = import_program(p);
+  ASSERT_TRUE(model.ok()) << model.error().str();
+  const Node* embedding = find_op(**model, "embedding");
+  ASSERT_NE(embedding, nullptr);
+  const Node* dequantize = embedding->operand(0)->def();
+  EXPECT_EQ(op_label(*dequantize), "dequantize");
+  const Value* table = dequantize->operand(0);
+  EXPECT_EQ(table->type().str(), "i8<-8:7>(block [1,2]: @s)[2,4]");
+  auto integers = constant_tensor(*(*model)->context, *table->def()->constant());
+  ASSERT_TRUE(integers.ok());
+  const int wanted[] = {-8, 7, 0, 1, 2, -3, 4, -5};
+  for (int k = 0; k < 8; ++k) EXPECT_EQ(integers->get_int(k), wanted[k]) << k;
+}
+
 TEST(Pt2Import, InPlaceOnAViewThatCannotBeUndoneStaysInOrder) {
   Program p;
   p.input("x", 7, {4}).node("torch.ops.aten.clone.default", {{"self", tensor("x")}}, {"c"});

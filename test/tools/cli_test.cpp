@@ -44,6 +44,24 @@ TEST_F(Cli, VerifiedCompileKeepsItsPromises) {
   EXPECT_NE(done.out.find("verified on 2 input sets"), std::string::npos) << done.out;
 }
 
+TEST_F(Cli, ExplainListsEveryAttemptAtANode) {
+  const Done done = zp({"explain", digits_, "--backend", "vulkan", "--node", "linear"});
+  EXPECT_EQ(done.code, 0) << done.err;
+  for (const char* part : {"kept", "tried", "linear-float", "not taken", "types"})
+    EXPECT_NE(done.out.find(part), std::string::npos) << part << "\n" << done.out;
+  EXPECT_EQ(zp({"explain", digits_, "--node", "no_such_node"}).code, 1);
+  const Done all = zp({"match", digits_, "--backend", "vulkan", "--all", "--json"});
+  EXPECT_EQ(all.code, 0) << all.err;
+  EXPECT_NE(all.out.find("\"why_not\": \"types "), std::string::npos) << all.out;
+}
+
+TEST_F(Cli, BackendsHaveReferencePages) {
+  const Done done = zp({"backend", "show", "vulkan", "--markdown"});
+  EXPECT_EQ(done.code, 0) << done.err;
+  EXPECT_EQ(done.out.rfind("# Backend vulkan\n", 0), 0u) << done.out;
+  EXPECT_NE(done.out.find("`et_vk.linear_qcs4w.default`"), std::string::npos) << done.out;
+}
+
 TEST_F(Cli, CheckReadsWhatInspectLeavesAlone) {
   EXPECT_EQ(zp({"inspect", digits_, "--check"}).code, 0);
   std::string bytes = read_all(digits_);

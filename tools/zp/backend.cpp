@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "backend/reference.h"
 #include "command.h"
 #include "report/table.h"
 #include "support/atomic_file.h"
@@ -25,10 +26,11 @@ int list_backends() {
   return 0;
 }
 
-int show_backend(const std::string& name, bool json) {
+int show_backend(const std::string& name, bool json, bool markdown) {
   auto backend = Backend::load(name);
   if (!backend.ok()) return fail(backend.error(), name);
-  fmt::print("{}\n", json ? (*backend)->json() : (*backend)->print());
+  if (markdown) fmt::print("{}", backend::reference_page(**backend));
+  else fmt::print("{}\n", json ? (*backend)->json() : (*backend)->print());
   return 0;
 }
 
@@ -93,8 +95,11 @@ void add_backend(CLI::App& app, Globals& globals) {
   CLI::App* show = cmd->add_subcommand("show", "print a backend in canonical form");
   show->add_option("BACKEND", *name, "name or file")->required();
   show->add_flag("--json", *json, "as data");
-  show->callback(
-      [&globals, name, json] { globals.action = [name, json] { return show_backend(*name, *json); }; });
+  auto markdown = std::make_shared<bool>(false);
+  show->add_flag("--markdown", *markdown, "as a reference page");
+  show->callback([&globals, name, json, markdown] {
+    globals.action = [name, json, markdown] { return show_backend(*name, *json, *markdown); };
+  });
 
   auto file = std::make_shared<std::string>();
   CLI::App* check = cmd->add_subcommand("check", "read a .zpb file and report every mistake in it");

@@ -3,8 +3,11 @@
 
 #include <algorithm>
 
+#include "backend/backend.h"
 #include "command.h"
 #include "compile/compile.h"
+#include "passes/fuse/matches.h"
+#include "report/table.h"
 
 namespace zp::cli {
 
@@ -15,6 +18,33 @@ struct Options {
   CompileOptions compile;
   bool json = false;
 };
+
+// Every pattern that was tried on the node, as the graph stands when fusing begins.
+Result<std::vector<fuse::PatternTrial>> attempts_at(const Options& o) {
+  CompileOptions before = o.compile;
+  before.passes = default_passes();
+  before.passes.erase(std::find(before.passes.begin(), before.passes.end(), "fuse-qdq"), before.passes.end());
+  ZP_TRY(const Compiled compiled, compile_model(o.model, before));
+  ZP_TRY(const std::unique_ptr<Backend> backend, load_backend(before.backend));
+  fuse::TrialOptions options;
+  options.all = true;
+  auto trials = fuse::try_patterns(*compiled.model->graph,
+                                   backend != nullptr ? *backend : Backend::permissive(), options);
+  std::erase_if(trials, [&](const fuse::PatternTrial& t) {
+    return std::find(t.nodes.begin(), t.nodes.end(), o.node) == t.nodes.end();
+  });
+  return trials;
+}
+
+void print_attempts(const std::vector<fuse::PatternTrial>& trials) {
+  if (trials.empty()) return;
+  TextTable table({"pattern", "types", "nodes", "outcome", "clause", "why not"});
+  for (const fuse::PatternTrial& t : trials) {
+    table.add({t.pattern, t.types, fmt::format("{}", fmt::join(t.nodes, ", ")),
+               t.legal ? "taken" : "not taken", t.clause, t.why_not});
+  }
+  fmt::print("tried\n{}", table.str());
+}
 
 int run_explain(const Globals& globals, Options& o) {
   o.compile.form = "integer";
@@ -31,11 +61,18 @@ int run_explain(const Globals& globals, Options& o) {
       if (r.into == o.node || std::find(r.nodes.begin(), r.nodes.end(), o.node) != r.nodes.end())
         mine.push_back(r);
     }
-    if (kept.empty() && mine.empty()) {
+    auto trials = attempts_at(o);
+    if (!trials.ok()) return fail(trials.error(), o.model);
+    if (kept.empty() && mine.empty() && trials->empty()) {
       return fail(Error("explain.node", "no rewrite and no refusal concerns a node '" + o.node + "'"),
                   o.model);
     }
     if (!o.json && !mine.empty()) fmt::print("part of\n{}\n{}", rewrites_table(mine), folds_table(mine));
+    if (!o.json && !kept.empty()) fmt::print("kept\n{}\n", kept_table(kept));
+    if (!o.json) {
+      print_attempts(*trials);
+      return 0;
+    }
   } else if (!o.json) {
     const std::string folds = folds_table(result->report.records.rewrites);
     if (!folds.empty())

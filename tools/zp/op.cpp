@@ -5,6 +5,7 @@
 #include <set>
 
 #include "command.h"
+#include "formats/pt2/integer_form.h"
 #include "formats/pt2/schema.h"
 #include "ops/ops.h"
 #include "report/table.h"
@@ -16,7 +17,7 @@ namespace {
 
 struct Options {
   std::string name;
-  bool json = false, markdown = false;
+  bool json = false, markdown = false, schemas = false;
 };
 
 std::string_view role_name(Role role) {
@@ -135,6 +136,11 @@ std::string coverage() {
 }
 
 int run_op(const Options& o) {
+  if (o.schemas) {
+    for (const OpDef* op : ops::table().all())
+      if (pt2::has_integer_form(*op)) fmt::print("{}\n", pt2::integer_schema(*op));
+    return 0;
+  }
   if (o.markdown) {
     fmt::print("{}", coverage());
     return 0;
@@ -178,6 +184,8 @@ void add_op(CLI::App& app, Globals& globals) {
   cmd->add_option("NAME", o->name, "canonical name, e.g. conv2d");
   cmd->add_flag("--json", o->json, "as JSON");
   cmd->add_flag("--markdown", o->markdown, "the table of docs/operators.md");
+  cmd->add_flag("--schemas", o->schemas,
+                "the integer operators as torch is told of them (python/zeropoint_ops.py)");
   cmd->callback([&globals, o] { globals.action = [o] { return run_op(*o); }; });
 }
 

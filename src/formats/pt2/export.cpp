@@ -112,6 +112,7 @@ constexpr Library kLibraries[] = {
     {"torchvision", "torchvision"},
     {"torchaudio", "torchaudio"},
     {"llama", "executorch.extension.llm.custom_ops"},
+    {"et_vk", "executorch.backends.vulkan.custom_ops_lib"},
     {"zp", "zeropoint_ops"},  // python/zeropoint_ops.py of this project
 };
 constexpr std::string_view kTorchsOwn[] = {

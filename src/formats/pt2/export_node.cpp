@@ -325,7 +325,9 @@ Status NodeWriter::write_rows(const SourceNode* source) {
 Status NodeWriter::write() {
   const SourceNode* source = source_node(node_, graph_.source());
   if (source != nullptr) text_.metadata = source->metadata;
-  if (node_.is(kOpaqueOp)) return write_opaque(source);
+  // An operator of a target that a pass made has a source too, of which it is no copy.
+  if (node_.is(kOpaqueOp))
+    return write_opaque(source != nullptr && source->op == &kOpaqueOp ? source : nullptr);
   if (computes_on_quantized(node_)) return write_integer_form(*this);
   if (const ExportHook hook = find_export_hook(node_)) return hook(*this);
   return write_rows(source);

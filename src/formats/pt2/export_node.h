@@ -39,6 +39,10 @@ class NodeWriter {
   Status dims(std::string_view arg, std::span<const Dim> values, bool keyword = false);
   void dtype(std::string_view arg, DType dtype, bool keyword = false);
   void tuple() { text_.single_return = 0; }  // higher-order operators say whether they return a tuple
+  size_t arguments() const { return text_.args.size(); }
+  void keywords_from(size_t first) {  // those arguments are given by name
+    for (size_t i = first; i < text_.args.size(); ++i) text_.args[i].keyword = true;
+  }
   // Writes the node; `results` is what the schema returns, surplus ones get names that nobody uses.
   Status finish(int results = 1, bool list = false);
 

@@ -15,5 +15,6 @@ std::span<const NamedHook> quant_hooks();
 std::span<const NamedHook> shape_hooks();
 std::span<const NamedHook> number_hooks();
 std::span<const NamedHook> layer_hooks();
+std::span<const NamedHook> embedding_hooks();
 
 }  // namespace zp::pt2

@@ -493,7 +493,7 @@ std::span<const NamedHook> shape_hooks() {
 }
 
 ImportHook find_import_hook(std::string_view name) {
-  for (std::span<const NamedHook> hooks : {quant_hooks(), shape_hooks(), number_hooks(), layer_hooks()}) {
+  for (std::span<const NamedHook> hooks : {quant_hooks(), shape_hooks(), number_hooks(), layer_hooks(), embedding_hooks()}) {
     for (const NamedHook& hook : hooks)
       if (hook.name == name) return hook.function;
   }

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <type_traits>
 
 #include "ops/ops.h"
 #include "ops/quant.h"
+#include "support/text_format.h"
 
 namespace zp::pt2 {
 
@@ -202,6 +204,92 @@ Result<const QuantType*> read_quant(Context& context, std::string_view text,
 
 }  // namespace
 
+bool has_integer_form(const OpDef& op) { return op.has(kIntegerForm) && op.trait != Trait::ShapeOnly; }
+
+namespace {
+
+template <typename T>
+std::string list_text(const List<T>& items) {
+  std::string text;
+  for (const T& item : items) {
+    text += text.empty() ? "" : ", ";
+    if constexpr (std::is_same_v<T, Dim>) text += item.str();
+    else if constexpr (std::is_same_v<T, double>) text += shortest(item, true);
+    else text += std::to_string(item);
+  }
+  return "[" + text + "]";
+}
+
+std::string bool_text(bool value) { return value ? "True" : "False"; }
+
+std::string number_text(const Number& n) {
+  return n.kind == Number::Bool  ? bool_text(n.i != 0)
+         : n.kind == Number::Int ? std::to_string(n.i)
+                                 : shortest(n.f, true);
+}
+
+// Type and default of an attribute in a schema.
+std::string attribute_schema(const AttrField& field, const void* defaults) {
+  const auto optional = [&](std::string_view type, const auto& value, const auto& text) {
+    return fmt::format("{}? {}={}", type, field.name, value ? text(*value) : std::string("None"));
+  };
+  const auto plain = [&](std::string_view type, const std::string& value) {
+    return fmt::format("{} {}={}", type, field.name, value);
+  };
+  const auto real = [](double v) { return shortest(v, true); };
+  switch (field.kind) {
+    case AttrKind::Int: return plain("int", std::to_string(attr_ref<int64_t>(defaults, field)));
+    case AttrKind::Float: return plain("float", real(attr_ref<double>(defaults, field)));
+    case AttrKind::Bool: return plain("bool", bool_text(attr_ref<bool>(defaults, field)));
+    case AttrKind::String:
+      return plain("str", fmt::format("\"{}\"", attr_ref<std::string_view>(defaults, field)));
+    case AttrKind::Number: return plain("Scalar", number_text(attr_ref<Number>(defaults, field)));
+    case AttrKind::Ints: return plain("int[]", list_text(attr_ref<List<int64_t>>(defaults, field)));
+    case AttrKind::Floats: return plain("float[]", list_text(attr_ref<List<double>>(defaults, field)));
+    case AttrKind::Dims: return plain("SymInt[]", list_text(attr_ref<List<Dim>>(defaults, field)));
+    case AttrKind::OptInt:
+      return optional("int", attr_ref<std::optional<int64_t>>(defaults, field),
+                      [](int64_t v) { return std::to_string(v); });
+    case AttrKind::OptFloat: return optional("float", attr_ref<std::optional<double>>(defaults, field), real);
+    case AttrKind::OptBool:
+      return optional("bool", attr_ref<std::optional<bool>>(defaults, field), bool_text);
+    case AttrKind::OptNumber:
+      return optional("Scalar", attr_ref<std::optional<Number>>(defaults, field), number_text);
+    case AttrKind::OptDims:
+      return optional("SymInt[]", attr_ref<std::optional<List<Dim>>>(defaults, field),
+                      [](const List<Dim>& l) { return list_text(l); });
+    case AttrKind::OptFloats:
+      return optional("float[]", attr_ref<std::optional<List<double>>>(defaults, field),
+                      [](const List<double>& l) { return list_text(l); });
+    case AttrKind::DType:
+    case AttrKind::OptDType: return fmt::format("ScalarType? {}=None", field.name);
+    default: return {};
+  }
+}
+
+}  // namespace
+
+std::string integer_schema(const OpDef& op) {
+  std::string text = std::string(op.name) + "(";
+  for (const OperandDef& operand : op.operands) {
+    const std::string_view type = operand.variadic ? "Tensor[]" : operand.optional ? "Tensor?" : "Tensor";
+    text += fmt::format("{} {}, ", type, operand.name);
+  }
+  text += "*, ";
+  if (op.attrs != nullptr) {
+    for (const AttrField& field : op.attrs->fields) {
+      const std::string attribute = attribute_schema(field, op.attrs->defaults);
+      if (!attribute.empty()) text += attribute + ", ";
+    }
+  }
+  text += "str[] quantization, Tensor[] parameters) -> ";
+  if (op.results.size() < 2) return text + "Tensor";
+  std::string results;
+  for (std::string_view name : op.results)
+    results += fmt::format("{}Tensor {}", results.empty() ? "" : ", ", name);
+  return text + "(" + results + ")";
+}
+
 Status write_integer_form(NodeWriter& writer) {
   const Node& node = writer.node();
   const OpDef& op = node.op();
@@ -226,6 +314,8 @@ Status write_integer_form(NodeWriter& writer) {
   const size_t fixed = op.operands.size() - (op.variadic() ? 1 : 0);
   for (size_t i = 0; i < std::max(fixed, node.operand_count()); ++i) ZP_CHECK(describe(node.operand(i)));
   for (size_t i = 0; i < node.result_count(); ++i) ZP_CHECK(describe(node.result(i)));
+  // Operands stand by position, all else by name: what an attribute is by default is not written.
+  const size_t operands = writer.arguments();
   if (op.attrs != nullptr) {
     for (const AttrField& field : op.attrs->fields)
       if (!attr_equal(field, node.attrs_data(), op.attrs->defaults))
@@ -233,6 +323,7 @@ Status write_integer_form(NodeWriter& writer) {
   }
   writer.raw("quantization", quantization.end_array().end_object().take());
   writer.raw("parameters", parameters.json());
+  writer.keywords_from(operands);
   return writer.finish(static_cast<int>(node.result_count()));
 }
 

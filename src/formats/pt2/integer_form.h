@@ -22,5 +22,9 @@ inline constexpr std::string_view kIntegerNamespace = "torch.ops.zp.";
 // all else on quantized values is arithmetic, which torch has no operators for.
 bool computes_on_quantized(const Node& node);
 Status write_integer_form(NodeWriter& writer);
+// How torch is told of the operator: its schema, without the namespace.
+std::string integer_schema(const OpDef& op);
+// Operators that may stand in an archive of this form.
+bool has_integer_form(const OpDef& op);
 
 }  // namespace zp::pt2

@@ -202,6 +202,30 @@ constexpr Row kCreateRows[] = {
      "Tensor input, Tensor scales, Tensor? zero_points, int quant_min, int quant_max, ScalarType dtype, "
      "int group_size, ScalarType output_dtype",
      "dequantize", "@dequantize"},
+    {"quantized_decomposed.embedding_byte.default",
+     "Tensor weight, Tensor weight_scales, Tensor? weight_zero_points, int weight_quant_min, "
+     "int weight_quant_max, Tensor indices",
+     "embedding", "@packed_embedding <"},
+    {"quantized_decomposed.embedding_byte.dtype",
+     "Tensor weight, Tensor weight_scales, Tensor? weight_zero_points, int weight_quant_min, "
+     "int weight_quant_max, Tensor indices, *, ScalarType? dtype=None",
+     "embedding", "@packed_embedding <"},
+    {"quantized_decomposed.embedding_2bit.default",
+     "Tensor weight, Tensor weight_scales, Tensor? weight_zero_points, int weight_quant_min, "
+     "int weight_quant_max, Tensor indices",
+     "embedding", "@packed_embedding <"},
+    {"quantized_decomposed.embedding_2bit.dtype",
+     "Tensor weight, Tensor weight_scales, Tensor? weight_zero_points, int weight_quant_min, "
+     "int weight_quant_max, Tensor indices, *, ScalarType? dtype=None",
+     "embedding", "@packed_embedding <"},
+    {"quantized_decomposed.embedding_4bit.default",
+     "Tensor weight, Tensor weight_scales, Tensor? weight_zero_points, int weight_quant_min, "
+     "int weight_quant_max, Tensor indices",
+     "embedding", "@packed_embedding <"},
+    {"quantized_decomposed.embedding_4bit.dtype",
+     "Tensor weight, Tensor weight_scales, Tensor? weight_zero_points, int weight_quant_min, "
+     "int weight_quant_max, Tensor indices, *, ScalarType? dtype=None",
+     "embedding", "@packed_embedding <"},
     {"quantized_decomposed.choose_qparams.tensor",
      "Tensor input, int quant_min, int quant_max, float eps, ScalarType dtype -> (Tensor, Tensor)",
      "choose_qparams", "@choose_qparams"},

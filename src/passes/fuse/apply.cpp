@@ -77,51 +77,6 @@ void erase_unused(Node* node) {
   }
 }
 
-// --- constants that exist already
-// ------------------------------------------------------------------------------------
-
-namespace {
-
-// Equal constants have equal keys; the key reads a few bytes only.
-size_t content_key(const Constant& c) {
-  size_t key = static_cast<size_t>(c.dtype) * 1000003 + c.storage.size();
-  for (int64_t d : c.shape) key = key * 1000003 + static_cast<size_t>(d);
-  const std::string_view bytes(reinterpret_cast<const char*>(c.storage.data()),
-                               std::min<size_t>(c.storage.size(), 64));
-  return key ^ std::hash<std::string_view>()(bytes);
-}
-
-bool comparable(const Constant& c) { return c.dense() && c.offset == 0 && !c.stripped; }
-
-}  // namespace
-
-const Constant* Applier::equal_constant(const Constant& wanted) {
-  if (!comparable(wanted)) return nullptr;
-  const auto all = graph_.context().constants();
-  for (; indexed_ < all.size(); ++indexed_) {
-    if (comparable(*all[indexed_])) by_content_.emplace(content_key(*all[indexed_]), all[indexed_]);
-  }
-  const auto [first, end] = by_content_.equal_range(content_key(wanted));
-  for (auto at = first; at != end; ++at) {
-    const Constant& other = *at->second;
-    if (&other == &wanted || other.dtype != wanted.dtype || !(other.shape == wanted.shape)) continue;
-    if (other.storage.size() == wanted.storage.size() &&
-        std::memcmp(other.storage.data(), wanted.storage.data(), wanted.storage.size()) == 0) {
-      return &other;
-    }
-  }
-  return nullptr;
-}
-
-const QuantType* Applier::with_known_lists(const QuantType& quant) {
-  QuantType known = quant;
-  for (const Constant** list : {&known.scales, &known.zero_points}) {
-    const Constant* same = *list == nullptr ? nullptr : equal_constant(**list);
-    if (same != nullptr) *list = same;
-  }
-  return graph_.context().quant(known);
-}
-
 Result<Value*> Applier::transposed(Value* weight) {
   if (const auto known = transposed_.find(weight); known != transposed_.end()) return known->second;
   Context& context = graph_.context();
@@ -142,10 +97,10 @@ Result<Value*> Applier::transposed(Value* weight) {
   }
   const Type* type = permute->result()->type_ptr();
   permute->erase();
-  if (type->quant != nullptr) type = context.with_quant(*type, *with_known_lists(*type->quant));
+  if (type->quant != nullptr) type = context.with_quant(*type, *pool_.with_known_lists(*type->quant));
   ZP_TRY(const Constant* stored,
          store_tensor(context, fmt::format("{}.t", weight->def()->constant()->name), *tensor));
-  if (const Constant* same = equal_constant(*stored)) stored = same;
+  if (const Constant* same = pool_.equal(*stored)) stored = same;
   // Beside the matrix it was made from, so that every reader of that can read this.
   Value* value = add_const_node(graph_, *stored, type, weight->def()->next());
   transposed_.emplace(weight, value);

@@ -5,13 +5,14 @@
 #include <unordered_map>
 
 #include "ir/record.h"
+#include "passes/fuse/constant_pool.h"
 #include "passes/fuse/plan.h"
 
 namespace zp::fuse {
 
 class Applier {
  public:
-  explicit Applier(Graph& graph) : graph_(graph) {}
+  explicit Applier(Graph& graph) : graph_(graph), pool_(graph.context()) {}
   // The new node; `replaced` receives the source names of all nodes it stands for.
   Result<Node*> apply(const rewrite::Match& match, const Plan& plan, std::vector<std::string>* replaced);
 
@@ -19,15 +20,9 @@ class Applier {
   Result<Node*> apply_bytes(const rewrite::Match& match, std::span<Value* const> operands,
                             std::span<Node* const> stands_for, std::vector<std::string>* replaced);
   Result<Value*> transposed(Value* weight);
-  // A constant with the same elements, so that a matrix transposed there and back stays one constant.
-  const Constant* equal_constant(const Constant& wanted);
-  // The same type with lists of scales that existed before.
-  const QuantType* with_known_lists(const QuantType& quant);
-
   Graph& graph_;
   std::unordered_map<const Value*, Value*> transposed_;  // const values, once each
-  std::unordered_multimap<size_t, const Constant*> by_content_;
-  size_t indexed_ = 0;  // constants of the context that are in by_content_
+  ConstantPool pool_;
 };
 
 // Erases a node and, where they then have no readers, the pure nodes that feed it.

@@ -10,5 +10,7 @@ namespace zp {
 extern const PassCard kFuseQdqPass;
 // The way back, for formats whose consumers want quantize and dequantize: the numbers stay the same.
 extern const PassCard kExpandFusedPass;
+// The target's own operators, for `--form vendor`.
+extern const PassCard kLayoutPass;
 
 }  // namespace zp

@@ -13,6 +13,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
+#include <optional>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -20,6 +22,7 @@
 #include "ops/ops.h"
 #include "passes/fuse/apply.h"
 #include "passes/fuse/plan.h"
+#include "passes/fuse/weight_forms.h"
 #include "rewrite/nomenclature.h"
 #include "rewrite/trace.h"
 
@@ -40,6 +43,7 @@ struct Attempt {
   Refusal refusal;
   bool root = false;  // the node is the root of the attempt
   int score = -1;
+  std::shared_ptr<const Match> match;  // refused in brief: why is worked out for nodes that stay
 };
 
 class Fusion {
@@ -65,11 +69,14 @@ class Fusion {
   Status fuse(Graph& graph) {
     attempts_.clear();
     fused_.clear();
+    forms_.emplace(graph, backend_);
+    by_value_.clear();
     std::vector<Candidate> candidates;
     for (Node* node : graph.nodes()) collect(node, &candidates);
     std::vector<std::pair<size_t, size_t>> ties;
     const std::vector<size_t> chosen = rewrite::choose(backend_.pattern_set(), candidates, &ties);
     report_ties(candidates, ties);
+    complete_attempts(candidates, chosen);
     fuse::Applier applier(graph);
     for (size_t index : chosen) apply(applier, candidates[index].match);
     for (Node* node : graph.nodes()) explain(node);
@@ -85,21 +92,70 @@ class Fusion {
         [&](Match match) {
           // Of the orders of a commutative match, one that fits is enough.
           if (variant == match.variant && root == match.root()) return;
-          const Verdict verdict = backend_.accepts(match);
-          std::optional<Refusal> refusal = verdict.refusal;
-          if (!refusal && !verdict.any_quantized()) refusal = stays_float(verdict);
-          if (!refusal) {
-            auto plan = fuse::plan_match(match, verdict);
-            if (auto* refused = std::get_if<Refusal>(&plan)) refusal = std::move(*refused);
+          Verdict verdict = backend_.accepts(match, {.brief = true});
+          std::optional<Refusal> refusal = judge(match, verdict);
+          if (refusal && narrowed(match)) {
+            verdict = backend_.accepts(match, {.brief = true});
+            refusal = judge(match, verdict);
           }
-          if (refusal)
-            return note(match.nodes, match.root(), *verdict.pattern, std::move(*refusal),
-                        match.variant->length());
+          if (refusal) {
+            const auto kept = std::make_shared<const Match>(std::move(match));
+            return note(kept->nodes, kept->root(), *verdict.pattern, std::move(*refusal),
+                        kept->variant->length(), kept);
+          }
           variant = match.variant;
           root = match.root();
-          candidates->push_back({std::move(match), 0});
+          candidates->push_back({std::move(match), ignores_integers(verdict) ? size_t{1} : size_t{0}});
         },
         [&](const rewrite::Miss& miss) { note_miss(miss); });
+  }
+
+  static std::optional<Refusal> judge(const Match& match, const Verdict& verdict) {
+    if (verdict.refusal) return verdict.refusal;
+    if (!verdict.any_quantized()) return stays_float(verdict);
+    auto plan = fuse::plan_match(match, verdict);
+    if (auto* refused = std::get_if<Refusal>(&plan)) return std::move(*refused);
+    return std::nullopt;
+  }
+
+  // A weight whose values fit 4 bits is declared so where that makes the difference.
+  bool narrowed(const Match& match) {
+    const auto weight = fuse::WeightForms::weight_of(*match.root());
+    const QuantType* narrow = weight ? forms_->narrow(*weight) : nullptr;
+    if (narrow == nullptr) return false;
+    if (!backend_.accepts(match, {.redeclared = weight->quantized, .declaration = narrow}).ok()) return false;
+    if (!forms_->redeclare(match.root(), *weight, *narrow).ok()) return false;
+    by_value_.insert(rewrite::source_name(*match.root()));
+    return true;
+  }
+
+  // The fused operator in the form the target has it in: another declaration of its weight, same numbers.
+  void adapt(Node* fused) {
+    const auto weight = fuse::WeightForms::weight_of(*fused);
+    if (!weight) return;
+    if (const QuantType* split = forms_->per_channel(*fused, *weight))
+      redeclare(fused, *weight, *split, false, "one scale stands for each channel of the weight");
+    const auto now = fuse::WeightForms::weight_of(*fused);
+    if (const QuantType* narrow = now ? forms_->narrow(*now) : nullptr)
+      redeclare(
+          fused, *now, *narrow, true,
+          fmt::format("by value: all integers of the weight fit {}:{}, declared are {}:{}", narrow->qmin,
+                      narrow->qmax, now->quantized->type().quant->qmin, now->quantized->type().quant->qmax));
+  }
+
+  // `other_types`: only if the target has types of its own for it.
+  void redeclare(Node* fused, const fuse::WeightForms::Weight& weight, const QuantType& quant,
+                 bool other_types, const std::string& note) {
+    bool done = false;
+    rewrite::match_at(backend_.pattern_set(), fused, [&](const Match& match) {
+      if (done || match.nodes.size() != 1) return;
+      const Verdict before = backend_.accepts(match);
+      const Verdict after = backend_.accepts(match, {.redeclared = weight.quantized, .declaration = &quant});
+      if (!before.ok() || !after.ok() || (other_types && before.types == after.types)) return;
+      if (!forms_->redeclare(fused, weight, quant).ok()) return;
+      record(*fused, after, source_names(*fused), "; " + note);
+      done = true;
+    });
   }
 
   static Refusal stays_float(const Verdict& verdict) {
@@ -112,13 +168,55 @@ class Fusion {
     return r;
   }
 
+  // Some slot is quantized and taken as the real value.
+  static bool ignores_integers(const Verdict& verdict) {
+    for (size_t s = 0; s < verdict.slots.size(); ++s) {
+      for (size_t k = 0; k < verdict.slots[s].readings.size(); ++k)
+        if (verdict.slots[s].readings[k].quant != nullptr && !verdict.as_quantized[s][k]) return true;
+    }
+    return false;
+  }
+
+  // Says in full why the attempts failed whose nodes stay as they are, while the graph is what was judged.
+  void complete_attempts(std::span<const Candidate> candidates, std::span<const size_t> chosen) {
+    std::unordered_set<const Node*> claimed;
+    for (size_t index : chosen) {
+      const Match& match = candidates[index].match;
+      for (const Node* node : match.nodes)
+        if (node != match.root() || candidates[index].tag == 0) claimed.insert(node);
+    }
+    for (auto& [node, attempt] : attempts_) {
+      if (attempt.match == nullptr || claimed.contains(node)) continue;
+      const Verdict verdict = backend_.accepts(*attempt.match);
+      if (std::optional<Refusal> refusal = judge(*attempt.match, verdict))
+        attempt.refusal = std::move(*refusal);
+      attempt.match.reset();
+    }
+  }
+
+  // A node of a match that was chosen and then could not be made: judged again as the graph is now.
+  void complete(Attempt* attempt) const {
+    const auto erased = [](const Node* n) { return n->erased(); };
+    if (attempt->match != nullptr &&
+        std::none_of(attempt->match->nodes.begin(), attempt->match->nodes.end(), erased)) {
+      const Verdict verdict = backend_.accepts(*attempt->match);
+      if (std::optional<Refusal> refusal = judge(*attempt->match, verdict))
+        attempt->refusal = std::move(*refusal);
+    }
+    if (!attempt->refusal.text.empty()) return;
+    attempt->refusal.clause = "choice";
+    attempt->refusal.wanted = "nodes that no other match takes";
+    attempt->refusal.found = "another match";
+    attempt->refusal.text = "another match took one of its nodes";
+  }
+
   void note(std::span<Node* const> nodes, const Node* root, const PatternDef& pattern, Refusal refusal,
-            size_t length) {
+            size_t length, const std::shared_ptr<const Match>& match = nullptr) {
     for (Node* node : nodes) {
       if (node == nullptr) continue;
       const int score = 8 * refusal.progress + static_cast<int>(length) + (node == root ? 1000 : 0);
       Attempt& best = attempts_[node];
-      if (score > best.score) best = {&pattern, refusal, node == root, score};
+      if (score > best.score) best = {&pattern, refusal, node == root, score, match};
     }
   }
 
@@ -169,6 +267,7 @@ class Fusion {
       return;
     }
     std::vector<std::string> replaced;
+    const bool by_value = by_value_.contains(rewrite::source_name(*match.root()));
     auto fused = applier.apply(match, plan, &replaced);
     if (!fused.ok()) {
       Refusal r;
@@ -179,7 +278,11 @@ class Fusion {
       return note(match.nodes, match.root(), *verdict.pattern, std::move(r), match.variant->length());
     }
     fused_.insert(*fused);
-    record(**fused, verdict, std::move(replaced), float_remark(verdict, match.root()));
+    std::string remark = float_remark(verdict, match.root());
+    if (by_value)
+      remark += "; by value: all integers of the weight fit 4 bits, which is what it is declared as now";
+    record(**fused, verdict, std::move(replaced), remark);
+    adapt(*fused);
   }
 
   // Integers stand at an operand or the result, and yet the operator takes the real value: says why.
@@ -218,7 +321,8 @@ class Fusion {
     const OpDef& op = node->op();
     if (fused_.contains(node) || op.trait == Trait::ShapeOnly || node->is(kConstOp) || node->is(kReturnOp))
       return;
-    if (node->is(ops::quantize) || node->is(ops::dequantize) || node->is(ops::storage_cast)) return;
+    if (node->is(ops::quantize)) return explain_requantization(*node);
+    if (node->is(ops::dequantize) || node->is(ops::storage_cast)) return;
     if (op.trait == Trait::Structural && !node->is(kOpaqueOp) && node->regions().empty())
       return;  // a symbolic number, an assertion
     KeptRecord record;
@@ -228,6 +332,7 @@ class Fusion {
     const std::string who = fmt::format("{} {}", record.op, rewrite::person_name(*node));
     const auto attempt = attempts_.find(node);
     if (attempt != attempts_.end()) {
+      if (attempt->second.refusal.text.empty()) complete(&attempt->second);
       const Refusal& r = attempt->second.refusal;
       record.pattern = attempt->second.pattern->pattern.name;
       record.clause = r.clause;
@@ -243,6 +348,29 @@ class Fusion {
       record.found = "none";
       record.text = fmt::format("{} is not fused: {}", who, why_without_pattern(*node));
     }
+    context_.records.kept.push_back(std::move(record));
+  }
+
+  // A quantize of what a dequantize gives: other parameters, or it would be gone. The two are the
+  // requantization's exact meaning and stay.
+  void explain_requantization(const Node& node) {
+    const Value* real = node.operand(0);
+    const Node* source = real == nullptr ? nullptr : real->def();
+    if (source == nullptr || !source->is(ops::dequantize)) return;
+    const Type& from = source->operand(0)->type();
+    const Type& to = node.result()->type();
+    if (!from.is_quantized() || !to.is_quantized()) return;
+    Context& context = node.context();
+    KeptRecord record;
+    record.node = rewrite::source_name(node);
+    record.op = std::string(op_label(node));
+    record.pass = kPass;
+    record.clause = "requantize";
+    record.wanted = "one quantization on both sides";
+    record.found = fmt::format("{} to {}", rewrite::describe(context, *from.quant, from.shape),
+                               rewrite::describe(context, *to.quant, to.shape));
+    record.text = fmt::format("{} requantizes {}; dequantize and quantize stay, they are its exact meaning",
+                              rewrite::person_name(node), record.found);
     context_.records.kept.push_back(std::move(record));
   }
 
@@ -279,8 +407,10 @@ class Fusion {
   const Backend& backend_;
   std::unordered_map<const Node*, Attempt> attempts_;
   std::unordered_set<const Node*> fused_;
-  std::vector<Diagnostic> errors_;         // of patterns with `otherwise error`
-  std::unordered_set<std::string> moved_;  // nodes that earlier passes of this run rewrote
+  std::optional<fuse::WeightForms> forms_;    // of the graph that is fused
+  std::unordered_set<std::string> by_value_;  // roots whose weight was declared anew
+  std::vector<Diagnostic> errors_;            // of patterns with `otherwise error`
+  std::unordered_set<std::string> moved_;     // nodes that earlier passes of this run rewrote
 };
 
 Status run_fuse_qdq(PassContext& context) {

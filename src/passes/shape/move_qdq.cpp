@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "backend/backend.h"
+#include "rewrite/nomenclature.h"
 #include "ir/quant_carry.h"
 #include "ops/ops.h"
 #include "ops/quant.h"
@@ -136,6 +137,7 @@ class MoveQdq {
     for (const Node* d : dequantizes)
       if (d != nullptr) rewrite.nodes.push_back(source_name(*d));
     rewrite.nodes.push_back(source_name(node));
+    rewrite.pattern = rewrite::derived_name(*moved);
     rewrite.note = fmt::format("{} runs on {}", op_label(node), moved->result()->type().str());
     std::vector<std::pair<Node*, std::string>> names;
     for (size_t r = 0; r < node.result_count(); ++r) {
