@@ -93,6 +93,13 @@ Graph* Node::add_region() {
   return regions_.back();
 }
 
+std::vector<Graph*> Context::regions() const {
+  std::vector<Graph*> live;
+  for (const std::unique_ptr<Graph>& graph : graphs_)
+    if (!graph->parent()->erased()) live.push_back(graph.get());
+  return live;
+}
+
 void Node::add_origins_of(const Node& other) {
   if (other.origins_.empty()) return;
   std::vector<const Origin*> all = origins_.vec();

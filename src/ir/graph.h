@@ -247,6 +247,9 @@ class Context {
   // stripped.
   Result<Blob> dense_bytes(const Constant& constant);
 
+  // The regions of all nodes that still exist, outer ones first.
+  std::vector<Graph*> regions() const;
+
   // Types whose quantization parameters were read and found valid: types and constants never change, so once
   // is enough.
   bool quant_checked(const Type* type) const { return quant_checked_.contains(type); }

@@ -46,6 +46,12 @@ struct Model {
   std::shared_ptr<const FormatSource> source;
 
   Model() : graph(std::make_unique<Graph>(*context, nullptr)) {}
+  // The main graph and all regions, outer ones first; no walk over the nodes.
+  std::vector<Graph*> graphs() const {
+    std::vector<Graph*> all = context->regions();
+    all.insert(all.begin(), graph.get());
+    return all;
+  }
   std::vector<size_t> user_inputs() const {
     std::vector<size_t> r;
     for (size_t i = 0; i < inputs.size(); ++i)

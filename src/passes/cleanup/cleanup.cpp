@@ -11,16 +11,9 @@
 namespace zp {
 namespace {
 
-std::vector<Graph*> all_graphs(Model& model) {
-  std::vector<Graph*> graphs{model.graph.get()};
-  for (size_t i = 0; i < graphs.size(); ++i)
-    for (const Node* node : graphs[i]->nodes())
-      for (Graph* region : node->regions()) graphs.push_back(region);
-  return graphs;
-}
-
 // Whether a node may go when nobody reads it. Regions are asked for all their nodes.
 bool is_removable(const Node& node) {
+  if (node.regions().empty() && !node.is(kOpaqueOp)) return !node.op().has(kEffect) && !node.op().has(kRandom);
   std::vector<const Node*> work{&node};
   while (!work.empty()) {
     const Node* n = work.back();
@@ -34,11 +27,11 @@ bool is_removable(const Node& node) {
 }
 
 void remove_dead_code(Graph& graph) {
-  std::vector<Node*> nodes;
-  nodes.reserve(graph.node_count());
-  for (Node* node : graph.nodes()) nodes.push_back(node);
-  for (size_t i = nodes.size(); i-- > 0;)
-    if (!nodes[i]->has_uses() && is_removable(*nodes[i])) nodes[i]->erase();
+  for (Node* node = graph.output_node()->prev(); node != nullptr;) {
+    Node* before = node->prev();
+    if (!node->has_uses() && is_removable(*node)) node->erase();
+    node = before;
+  }
 }
 
 void merge(Node* node, Node* earlier) {
@@ -85,7 +78,7 @@ Status run_cleanup(PassContext& context) {
          .into = {},
          .note = std::to_string(states) + " state counters that only feed themselves removed"});
   }
-  for (Graph* graph : all_graphs(model)) {
+  for (Graph* graph : model.graphs()) {
     sweep(*graph);
     if (make_quantizers_static(*graph)) sweep(*graph);
   }
@@ -96,7 +89,7 @@ Status run_cleanup(PassContext& context) {
 }  // namespace
 
 void remove_dead_code(Model& model) {
-  const std::vector<Graph*> graphs = all_graphs(model);
+  const std::vector<Graph*> graphs = model.graphs();
   for (size_t i = graphs.size(); i-- > 0;) remove_dead_code(*graphs[i]);
 }
 

@@ -162,12 +162,7 @@ class Expansion {
 
 Status run_expand_fused(PassContext& context) {
   const bool moves = context.backend != nullptr && context.backend->numerics("moves") == "dequantized";
-  std::vector<Graph*> graphs = {context.model.graph.get()};
-  for (size_t i = 0; i < graphs.size(); ++i) {
-    ZP_CHECK(Expansion(*graphs[i], moves).run());
-    for (Node* node : graphs[i]->nodes())
-      for (Graph* region : node->regions()) graphs.push_back(region);
-  }
+  for (Graph* graph : context.model.graphs()) ZP_CHECK(Expansion(*graph, moves).run());
   return {};
 }
 

@@ -54,14 +54,8 @@ class Fusion {
     }
   }
 
-  Status run(Graph& graph) {
-    // The list grows while it is walked: regions of regions follow.
-    std::vector<Graph*> graphs = {&graph};
-    for (size_t i = 0; i < graphs.size(); ++i) {
-      ZP_CHECK(fuse(*graphs[i]));
-      for (Node* node : graphs[i]->nodes())
-        for (Graph* region : node->regions()) graphs.push_back(region);
-    }
+  Status run() {
+    for (Graph* graph : context_.model.graphs()) ZP_CHECK(fuse(*graph));
     return {};
   }
 
@@ -415,7 +409,7 @@ class Fusion {
 
 Status run_fuse_qdq(PassContext& context) {
   const Backend& backend = context.backend != nullptr ? *context.backend : Backend::permissive();
-  return Fusion(context, backend).run(*context.model.graph);
+  return Fusion(context, backend).run();
 }
 
 }  // namespace

@@ -292,14 +292,12 @@ void BatchNormFold::record(const Candidate& c, const OutputStage& stage, std::ve
 }
 
 Status run_fold(PassContext& context) {
-  std::vector<Graph*> graphs{context.model.graph.get()};
   std::vector<Node*> fake_quantizers, ends;
-  for (size_t i = 0; i < graphs.size(); ++i) {
-    for (Node* node : graphs[i]->nodes()) {
+  for (Graph* graph : context.model.graphs()) {
+    for (Node* node : graph->nodes()) {
       node->scratch = 0;  // as ConstantFlow::start does
       if (node->is(ops::fake_quantize)) fake_quantizers.push_back(node);
       if (node->is(ops::batch_norm) || is_affine_op(*node)) ends.push_back(node);
-      for (Graph* region : node->regions()) graphs.push_back(region);
     }
   }
   return BatchNormFold(context).run(ends, fake_quantizers);

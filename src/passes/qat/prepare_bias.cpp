@@ -168,13 +168,9 @@ class BiasPreparation {
 
 Status run_prepare_bias(PassContext& context) {
   BiasPreparation preparation(context);
-  std::vector<Graph*> graphs{context.model.graph.get()};
-  for (size_t i = 0; i < graphs.size(); ++i) {
-    for (Node* node : graphs[i]->nodes()) {
-      node->scratch = 0;  // as ConstantFlow::start does
-      for (Graph* region : node->regions()) graphs.push_back(region);
-    }
-  }
+  const std::vector<Graph*> graphs = context.model.graphs();
+  for (Graph* graph : graphs)
+    for (Node* node : graph->nodes()) node->scratch = 0;  // as ConstantFlow::start does
   for (Graph* graph : graphs) ZP_CHECK(preparation.run(*graph));
   return {};
 }

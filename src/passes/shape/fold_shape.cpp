@@ -391,14 +391,12 @@ Status sink_constants(Node& node) {
 }
 
 Status run_fold_shape(PassContext& pass) {
-  // Regions in an own list: graphs may nest deeply. Constants sink before the graphs below are looked at.
-  std::vector<Graph*> graphs{pass.model.graph.get()};
-  for (size_t i = 0; i < graphs.size(); ++i) {
-    for (Node* node : graphs[i]->nodes()) {
-      ZP_CHECK(sink_constants(*node));
-      for (Graph* region : node->regions()) graphs.push_back(region);
-    }
-  }
+  // Constants sink before the graphs below are looked at.
+  const std::vector<Graph*> graphs = pass.model.graphs();
+  const Node* last = nullptr;
+  for (Graph* graph : graphs)
+    if (graph->parent() != nullptr && std::exchange(last, graph->parent()) != graph->parent())
+      ZP_CHECK(sink_constants(*graph->parent()));
   for (Graph* graph : graphs) ZP_CHECK(FoldShape(pass, *graph).run());
   return {};
 }

@@ -338,12 +338,7 @@ class MoveQdq {
 };
 
 Status run_move_qdq(PassContext& pass) {
-  std::vector<Graph*> graphs{pass.model.graph.get()};
-  for (size_t i = 0; i < graphs.size(); ++i) {
-    for (const Node* node : graphs[i]->nodes())
-      for (Graph* region : node->regions()) graphs.push_back(region);
-  }
-  for (Graph* graph : graphs) ZP_CHECK(MoveQdq(pass, *graph).run());
+  for (Graph* graph : pass.model.graphs()) ZP_CHECK(MoveQdq(pass, *graph).run());
   return {};
 }
 
