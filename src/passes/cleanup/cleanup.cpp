@@ -11,17 +11,23 @@
 namespace zp {
 namespace {
 
+bool stays(const Node& node) {
+  return node.op().has(kEffect) || node.op().has(kRandom) || ops::defines_symbol(node) ||
+         (node.is(kOpaqueOp) && node.attrs<OpaqueAttrs>().effect);
+}
+
 // Whether a node may go when nobody reads it. Regions are asked for all their nodes.
 bool is_removable(const Node& node) {
-  if (node.regions().empty() && !node.is(kOpaqueOp)) return !node.op().has(kEffect) && !node.op().has(kRandom);
-  std::vector<const Node*> work{&node};
+  if (stays(node)) return false;
+  if (node.regions().empty()) return true;
+  std::vector<const Graph*> work(node.regions().begin(), node.regions().end());
   while (!work.empty()) {
-    const Node* n = work.back();
+    const Graph* graph = work.back();
     work.pop_back();
-    if (n->op().has(kEffect) || n->op().has(kRandom) || ops::defines_symbol(*n)) return false;
-    if (n->is(kOpaqueOp) && n->attrs<OpaqueAttrs>().effect) return false;
-    for (const Graph* region : n->regions())
-      for (const Node* inner : region->nodes()) work.push_back(inner);
+    for (const Node* inner : graph->nodes()) {
+      if (stays(*inner)) return false;
+      work.insert(work.end(), inner->regions().begin(), inner->regions().end());
+    }
   }
   return true;
 }
