@@ -28,7 +28,9 @@ void expect_reasons(const Compiled& compiled, const std::string& label) {
     for (const Node* node : graphs[g]->nodes()) {
       graphs.insert(graphs.end(), node->regions().begin(), node->regions().end());
       const Trait trait = node->op().trait;
-      const bool computes = trait != Trait::ShapeOnly && trait != Trait::Quantizer && !node->is(kConstOp);
+      // Symbolic numbers and assertions are structure: there is nothing to quantize.
+      const bool structure = trait == Trait::Structural && !node->is(kOpaqueOp) && node->regions().empty();
+      const bool computes = trait != Trait::ShapeOnly && trait != Trait::Quantizer && !structure;
       if (!computes || on_integers(*node)) continue;
       const std::vector<std::string> names = source_names(*node);
       const bool said =

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "ops/ops.h"
 #include "rewrite/trace.h"
@@ -70,7 +71,18 @@ class Trials {
     else keep_unclaimed(std::move(refused));
   }
 
-  std::vector<PatternTrial> take() { return std::move(trials_); }
+  // Import may make several nodes of one operator of the source (a cell of an LSTM): to the reader of the
+  // rows it is one, which the first match claims.
+  std::vector<PatternTrial> take() {
+    std::unordered_set<std::string> claimed;
+    std::erase_if(trials_, [&](const PatternTrial& row) {
+      if (!row.legal) return false;
+      bool any_new = row.nodes.empty();
+      for (const std::string& name : row.nodes) any_new |= claimed.insert(name).second;
+      return !any_new;
+    });
+    return std::move(trials_);
+  }
 
  private:
   enum class State : uint8_t { Open, Accepted, Refused, Chosen };
