@@ -265,6 +265,8 @@ ZP_BINARY(maximum, kTwo, infer_arithmetic, SameQparams, kPointwise | kCommutativ
           "The larger; NaN if either is NaN");
 ZP_BINARY(minimum, kTwo, infer_arithmetic, SameQparams, kPointwise | kCommutative | kIntegerForm, kChecks,
           "The smaller; NaN if either is NaN");
+ZP_BINARY(heaviside, kTwo, infer_arithmetic, FloatOnly, kPointwise, kChecks,
+          "The step function: 0 below 0 and for NaN, 1 above, the second operand at 0");
 ZP_BINARY(fmax, kTwo, infer_arithmetic, FloatOnly, kPointwise | kCommutative, kChecks,
           "The larger; the other one if one is NaN");
 ZP_BINARY(fmin, kTwo, infer_arithmetic, FloatOnly, kPointwise | kCommutative, kChecks,

@@ -317,6 +317,9 @@ Status eval_maximum(EvalArgs& args) {
 Status eval_minimum(EvalArgs& args) {
   return map_common<2>(args, [](auto a, auto b) { return smaller(a, b); });
 }
+Status eval_heaviside(EvalArgs& args) {
+  return map_common<2>(args, [](auto a, auto b) { return a == 0 ? b : static_cast<decltype(a)>(a > 0); });
+}
 Status eval_fmax(EvalArgs& args) {
   return map_common<2>(args, [](auto a, auto b) { return a != a ? b : b != b ? a : a < b ? b : a; });
 }

@@ -27,6 +27,7 @@ Status eval_lerp(EvalArgs& args);
 Status eval_prelu(EvalArgs& args);
 Status eval_maximum(EvalArgs& args);
 Status eval_minimum(EvalArgs& args);
+Status eval_heaviside(EvalArgs& args);
 Status eval_fmax(EvalArgs& args);
 Status eval_fmin(EvalArgs& args);
 Status eval_clamp_tensor(EvalArgs& args);

@@ -169,6 +169,12 @@ rec.case("zero_dims", torch.prelu, [torch.tensor(-2.0), torch.tensor(0.5)])
 rec.error("count", [image, torch.tensor([0.3, 0.1])], {}, "c2")
 rec.error("integers", [i8, torch.tensor([0.3])], {}, "c1")
 
+rec.op("heaviside")
+rec.case("edges", torch.heaviside, [a_edges, b_edges], None, "value")
+rec.case("zeros", torch.heaviside, [torch.tensor([0.0, -0.0, 1.0, -1.0]), torch.tensor([0.5, -3.0, 9.0, 9.0])])
+rec.case("broadcast", torch.heaviside, [m23, torch.tensor(0.25)])
+rec.case("i8", torch.heaviside, [i8, i8b])
+rec.case("f16", torch.heaviside, [m23.half(), m13.half()])
 for name, call in [("maximum", torch.maximum), ("minimum", torch.minimum), ("fmax", torch.fmax), ("fmin", torch.fmin)]:
     rec.op(name)
     rec.case("edges", call, [a_edges, b_edges], None, "value")

@@ -126,6 +126,7 @@ constexpr Row kPointwiseRows[] = {
     {"aten.minimum.default", "Tensor self, Tensor other", "minimum", ""},
     {"aten.max.other", "Tensor self, Tensor other", "maximum", "<"},
     {"aten.min.other", "Tensor self, Tensor other", "minimum", "<"},
+    {"aten.heaviside.default", "Tensor self, Tensor values", "heaviside", ""},
     {"aten.fmax.default", "Tensor self, Tensor other", "fmax", ""},
     {"aten.fmin.default", "Tensor self, Tensor other", "fmin", ""},
     {"aten.eq.Tensor", "Tensor self, Tensor other", "eq", ""},
