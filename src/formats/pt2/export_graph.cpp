@@ -149,7 +149,9 @@ void GraphWriter::name_results() {
       std::string_view wish = value->name();
       if (!wishes.empty()) wish = wishes[i];
       else if (several) wish = numbered = fmt::format("{}_{}", node->name(), i);
-      const std::string_view name = is_python_name(wish) ? names_.take(wish) : std::string_view();
+      const std::string_view name = !is_python_name(wish) ? std::string_view()
+                                    : numbered.empty()    ? names_.take_lasting(wish)
+                                                          : names_.take(wish);
       if (!name.empty()) value_names_.emplace(value, name);
       else later.emplace_back(value, wish);
     }

@@ -21,6 +21,10 @@ class NameScope {
  public:
   // Takes exactly this name and returns a copy that lives as long as the scope; empty if it was taken before.
   std::string_view take(std::string_view name);
+  // The same for a text that outlives the scope: not copied.
+  std::string_view take_lasting(std::string_view name) {
+    return names_.insert(name).second ? name : std::string_view();
+  }
   void reserve(size_t names) { names_.reserve(names); }
   // Takes the wish as a Python name, with a number behind it if need be.
   std::string_view unique(std::string_view wish);

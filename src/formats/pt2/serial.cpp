@@ -710,10 +710,10 @@ Result<std::unique_ptr<ProgramData>> read_program(Blob text, Arena& arena, Symbo
                                                   std::string_view what) {
   auto program = std::make_unique<ProgramData>();
   program->text = padded_text(text);
-  // Names, values and nodes come by the thousand: a node takes about a kilobyte of text.
+  // Names, values and nodes come by the thousand: a node takes some 700 bytes of text or more.
   program->graph.names.reserve(text.size() / 800);
-  program->graph.values.reserve(text.size() / 800);
-  program->graph.nodes.reserve(text.size() / 1200);
+  program->graph.values.reserve(text.size() / 700);
+  program->graph.nodes.reserve(text.size() / 700);
   Json json(program->text, arena, what);
   ProgramReader reader(*program, json, arena, symbols);
   const bool ok = reader.read();
