@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <deque>
+#include <mutex>
 #include <unordered_map>
 
 #include "formats/pt2/schema_tables.h"
@@ -230,29 +231,60 @@ Overload parse_row(const Row& row, Parsed& parsed) {
 }
 
 struct Rows {
-  std::deque<Overload> storage;
+  // Schemas are read when they are first asked for: a model uses a few dozen of the many hundred.
+  struct Entry {
+    Overload overload;
+    const Row* row;
+    bool ready = false;
+  };
+  mutable std::deque<Entry> entries;
+  mutable std::mutex reading;
   std::vector<const Overload*> all;
   std::unordered_map<std::string_view, const Overload*> by_target;
   std::unordered_map<std::string_view, std::vector<const Overload*>> by_op;
-  Parsed parsed;
+  mutable Parsed parsed;
 
   Rows() {
+    by_target.reserve(1024);
+    by_op.reserve(512);
     for (List<Row> table : {math_rows(), pointwise_rows(), reduce_rows(), view_rows(), create_rows()}) {
       for (const Row& row : table) add(row);
     }
   }
 
   void add(const Row& row) {
-    Overload& overload = storage.emplace_back(parse_row(row, parsed));
+    Entry& entry = entries.emplace_back();
+    entry.row = &row;
+    Overload& overload = entry.overload;
+    overload.target = row.target;
+    overload.op = row.op;
+    overload.number = entries.size() - 1;
+    overload.import_only = row.map == "<" || row.map.ends_with(" <") || row.map.starts_with("< ") ||
+                           row.map.find(" < ") != std::string_view::npos;
     all.push_back(&overload);
     auto [at, added] = by_target.emplace(overload.target, &overload);
     if (!added) {
       // Rows of one target stand next to each other in the table.
-      Overload& last = storage[storage.size() - 2];
+      Overload& last = entries[entries.size() - 2].overload;
       if (last.target != overload.target) parsed.problem(row, "rows of one target must be neighbours");
       last.alternative = &overload;
     }
     if (!overload.op.empty() && !overload.import_only) by_op[overload.op].push_back(&overload);
+  }
+
+  // The overload with its schema read, and those of the same target behind it.
+  const Overload* read(const Overload* first) const {
+    const std::lock_guard lock(reading);
+    for (const Overload* at = first; at != nullptr; at = at->alternative) {
+      Entry& entry = entries[at->number];
+      if (entry.ready) continue;
+      Overload full = parse_row(*entry.row, parsed);
+      full.alternative = entry.overload.alternative;
+      full.number = entry.overload.number;
+      entry.overload = std::move(full);
+      entry.ready = true;
+    }
+    return first;
   }
 };
 
@@ -291,7 +323,7 @@ const ArgSpec* Overload::find(std::string_view arg) const {
 
 const Overload* find_overload(std::string_view target) {
   auto found = rows().by_target.find(without_prefix(target));
-  return found == rows().by_target.end() ? nullptr : found->second;
+  return found == rows().by_target.end() ? nullptr : rows().read(found->second);
 }
 
 const Overload* find_functional_overload(std::string_view target) {
@@ -313,10 +345,14 @@ const Overload* find_functional_overload(std::string_view target) {
 std::span<const Overload* const> overloads_of(std::string_view op) {
   auto found = rows().by_op.find(op);
   if (found == rows().by_op.end()) return {};
+  for (const Overload* overload : found->second) rows().read(overload);
   return found->second;
 }
 
-std::span<const Overload* const> all_overloads() { return rows().all; }
+std::span<const Overload* const> all_overloads() {
+  for (const Overload* overload : rows().all) rows().read(overload);
+  return rows().all;
+}
 
 std::string_view base_name(std::string_view target) {
   target = without_prefix(target);
@@ -333,7 +369,10 @@ std::string_view canonical_name(std::string_view target) {
   return overload->op.empty() ? base_name(overload->target) : overload->op;
 }
 
-std::vector<std::string> check_rows() { return rows().parsed.problems; }
+std::vector<std::string> check_rows() {
+  all_overloads();
+  return rows().parsed.problems;
+}
 
 Literal parse_literal(std::string_view text, ArgKind kind) {
   Literal value;
