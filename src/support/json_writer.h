@@ -16,6 +16,8 @@ using TextSink = std::function<void(std::string_view piece)>;
 
 class JsonWriter {
  public:
+  static constexpr size_t kPiece = size_t{1} << 18;  // how much text goes to a sink at once, about
+
   // indent 0: one line.
   explicit JsonWriter(int indent = 0) : indent_(indent) {}
 
@@ -56,7 +58,6 @@ class JsonWriter {
  private:
   void before_value();
   void newline();
-  static constexpr size_t kPiece = size_t{1} << 18;
   TextSink sink_;
   std::string out_;
   std::string has_items_;  // one byte a level

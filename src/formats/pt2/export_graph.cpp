@@ -443,8 +443,7 @@ void GraphWriter::emit(const NodeText& node) {
   out += ", \"name\": ";
   append_json_quoted(out, node.name);
   out += '}';
-  constexpr size_t kPiece = size_t{1} << 18;
-  if (sink_ && out.size() >= kPiece) finish_nodes();
+  if (sink_ && out.size() >= JsonWriter::kPiece) finish_nodes();
 }
 
 void GraphWriter::finish_nodes() {

@@ -123,7 +123,7 @@ struct RangeData {
 };
 
 struct ProgramData {
-  Blob text;  // padded; everything points into it
+  Blob text;        // padded; everything points into it
   Arena arguments;  // the lists of the graphs: much, and of no use once the nodes are made
   GraphData graph;
   std::vector<std::unique_ptr<GraphData>> inner_graphs;  // of higher-order operators

@@ -1,0 +1,100 @@
+// Inside of serial.h: the reader of a program's text, one method for each structure of the schema. The graph
+// and what is in it is in serial.cpp, all around it (signature, ranges, versions) in serial_program.cpp. Only
+// for these two files: the parser's header is long.
+#pragma once
+
+#include <cstring>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "formats/pt2/json.h"
+#include "formats/pt2/serial.h"
+
+namespace zp::pt2 {
+
+// Comparison with a literal, its length known to the compiler: keys are compared by the hundred thousand.
+template <size_t N>
+bool is(std::string_view key, const char (&literal)[N]) {
+  return key.size() == N - 1 && std::memcmp(key.data(), literal, N - 1) == 0;
+}
+
+// An object without fields cannot be entered a second time, as those can whose text was taken before.
+inline bool is_empty_object(std::string_view raw) {
+  const size_t first = raw.find_first_not_of(" \n\r\t", 1);
+  return first == std::string_view::npos || raw[first] == '}';
+}
+
+// Stack for the items of lists under construction: one vector for all depths.
+template <typename T>
+class Pending {
+ public:
+  class Frame {
+   public:
+    explicit Frame(Pending& all) : all_(all), begin_(all.items_.size()) {}
+    ~Frame() { all_.items_.resize(begin_); }
+    void push(const T& item) { all_.items_.push_back(item); }
+    List<T> finish(Arena& arena) const { return arena.copy(std::span<const T>(all_.items_).subspan(begin_)); }
+
+   private:
+    Pending& all_;
+    size_t begin_;
+  };
+  Frame frame() { return Frame(*this); }
+
+ private:
+  std::vector<T> items_;
+};
+
+class ProgramReader {
+ public:
+  ProgramReader(ProgramData& program, Json& json, Arena& arena, SymbolReader& symbols)
+      : program_(program), json_(json), arena_(arena), symbols_(symbols) {}
+
+  bool read();
+  bool read_versions();
+  const std::string& semantic_error() const { return problem_; }
+
+ private:
+  bool problem(std::string text) {
+    if (problem_.empty()) problem_ = std::move(text);
+    return false;
+  }
+  bool read_version(JsonValue value);
+  bool read_ranges(JsonValue value);
+  bool read_module(JsonValue value);
+  bool read_raw(std::string_view key, JsonValue value, char open, std::string_view* out);
+  bool read_signature(JsonValue value);
+  bool read_input_spec(JsonValue value, SourceInput* out);
+  bool read_output_spec(JsonValue value, SourceOutput* out);
+  bool read_graph(JsonValue value, GraphData& graph, int depth);
+  bool read_tensor_values(JsonValue value, GraphData& graph);
+  bool read_sym_values(JsonValue value, GraphData& graph, ValueData::Kind kind);
+  bool read_sym_int(JsonValue value, Dim* out);
+  bool read_node(JsonValue value, GraphData& graph, NodeData& node, int depth);
+  bool check_definitions(const GraphData& graph);
+  bool read_argument(JsonValue value, GraphData& graph, Arg* out, int depth, int nesting);
+  bool read_payload(ArgTag tag, JsonValue value, GraphData& graph, Arg* out, int depth, int nesting);
+  bool read_name(JsonValue value, GraphData& graph, Arg* out, ValueData::Kind kind);
+  bool read_symbol_or_literal(JsonValue value, GraphData& graph, Arg* out, ArgTag named);
+  bool read_list(ArgTag item_tag, JsonValue value, GraphData& graph, Arg* out, int depth, int nesting);
+  uint32_t name_index(GraphData& graph, std::string_view name, ValueData::Kind kind);
+  std::string_view module_path(std::string_view stack);
+
+  ProgramData& program_;
+  Json& json_;
+  Arena& arena_;
+  SymbolReader& symbols_;
+  Pending<Arg> args_;
+  Pending<NamedArg> named_;
+  Pending<std::string_view> texts_;
+  std::vector<Dim> dims_;
+  std::unordered_map<std::string_view, std::string_view> modules_;  // by nn_module_stack
+  std::string_view last_stack_, last_path_;                         // neighbours usually share their module
+  std::string problem_;
+};
+
+}  // namespace zp::pt2
