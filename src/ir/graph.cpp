@@ -49,9 +49,8 @@ void Value::set_type(const Type* type) {
 
 void Value::set_name(std::string_view name) {
   if (name == name_) return;
-  graph_->values_.erase(name_);
-  name_ = graph_->unique_name(name);
-  graph_->values_.emplace(name_, this);
+  graph_->free_name(name_);
+  graph_->take_name(this, name);
   if (def_ != nullptr && index_ == 0) def_->name_ = name_;  // a node is named by its first result
 }
 
@@ -88,9 +87,11 @@ bool Node::has_uses() const {
 Graph* Node::add_region() {
   Context& ctx = context();
   ctx.graphs_.push_back(std::make_unique<Graph>(ctx, this));
-  regions_.push_back(ctx.graphs_.back().get());
+  std::vector<Graph*> all = regions_.vec();
+  all.push_back(ctx.graphs_.back().get());
+  regions_ = ctx.arena_.copy(all);
   touch();
-  return regions_.back();
+  return all.back();
 }
 
 std::vector<Graph*> Context::regions() const {
@@ -119,7 +120,7 @@ void Node::set_name(std::string_view name) {
     results_[0].set_name(name);
     name_ = results_[0].name_;
   } else {
-    name_ = graph_->unique_name(name);
+    name_ = context().text(name);
   }
 }
 
@@ -141,8 +142,8 @@ void Node::erase() {
     for (Node* n : region->nodes()) inner.push_back(n);
     for (size_t i = inner.size(); i-- > 0;) inner[i]->erase();
   }
-  for (uint32_t i = 0; i < result_count_; ++i) graph_->values_.erase(results_[i].name_);
-  regions_ = {};  // arena memory is not destroyed one by one
+  for (uint32_t i = 0; i < result_count_; ++i) graph_->free_name(results_[i].name_);
+  regions_ = {};
   graph_->remove(this);
   graph_ = nullptr;
 }
@@ -214,34 +215,40 @@ Graph::Graph(Context& context, Node* parent) : context_(context), parent_(parent
   output_ = create(spec);
 }
 
-// Nodes live in the arena; only their region vectors own memory.
-Graph::~Graph() {
-  for (Node* n = first_; n != nullptr;) {
-    Node* next = n->next_;
-    n->~Node();
-    n = next;
+// Names that are taken get a number; the next copy of the same name goes on from there. Names are unique in
+// a graph, so nothing is gained by interning them.
+void Graph::take_name(Value* value, std::string_view wish) {
+  if (wish.empty()) wish = "value";
+  std::string copy;
+  for (std::string_view name = wish;; name = copy) {
+    auto holder = names_.find(name);
+    if (holder == names_.end()) {
+      value->name_ = context_.arena().copy_text(name);
+      names_.emplace(value->name_, Holder{value});
+      return;
+    }
+    if (holder->second.value == nullptr) {
+      holder.value().value = value;
+      value->name_ = holder->first;
+      return;
+    }
+    if (!copy.empty()) holder = names_.find(wish);
+    copy.assign(wish).append("_").append(std::to_string(++holder.value().copies));
   }
 }
 
-std::string_view Graph::unique_name(std::string_view wish) {
-  if (wish.empty()) wish = "value";
-  // Names are unique: nothing is gained by interning them.
-  if (!values_.contains(wish)) return context_.arena().copy_text(wish);
-  // Names already ending in _N continue from their stem, so that repeated copies stay short.
-  uint32_t& next = suffixes_[context_.text(wish)];
-  for (;;) {
-    const std::string candidate = std::string(wish) + "_" + std::to_string(++next);
-    if (!values_.contains(candidate)) return context_.arena().copy_text(candidate);
-  }
+void Graph::free_name(std::string_view name) {
+  const auto found = names_.find(name);
+  if (found->second.copies == 0) names_.erase(found);
+  else found.value().value = nullptr;
 }
 
 Value* Graph::add_input(std::string_view name, const Type* type) {
-  Value* v = context_.arena().make<Value>();
+  Value* v = context_.values_.make<Value>();
   v->graph_ = this;
   v->type_ = type;
   v->index_ = static_cast<uint32_t>(inputs_.size());
-  v->name_ = unique_name(name);
-  values_.emplace(v->name_, v);
+  take_name(v, name);
   inputs_.push_back(v);
   context_.count_change();
   return v;
@@ -249,7 +256,7 @@ Value* Graph::add_input(std::string_view name, const Type* type) {
 
 void Graph::erase_input(size_t index) {
   assert(index < inputs_.size() && !inputs_[index]->has_uses());
-  values_.erase(inputs_[index]->name_);
+  free_name(inputs_[index]->name_);
   inputs_.erase(inputs_.begin() + static_cast<ptrdiff_t>(index));
   for (size_t i = index; i < inputs_.size(); ++i) inputs_[i]->index_ = static_cast<uint32_t>(i);
   context_.count_change();
@@ -258,7 +265,7 @@ void Graph::erase_input(size_t index) {
 void Graph::set_outputs(std::span<Value* const> values) {
   Node* n = output_;
   for (uint32_t i = 0; i < n->operand_count_; ++i) n->operands_[i].unlink();
-  n->operands_ = context_.arena().make_array<Use>(values.size());
+  n->operands_ = context_.uses_.make_array<Use>(values.size());
   n->operand_count_ = static_cast<uint32_t>(values.size());
   for (uint32_t i = 0; i < n->operand_count_; ++i) {
     n->operands_[i].user_ = n;
@@ -270,12 +277,12 @@ void Graph::set_outputs(std::span<Value* const> values) {
 
 Node* Graph::create(const NodeSpec& spec, Node* before) {
   Arena& arena = context_.arena();
-  Node* n = arena.make<Node>();
+  Node* n = context_.nodes_.make<Node>();
   n->op_ = spec.op;
   n->origins_ = spec.origins;
   n->constant_ = spec.constant;
   n->operand_count_ = static_cast<uint32_t>(spec.operands.size());
-  n->operands_ = arena.make_array<Use>(spec.operands.size());
+  n->operands_ = context_.uses_.make_array<Use>(spec.operands.size());
   for (uint32_t i = 0; i < n->operand_count_; ++i) {
     n->operands_[i].user_ = n;
     n->operands_[i].index_ = i;
@@ -286,7 +293,7 @@ Node* Graph::create(const NodeSpec& spec, Node* before) {
     std::memcpy(n->attrs_, spec.attrs ? spec.attrs : spec.op->attrs->defaults, spec.op->attrs->size);
   }
   n->result_count_ = static_cast<uint32_t>(spec.results);
-  n->results_ = arena.make_array<Value>(spec.results);
+  n->results_ = context_.values_.make_array<Value>(spec.results);
   const std::string_view wish = spec.name.empty() ? spec.op->name : spec.name;
   static const Type unknown = [] {
     Type t;
@@ -299,9 +306,8 @@ Node* Graph::create(const NodeSpec& spec, Node* before) {
     v.graph_ = this;
     v.index_ = i;
     v.type_ = &unknown;
-    v.name_ =
-        i == 0 ? unique_name(wish) : unique_name(std::string(n->results_[0].name_) + "." + std::to_string(i));
-    values_.emplace(v.name_, &v);
+    if (i == 0) take_name(&v, wish);
+    else take_name(&v, std::string(n->results_[0].name_) + "." + std::to_string(i));
   }
   n->name_ = n->result_count_ > 0 ? n->results_[0].name_ : context_.text(wish);
   insert(n, before);
@@ -320,8 +326,8 @@ Value* Graph::add_const(const Constant& constant, std::string_view name, Node* b
 }
 
 Value* Graph::find(std::string_view name) const {
-  const auto found = values_.find(name);
-  return found == values_.end() ? nullptr : found->second;
+  const auto found = names_.find(name);
+  return found == names_.end() ? nullptr : found->second.value;
 }
 
 namespace {

@@ -158,7 +158,7 @@ class Node {
   // const nodes: the constant they stand for; null for all others.
   const Constant* constant() const { return constant_; }
 
-  std::span<Graph* const> regions() const { return regions_; }
+  std::span<Graph* const> regions() const { return {regions_.data(), regions_.size()}; }
   Graph* add_region();
 
   const Origin* origin() const { return origins_.empty() ? nullptr : origins_.front(); }
@@ -188,20 +188,21 @@ class Node {
   friend class Use;
   friend class Value;
   void touch();
+  // What a walk over the graph reads comes first: it shares a cache line.
   const OpDef* op_ = nullptr;
-  std::string_view name_;
-  Graph* graph_ = nullptr;
-  Node* prev_ = nullptr;
   Node* next_ = nullptr;
   Use* operands_ = nullptr;
   Value* results_ = nullptr;
-  void* attrs_ = nullptr;
-  const Constant* constant_ = nullptr;
-  std::vector<Graph*> regions_;
-  List<const Origin*> origins_;
-  mutable uint64_t order_ = 0;
   uint32_t operand_count_ = 0;
   uint32_t result_count_ = 0;
+  const Constant* constant_ = nullptr;
+  void* attrs_ = nullptr;
+  Graph* graph_ = nullptr;
+  Node* prev_ = nullptr;
+  std::string_view name_;
+  List<Graph*> regions_;
+  List<const Origin*> origins_;
+  mutable uint64_t order_ = 0;
 };
 
 // What all graphs of one model share: memory, interned types, constants, symbols.
@@ -264,6 +265,7 @@ class Context {
   friend class Node;
   struct Interner;
   Arena arena_;
+  Arena nodes_, values_, uses_;  // each kind densely, in order of creation: a walk is a walk through memory
   DimContext dims_;
   std::unique_ptr<Interner> interner_;
   std::vector<Constant*> constants_;
@@ -328,7 +330,6 @@ struct NodeSpec {
 class Graph {
  public:
   Graph(Context& context, Node* parent);
-  ~Graph();
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
 
@@ -358,7 +359,6 @@ class Graph {
   Value* add_const(const Constant& constant, std::string_view name = {}, Node* before = nullptr);
 
   Value* find(std::string_view name) const;
-  std::string_view unique_name(std::string_view wish);
 
  private:
   friend class Node;
@@ -368,6 +368,8 @@ class Graph {
   void insert(Node* node, Node* before);
   void remove(Node* node);
   void renumber() const;
+  void take_name(Value* value, std::string_view wish);
+  void free_name(std::string_view name);
   Context& context_;
   Node* parent_ = nullptr;
   std::string_view name_ = "main";
@@ -376,12 +378,14 @@ class Graph {
   Node* first_ = nullptr;
   size_t node_count_ = 0;
   mutable bool order_valid_ = true;
-  template <typename T>
-  using ByName =
-      tsl::robin_map<std::string_view, T, std::hash<std::string_view>, std::equal_to<std::string_view>,
-                     std::allocator<std::pair<std::string_view, T>>, true>;
-  ByName<Value*> values_;
-  ByName<uint32_t> suffixes_;  // next free suffix of a stem
+  // Who has a name (null: nobody any more), and the last number given to a copy of it.
+  struct Holder {
+    Value* value = nullptr;
+    uint32_t copies = 0;
+  };
+  tsl::robin_map<std::string_view, Holder, std::hash<std::string_view>, std::equal_to<std::string_view>,
+                 std::allocator<std::pair<std::string_view, Holder>>, true>
+      names_;
 };
 
 // Ops that the IR itself knows.

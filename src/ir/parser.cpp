@@ -311,7 +311,7 @@ Status TextParser::check_new_name(Graph& graph, const std::string& name, const P
 // Numbers in operand position have nodes too, whose names nobody wrote: they step aside.
 void TextParser::free_name(Graph& graph, const std::string& name) {
   Value* holder = graph.find(name);
-  if (holder != nullptr && literals_.contains(holder)) holder->set_name(graph.unique_name(name));
+  if (holder != nullptr && literals_.contains(holder)) holder->set_name(name + "_1");
 }
 
 Result<std::unique_ptr<Model>> parse_model(std::string_view text, const OpTable& ops, std::string_view file) {

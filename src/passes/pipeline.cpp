@@ -22,7 +22,7 @@ namespace zp {
 
 std::span<const PassCard> all_passes() {
   static const std::array passes = {kCleanupPass, kPrepareBiasPass, kFoldQatBatchNormPass, kFoldShapePass,
-                                    kMoveQdqPass, kFuseQdqPass,     kLayoutPass,     kExpandFusedPass};
+                                    kMoveQdqPass, kFuseQdqPass,     kLayoutPass,           kExpandFusedPass};
   return passes;
 }
 
@@ -215,6 +215,7 @@ Result<PipelineResult> run_passes(PassContext& context, const PipelineOptions& o
   }
   Verifier verifier(context, result.verify);
   if (options.verify) ZP_CHECK(verifier.start());
+  uint64_t checked = UINT64_MAX;  // the graph as it was last looked at: one that did not change is as good
   for (const PassCard* card : cards) {
     const uint64_t before = context.model.context->changes();
     const size_t first_rewrite = context.records.rewrites.size();
@@ -222,7 +223,8 @@ Result<PipelineResult> run_passes(PassContext& context, const PipelineOptions& o
     ZP_CHECK(card->run(context));
     result.timings.push_back(
         {std::string(card->name), context.model.context->changes() - before, now_ms() - start});
-    {
+    if (const uint64_t now = context.model.context->changes(); now != checked) {
+      checked = now;
       // The border between quantized and plain values is looked at in any case: that costs next to nothing.
       const bool all = options.check_graph || options.verify;
       const std::vector<Diagnostic> problems = all ? verify(context.model) : check_boundary(context.model, 1);
