@@ -7,9 +7,13 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <optional>
+#include <system_error>
 #include <vector>
 
 #include "support/mapped_file.h"
+#include "support/parallel.h"
+#include "support/write_behind.h"
 
 namespace zp {
 
@@ -32,35 +36,34 @@ void remove_temporaries() {
     if (const char* path = slot.load(); path != nullptr) ::unlink(path);
 }
 
+constexpr size_t kBufferSize = size_t{1} << 18;
+constexpr size_t kCopyRangeMin = size_t{1} << 16;   // below this a system call costs more than the copy
+constexpr uint64_t kBehindMin = uint64_t{4} << 20;  // a thread pays from here on
+
 struct AtomicFile::State {
   std::string target, temporary;
   int descriptor = -1;
   uint64_t position = 0;  // of the next byte, buffered ones included
   std::vector<std::byte> buffer;
+  std::optional<WriteBehind> behind;
 
   Error fail(const char* what) const {
     return Error("file.write", std::string(what) + ": " + std::strerror(errno)).in_file(target);
   }
 
-  Status write_raw(const std::byte* data, size_t size) {
-    while (size > 0) {
-      const ssize_t done = ::write(descriptor, data, size);
-      if (done < 0) {
-        if (errno == EINTR) continue;
-        if (errno == EFAULT) {  // the kernel could not read a mapped page: its file ends earlier now
-          return Error("file.truncated", "an input file became shorter while it was being copied")
-              .in_file(target);
-        }
-        return fail("cannot write");
-      }
-      data += done;
-      size -= static_cast<size_t>(done);
+  Status check(int error) const {
+    if (error == 0) return {};
+    if (error == EFAULT) {  // the kernel could not read a mapped page: its file ends earlier now
+      return Error("file.truncated", "an input file became shorter while it was being copied")
+          .in_file(target);
     }
-    return {};
+    errno = error;
+    return fail("cannot write");
   }
 
   ~State() {
     if (descriptor >= 0) {
+      behind.reset();
       ::close(descriptor);
       discard();
     }
@@ -71,15 +74,26 @@ struct AtomicFile::State {
     swap_temporary(temporary.c_str(), nullptr);
   }
 
+  // The buffer goes on its way; in a long file that is written piece by piece, while the next one fills.
+  Status hand_over() {
+    if (!behind && position >= kBehindMin && thread_count() > 1) {
+      try {
+        behind.emplace(descriptor);
+      } catch (const std::system_error&) {  // no thread to be had
+      }
+    }
+    if (!behind) return flush();
+    return check(behind->hand_over(buffer));
+  }
+
+  // Everything so far is in the file.
   Status flush() {
-    Status status = write_raw(buffer.data(), buffer.size());
+    if (behind) ZP_CHECK(check(behind->drain()));
+    Status status = check(write_all(descriptor, buffer.data(), buffer.size()));
     buffer.clear();
     return status;
   }
 };
-
-constexpr size_t kBufferSize = size_t{1} << 18;
-constexpr size_t kCopyRangeMin = size_t{1} << 16;  // below this a system call costs more than the copy
 
 AtomicFile::AtomicFile(std::unique_ptr<State> state) : state_(std::move(state)) {}
 AtomicFile::AtomicFile(AtomicFile&&) noexcept = default;
@@ -108,8 +122,11 @@ Result<AtomicFile> AtomicFile::create(const std::string& target) {
 Status AtomicFile::write(std::span<const std::byte> bytes) {
   State& s = *state_;
   s.position += bytes.size();
-  if (s.buffer.size() + bytes.size() > kBufferSize) ZP_CHECK(s.flush());
-  if (bytes.size() >= kBufferSize) return s.write_raw(bytes.data(), bytes.size());
+  if (s.buffer.size() + bytes.size() > kBufferSize && !s.buffer.empty()) ZP_CHECK(s.hand_over());
+  if (bytes.size() > 4 * kBufferSize) {
+    ZP_CHECK(s.flush());
+    return s.check(write_all(s.descriptor, bytes.data(), bytes.size()));
+  }
   s.buffer.insert(s.buffer.end(), bytes.begin(), bytes.end());
   return {};
 }
@@ -131,7 +148,7 @@ Status AtomicFile::write(const Blob& blob) {
     left -= static_cast<size_t>(done);
   }
   s.position += blob.size();
-  return left == 0 ? Status() : s.write_raw(blob.data() + (blob.size() - left), left);
+  return s.check(write_all(s.descriptor, blob.data() + (blob.size() - left), left));
 }
 
 Status AtomicFile::pad_to(uint64_t position) {
@@ -148,6 +165,7 @@ uint64_t AtomicFile::position() const { return state_->position; }
 Status AtomicFile::commit() {
   State& s = *state_;
   ZP_CHECK(s.flush());
+  s.behind.reset();
   const int closed = ::close(s.descriptor);
   s.descriptor = -1;
   if (closed != 0 || ::rename(s.temporary.c_str(), s.target.c_str()) != 0) {

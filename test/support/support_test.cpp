@@ -1,9 +1,11 @@
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <bit>
 #include <cmath>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -140,6 +142,65 @@ TEST(AtomicFileTest, AppearsWholeOrNotAtAll) {
   EXPECT_FALSE(AtomicFile::create("/no/such/folder/file").ok());
   EXPECT_FALSE(AtomicFile::create("/tmp").ok());
   EXPECT_FALSE(read_file(path).ok());
+}
+
+// Pieces of all sizes, and ranges of another file between them, with and without a thread that writes.
+TEST(AtomicFileTest, LongFilesKeepTheOrderOfTheirPieces) {
+  const std::string path = temporary("long"), source = temporary("range");
+  ASSERT_TRUE(write_file(source, std::string(300000, 'y')).ok());
+  auto mapped = MappedFile::open(source);
+  ASSERT_TRUE(mapped.ok());
+  for (int threads : {1, 2}) {
+    set_thread_count(threads);
+    std::string expected;
+    auto file = AtomicFile::create(path);
+    ASSERT_TRUE(file.ok());
+    uint32_t seed = 1;
+    while (expected.size() < (20u << 20)) {
+      seed = seed * 1664525 + 1013904223;
+      const std::string piece(seed >> 8 & ((seed & 7) == 0 ? 0x1FFFFF : 0x3FFFF),
+                              static_cast<char>('a' + seed % 26));
+      ASSERT_TRUE(file->write(piece).ok());
+      expected += piece;
+      if (seed >> 30 == 0) {
+        ASSERT_TRUE(file->write(Blob::from_file(*mapped, 100, 200000)).ok());
+        expected.append(200000, 'y');
+      }
+      ASSERT_EQ(file->position(), expected.size());
+    }
+    ASSERT_TRUE(file->commit().ok());
+    EXPECT_TRUE(*read_file(path) == expected) << threads << " threads";
+  }
+  set_thread_count(1);
+  std::filesystem::remove(path);
+  std::filesystem::remove(source);
+}
+
+TEST(AtomicFileTest, AFullDiskLeavesTheTargetAsItWas) {
+  const std::string path = temporary("full");
+  ASSERT_TRUE(write_file(path, "old").ok());
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  std::signal(SIGXFSZ, SIG_IGN);
+  for (int threads : {1, 2}) {
+    set_thread_count(threads);
+    const rlimit small{6u << 20, before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+    Status status;
+    {
+      auto file = AtomicFile::create(path);
+      ASSERT_TRUE(file.ok());
+      for (int i = 0; i < 200 && status.ok(); ++i) status = file->write(std::string(100000, 'z'));
+      if (status.ok()) status = file->commit();
+    }
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+    ASSERT_FALSE(status.ok()) << threads << " threads";
+    EXPECT_NE(status.error().str().find("cannot write"), std::string::npos) << status.error().str();
+    EXPECT_EQ(*read_file(path), "old");
+  }
+  set_thread_count(1);
+  std::signal(SIGXFSZ, SIG_DFL);
+  std::filesystem::remove(path);
 }
 
 TEST(ParallelTest, EveryItemOnceForEveryThreadCount) {
