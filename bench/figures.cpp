@@ -1,10 +1,11 @@
 // The figures that the project claims, measured here and now: each with its target, on whole processes, best
-// of repeated runs. `bench_figures --build BUILD [--quick]`.
+// of repeated runs. `bench_figures --build BUILD [--quick] [--only GROUP]... [--keep FOLDER]`.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -257,30 +258,41 @@ std::string machine() {
   return isa;
 }
 
+void backends(Figures& f) {
+  for (const Figure& b : backend_figures(f.quick)) f.add(b.what, b.measured, b.target, b.met);
+}
+
+// In this order: later groups read files that earlier ones wrote.
+struct Group {
+  std::string_view name;
+  void (*measure)(Figures&);
+};
+constexpr Group kGroups[] = {{"digits", digits},     {"chain", chain},       {"import", import_scale},
+                             {"qat", qat_blocks},    {"huge", huge},         {"random", random_folds},
+                             {"backends", backends}, {"networks", networks}, {"run", reference_run},
+                             {"binary", binary}};
+
 int run(int argc, char** argv) {
   Figures f;
   f.build = "build";
+  std::vector<std::string_view> only;
+  bool keep = false;
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--quick") == 0) f.quick = true;
     if (std::strcmp(argv[i], "--build") == 0 && i + 1 < argc) f.build = argv[++i];
+    if (std::strcmp(argv[i], "--only") == 0 && i + 1 < argc) only.emplace_back(argv[++i]);
+    if (std::strcmp(argv[i], "--keep") == 0 && i + 1 < argc) f.folder = argv[++i], keep = true;
   }
   f.build = std::filesystem::absolute(f.build);
-  f.folder = std::filesystem::temp_directory_path() / fmt::format("zeropoint-bench-{}", ::getpid());
+  if (!keep)
+    f.folder = std::filesystem::temp_directory_path() / fmt::format("zeropoint-bench-{}", ::getpid());
   std::filesystem::create_directories(f.folder);
   fmt::print("machine: {}, {} cores\n\n", machine(), ::sysconf(_SC_NPROCESSORS_ONLN));
-  digits(f);
-  chain(f);
-  import_scale(f);
-  qat_blocks(f);
-  huge(f);
-  random_folds(f);
-  for (const Figure& b : backend_figures(f.quick)) f.add(b.what, b.measured, b.target, b.met);
-  networks(f);
-  reference_run(f);
-  binary(f);
+  for (const Group& group : kGroups)
+    if (only.empty() || std::find(only.begin(), only.end(), group.name) != only.end()) group.measure(f);
   fmt::print("{}\n{} of {} figures met\n", f.table.str(), static_cast<int>(f.table.size()) - f.missed,
              f.table.size());
-  std::filesystem::remove_all(f.folder);
+  if (!keep) std::filesystem::remove_all(f.folder);
   return 0;
 }
 

@@ -463,6 +463,16 @@ TEST(FoldQatBatchNorm, NaturalSizeDecidesWithoutStatistics) {
   // Statistics that do not describe the data do not outweigh it.
   expect_fold({.body = "  %m1 = const @m1\n  %out = batch_norm(%y, %gamma, %beta, %m1, %var)\n",
                .constants = "@m1 = f32[4] [12.0,3.0,-2.0,14.0]\n"});
+  // Statistics as a batch norm starts with them describe nothing, however far they are from the range.
+  ChainText untrained{.body =
+                          "  %m1 = const @m1\n  %v1 = const @v1\n"
+                          "  %out = batch_norm(%y, %gamma, %beta, %m1, %v1)\n",
+                      .middle = "i8(0.003, -4)",
+                      .weight = "i8<-127:127>(0.0002, 0)",
+                      .constants = "@m1 = f32[4] [0,0,0,0]\n@v1 = f32[4] [1,1,1,1]\n"};
+  expect_fold(untrained);
+  untrained.constants = "@m1 = f32[4] [0,0.1,0,0]\n@v1 = f32[4] [1,1,1,1]\n";
+  expect_refusal(untrained, "clip");
   // A float input says nothing.
   std::string text = ChainText{.body = body}.text();
   text.replace(text.find("conv2d(%xd"), 10, "conv2d(%x");

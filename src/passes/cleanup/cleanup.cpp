@@ -6,6 +6,7 @@
 #include "ops/ops.h"
 #include "passes/cleanup/common.h"
 #include "passes/cleanup/rules.h"
+#include "passes/cleanup/spelled_out.h"
 #include "passes/cleanup/state.h"
 
 namespace zp {
@@ -58,6 +59,7 @@ void sweep(Graph& graph) {
       node->erase();
       continue;
     }
+    if (Node* activation = cleanup::merge_spelled_out(*node)) node = activation;
     if (Node* earlier = common.earlier(node)) merge(node, earlier);
   }
 }

@@ -126,7 +126,8 @@ Answer<ClipAnswer> judge_clipping(const Chain& chain, const ClipCounts& counts, 
   }
   const double low = range->low - range->step / 2, high = range->high + range->step / 2;
   std::optional<double> share;
-  if (expected->statistics) share = share_outside(*expected->statistics, low, high);
+  if (expected->statistics && !expected->statistics->initial)
+    share = share_outside(expected->statistics->channels, low, high);
   if (share && *share <= (range->one_sided ? kStatisticsShareOneSided : kStatisticsShare))
     return ClipAnswer{*share, 0, "expected from the running statistics"};
 

@@ -34,8 +34,8 @@ struct ClipAnswer {
 };
 // What is known of a chain's convolution before the fold is decided.
 struct Expected {
-  std::optional<std::vector<Normal>> statistics;  // from the batch norm
-  std::vector<std::vector<Normal>> natural;       // from weights and input, several guesses
+  std::optional<Statistics> statistics;      // from the batch norm
+  std::vector<std::vector<Normal>> natural;  // from weights and input, several guesses
   std::optional<AccumulatorUnits> units;
 };
 

@@ -63,8 +63,8 @@ double Normal::clip_noise(double low, double high) const {
   return std::max(tail(low, -INFINITY, low) + tail(high, high, INFINITY), 0.0);
 }
 
-std::optional<std::vector<Normal>> statistics_of(const Chain& chain, const AffineMap& map,
-                                                 ChannelConstants& constants) {
+std::optional<Statistics> statistics_of(const Chain& chain, const AffineMap& map,
+                                        ChannelConstants& constants) {
   const Node* batch_norm = chain.first_batch_norm();
   if (batch_norm == nullptr) return std::nullopt;
   const Answer<std::vector<Scaled>> mean =
@@ -72,15 +72,18 @@ std::optional<std::vector<Normal>> statistics_of(const Chain& chain, const Affin
   const Answer<std::vector<Scaled>> var =
       constants.vector(*batch_norm, *batch_norm->operand(4), chain.site.channels, Zeros::Exact);
   if (!mean || !var) return std::nullopt;
-  std::vector<Normal> channels(map.channels());
+  Statistics statistics;
+  std::vector<Normal>& channels = statistics.channels;
+  channels.resize(map.channels());
   for (size_t c = 0; c < channels.size(); ++c) {
+    statistics.initial &= (*mean)[c].standard() == 0 && (*var)[c].standard() == 1;
     const Scaled a = map.a[c], b = map.b[c];
     if (!a.is_ordinary() || !b.is_ordinary() || a.is_zero()) continue;
     const double sigma = std::sqrt((*var)[c].standard());
     if (!(sigma > 0) || !std::isfinite(sigma)) continue;
     channels[c] = {((*mean)[c].standard() - b.standard()) / a.standard(), sigma / std::abs(a.standard())};
   }
-  return channels;
+  return statistics;
 }
 
 std::vector<std::vector<Normal>> natural_of(const ConvSite& site, const AccumulatorUnits& units,

@@ -22,10 +22,16 @@ struct Normal {
   double clip_noise(double low, double high) const;
 };
 
-// Of the convolution's own result, from the statistics of the first batch norm (`map` leads to its input).
-// Nothing without one.
-std::optional<std::vector<Normal>> statistics_of(const Chain& chain, const AffineMap& map,
-                                                 ChannelConstants& constants);
+// What the first batch norm of a chain says of the convolution's own result.
+struct Statistics {
+  std::vector<Normal> channels;
+  // Mean 0 and variance 1 in every channel, as a batch norm starts: no data came through, so they describe
+  // nothing.
+  bool initial = true;
+};
+// `map` leads to the batch norm's input. Nothing without one.
+std::optional<Statistics> statistics_of(const Chain& chain, const AffineMap& map,
+                                        ChannelConstants& constants);
 
 // Of the convolution's own result, from weights and the input's range, for several guesses of the input's
 // mean; empty where the input is not quantized per tensor. `bias`: one number a channel.

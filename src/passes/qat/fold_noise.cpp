@@ -85,9 +85,10 @@ OutputStage output_stage(const Value& end) {
 
 std::optional<FoldNoise> predict_noise(const FoldSituation& s, const FoldPlan& plan,
                                        const OutputStage& stage) {
-  const std::vector<Normal>* normals = s.expected.statistics         ? &*s.expected.statistics
-                                       : !s.expected.natural.empty() ? &s.expected.natural.front()
-                                                                     : nullptr;
+  const std::optional<Statistics>& statistics = s.expected.statistics;
+  const std::vector<Normal>* normals = statistics && !statistics->initial ? &statistics->channels
+                                       : !s.expected.natural.empty()      ? &s.expected.natural.front()
+                                                                          : nullptr;
   if (normals == nullptr) return std::nullopt;
   double step = 0;
   if (s.chain.quantize != nullptr) step = s.chain.quantize->result()->type().quant->scale;

@@ -119,7 +119,7 @@ double Planner::real_weight_bound() const {
   for (size_t c = 0; c < plan_.factor.size(); ++c) {
     double size = std::abs(plan_.bias[c]);
     if (s_.expected.statistics) {
-      const Normal& n = (*s_.expected.statistics)[c];
+      const Normal& n = s_.expected.statistics->channels[c];
       size += std::abs(s_.map.whole.a[c].standard()) * (std::abs(n.mean) + 8 * n.sigma);
     }
     bound = std::max(bound, size);
