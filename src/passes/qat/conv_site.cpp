@@ -182,6 +182,15 @@ Answer<std::vector<double>> weight_scales(const ConvSite& site) {
   return scales;
 }
 
+std::optional<double> largest_weight_scale(const ConvSite& site) {
+  const QuantType* quant = site.weight_type();
+  if (quant == nullptr || !has_integer_grid(*quant)) return std::nullopt;
+  const std::vector<int64_t> shape = ops::known_shape(site.weight_dequantize->operand(0)->type().shape);
+  const Result<QuantParams> params = quant_params(site.node->context(), *quant, shape);
+  if (!params.ok() || params->scales.empty()) return std::nullopt;
+  return *std::max_element(params->scales.begin(), params->scales.end());
+}
+
 Answer<AccumulatorUnits> accumulator_units(const ConvSite& site) {
   Answer<std::vector<double>> scales = weight_scales(site);
   if (!scales) return scales.why();

@@ -3,6 +3,7 @@
 // Constants are never edited: a changed bias is a new constant, so a shared one stays right for others.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -66,6 +67,8 @@ Answer<AccumulatorUnits> accumulator_units(const ConvSite& site);
 Answer<AccumulatorUnits> accumulator_units(const ConvSite& site, std::vector<double> scales);
 // The scales of the weight as one a channel; refuses dynamic weights, other axes, blocks.
 Answer<std::vector<double>> weight_scales(const ConvSite& site);
+// The largest scale of a static weight of whatever granularity.
+std::optional<double> largest_weight_scale(const ConvSite& site);
 
 struct IntegerBias {
   Value* value = nullptr;  // the dequantize

@@ -65,7 +65,7 @@ std::optional<Why> Planner::plan_factors() {
       return Why{&end, "finite", "finite constants", fmt::format("{}", b),
                  fmt::format("channel {} of '{}' is shifted by {}", c, source_name(end), b)};
     }
-    if (!(std::abs(a - 1) <= kUnity) && !scales_.empty()) {
+    if (!(std::abs(a - 1) <= kUnity) && !scales_.empty() && !s_.fixed_weight) {
       if (auto why = read_reach()) return why;
       if (reach_->zero[c]) {
         a = 1;
@@ -141,7 +141,7 @@ std::optional<Why> Planner::plan_bound() {
                           static_cast<double>(std::max<int64_t>(site_.channels_per_scale_run, 1));
   if (s_.chain.quantize != nullptr) step = s_.chain.quantize->result()->type().quant->scale;
   // Sums of |weight integers|, read only where the archive's sum was a float one.
-  if (s_.was_float && !scales_.empty()) {
+  if (s_.was_float && !scales_.empty() && !s_.fixed_weight) {
     if (auto why = read_reach()) return why;
   }
   const double levels = scales_.empty() ? 0.0
@@ -167,8 +167,10 @@ std::optional<Why> Planner::plan_bound() {
     if (plan_.integer_bias)
       change += (plan_.factor[c] == 0 ? largest_unit : unit * std::abs(plan_.factor[c])) / shrink / 2;
     if (shrink != 1.0) change += products * input_reach * unit * a / shrink / 2;
-    if (s_.was_float && reach_)
-      change += a * float_sum_error(products, reach_->absolute[c] * input_reach * unit);
+    if ((s_.was_float || s_.fixed_weight) && reach > 0) {
+      const double absolute = reach_ ? reach_->absolute[c] : products * levels;
+      change += a * float_sum_error(products, absolute * input_reach * unit);
+    }
     const double magnitude =
         s_.map.magnitude.a[c].standard() * reach + s_.map.magnitude.b[c].standard() + a * reach;
     bound = std::max(bound, change + roundings * magnitude);

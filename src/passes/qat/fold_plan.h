@@ -35,7 +35,8 @@ struct FoldSituation {
   const Backend* backend;
   bool integer_bias = false;  // the bias is to be int32
   bool drops_pair = false;
-  bool was_float = false;  // the archive's sum was a float one: its operands were fake-quantized
+  bool was_float = false;     // the archive's sum was a float one: its operands were fake-quantized
+  bool fixed_weight = false;  // the weight cannot change: its scales are no channels' (they are upper bounds)
 };
 Answer<FoldPlan> make_fold_plan(const FoldSituation& situation, const std::vector<double>& weight_scales,
                                 ConstantValues& values);

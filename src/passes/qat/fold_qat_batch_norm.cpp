@@ -23,6 +23,7 @@
 #include "passes/qat/fake_quantize.h"
 #include "passes/qat/fold_record.h"
 #include "passes/qat/qat.h"
+#include "passes/shape/shape.h"
 
 namespace zp::qat {
 namespace {
@@ -34,11 +35,15 @@ class BatchNormFold {
  public:
   explicit BatchNormFold(PassContext& context) : context_(context), bias_forms_(context.backend) {}
 
-  // `ends`: nodes at which a chain may end, in order; folding one may erase later ones.
-  Status run(std::span<Node* const> ends, std::span<Node* const> fake_quantizers) {
-    were_float_ = split_fake_quantizers(fake_quantizers, kPass, constants_, context_.records);
+  Status run() {
+    Nodes nodes = collect();
+    were_float_ = split_fake_quantizers(nodes.fake_quantizers, kPass, constants_, context_.records);
+    if (has_reshaped_weight(nodes.anchors)) {
+      ZP_CHECK(fold_shapes());
+      nodes = collect();
+    }
     counts_ = count_clipped(context_.model, context_.samples);
-    for (Node* node : ends) {
+    for (Node* node : nodes.ends) {
       if (node->erased()) continue;
       if (node->is(ops::batch_norm)) {
         ZP_CHECK(fold_batch_norm(*node));
@@ -50,6 +55,15 @@ class BatchNormFold {
   }
 
  private:
+  struct Nodes {
+    std::vector<Node*> fake_quantizers, anchors;
+    std::vector<Node*> ends;  // at which a chain may end, in order; folding one may erase later ones
+  };
+  Nodes collect() const;
+  // A constant weight with shape operators behind its dequantize: they are carried out first.
+  static bool has_reshaped_weight(std::span<Node* const> anchors);
+  Status fold_shapes();
+
   // What goes on, even on one of several branches, is no end: half a chain is never folded.
   static bool may_end_written_out(const Node& node) {
     if (!is_affine_step(node)) return false;
@@ -80,6 +94,37 @@ class BatchNormFold {
   std::unordered_map<const Node*, double>
       moved_;  // convolutions that were folded before, and how far they moved
 };
+
+BatchNormFold::Nodes BatchNormFold::collect() const {
+  Nodes found;
+  for (Graph* graph : context_.model.graphs()) {
+    for (Node* node : graph->nodes()) {
+      node->scratch = 0;  // as ConstantFlow::start does
+      if (node->is(ops::fake_quantize)) found.fake_quantizers.push_back(node);
+      if (is_conv_or_linear(*node)) found.anchors.push_back(node);
+      if (node->is(ops::batch_norm) || is_affine_op(*node)) found.ends.push_back(node);
+    }
+  }
+  return found;
+}
+
+bool BatchNormFold::has_reshaped_weight(std::span<Node* const> anchors) {
+  for (const Node* node : anchors) {
+    const Value* weight = node->operand(1);
+    const Node* def = weight != nullptr ? weight->def() : nullptr;
+    if (def == nullptr || def->is(kConstOp) || def->is(ops::dequantize)) continue;
+    if (ConstantFlow::is_constant(weight)) return true;
+  }
+  return false;
+}
+
+// What it keeps is said when its own turn comes.
+Status BatchNormFold::fold_shapes() {
+  const size_t kept = context_.records.kept.size();
+  ZP_CHECK(kFoldShapePass.run(context_));
+  context_.records.kept.resize(kept);
+  return {};
+}
 
 // The longest chain that begins before the batch norm, goes through it, and can be folded.
 Status BatchNormFold::fold_batch_norm(Node& node) {
@@ -144,14 +189,20 @@ Answer<Candidate> BatchNormFold::examine(Chain chain) {
   const ConvSite& site = c.chain.site;
   if (site.weight_dequantize != nullptr) {
     Answer<std::vector<double>> scales = weight_scales(site);
-    if (!scales) return scales.why();
-    c.scales = std::move(*scales);
+    if (scales) {
+      c.scales = std::move(*scales);
+    } else {
+      const std::optional<double> largest = largest_weight_scale(site);
+      if (!largest) return scales.why();
+      c.scales.assign(static_cast<size_t>(site.channels), *largest);
+      c.fixed_weight = scales.why();
+    }
   }
   if (auto why = check_weight(site)) return *why;
   Answer<ChainMap> map = chain_map(c.chain, constants_);
   if (!map) return map.why();
   c.map = std::move(*map);
-  if (site.weight_dequantize != nullptr) {
+  if (site.weight_dequantize != nullptr && !c.fixed_weight) {
     if (Answer<AccumulatorUnits> units = accumulator_units(site, c.scales))
       c.expected.units = std::move(*units);
   }
@@ -168,6 +219,7 @@ Answer<Candidate> BatchNormFold::examine(Chain chain) {
       make_fold_plan(c.situation(context_.backend, integer_bias, were_float_.contains(site.node)), c.scales,
                      constants_.values());
   if (!plan) return plan.why();
+  if (plan->weights_change && c.fixed_weight) return *c.fixed_weight;
   c.plan = std::move(*plan);
   // A convolution folded once more moves by what it moved before, through the map, and by this.
   if (const auto before = moved_.find(site.node); before != moved_.end()) {
@@ -291,17 +343,7 @@ void BatchNormFold::record(const Candidate& c, const OutputStage& stage, std::ve
   }
 }
 
-Status run_fold(PassContext& context) {
-  std::vector<Node*> fake_quantizers, ends;
-  for (Graph* graph : context.model.graphs()) {
-    for (Node* node : graph->nodes()) {
-      node->scratch = 0;  // as ConstantFlow::start does
-      if (node->is(ops::fake_quantize)) fake_quantizers.push_back(node);
-      if (node->is(ops::batch_norm) || is_affine_op(*node)) ends.push_back(node);
-    }
-  }
-  return BatchNormFold(context).run(ends, fake_quantizers);
-}
+Status run_fold(PassContext& context) { return BatchNormFold(context).run(); }
 
 }  // namespace
 }  // namespace zp::qat

@@ -2,6 +2,7 @@
 // the report and in one sentence.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,13 +16,17 @@ namespace zp::qat {
 struct Candidate {
   Chain chain;
   ChainMap map;
-  std::vector<double> scales;  // of the weight; empty: a float weight
+  std::vector<double> scales;  // of the weight, one a channel; empty: a float weight
+  // Why the weight cannot be multiplied by a factor a channel: its scales lie along its inputs or in blocks.
+  // `scales` then are upper bounds, and the sums have no common unit.
+  std::optional<Why> fixed_weight;
   Expected expected;
   ClipAnswer clip;
   FoldPlan plan;
   bool drops_pair = false;
   FoldSituation situation(const Backend* backend, bool integer_bias, bool was_float) const {
-    return {chain, map, expected, clip, backend, integer_bias, drops_pair, was_float};
+    return {
+        chain, map, expected, clip, backend, integer_bias, drops_pair, was_float, fixed_weight.has_value()};
   }
 };
 
