@@ -353,6 +353,8 @@ class Graph {
   Node* first_node() const { return first_ == output_ ? nullptr : first_; }
   size_t node_count() const { return node_count_; }  // without the return node; regions not counted
 
+  // Room for the names of that many more values.
+  void reserve(size_t values) { names_.reserve(names_.size() + values); }
   // Makes a node before `before` (null: at the end) without inferring types.
   Node* create(const NodeSpec& spec, Node* before = nullptr);
   // A const node for a constant; its value has the constant's plain type.

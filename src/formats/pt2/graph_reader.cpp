@@ -66,6 +66,7 @@ GraphReader::GraphReader(ImportState& state, const GraphData& data, Graph& graph
       names_(data.values.size()),
       read_(data.values.size()),
       aliases_(data) {
+  graph.reserve(data.values.size());
   auto mark = [&](const Arg& leaf) { read_[leaf.value] = true; };
   for (const NodeData& node : data.nodes)
     for (const NamedArg& named : node.inputs) for_each_name(named.arg, mark);

@@ -52,14 +52,23 @@ constexpr Variant kVariants[] = {
 }  // namespace
 
 uint32_t ProgramReader::name_index(GraphData& graph, std::string_view name, ValueData::Kind kind) {
-  auto [at, added] = graph.names.emplace(name, static_cast<uint32_t>(graph.values.size()));
-  if (added) {
-    ValueData value;
-    value.name = name;
-    value.kind = kind;
-    graph.values.push_back(value);
+  const auto is_name = [&](uint32_t index) {
+    return index < graph.values.size() && graph.values[index].name == name;
+  };
+  if (is_name(next_name_)) return next_name_++;
+  uint32_t& recent = recent_names_[short_hash(name)];
+  if (!is_name(recent)) {
+    auto [at, added] = graph.names.emplace(name, static_cast<uint32_t>(graph.values.size()));
+    if (added) {
+      ValueData value;
+      value.name = name;
+      value.kind = kind;
+      graph.values.push_back(value);
+    }
+    recent = at->second;
   }
-  return at->second;
+  next_name_ = recent + 1;
+  return recent;
 }
 
 bool ProgramReader::read_sym_int(JsonValue value, Dim* out) {
@@ -303,7 +312,11 @@ bool ProgramReader::read_node(JsonValue value, GraphData& graph, NodeData& node,
     return true;
   };
   const bool ok = json_.object_fields(value, [&](std::string_view key, JsonValue v) {
-    if (is(key, "target")) return json_.text(v, &node.target);
+    if (is(key, "target")) {
+      const bool ok = json_.text(v, &node.target);
+      node.target = recent_texts_.shared(node.target);
+      return ok;
+    }
     if (is(key, "name")) return json_.optional_text(v, &node.name);
     if (is(key, "inputs")) {
       auto frame = named_.frame();
@@ -313,6 +326,7 @@ bool ProgramReader::read_node(JsonValue value, GraphData& graph, NodeData& node,
           if (is(field, "name")) return json_.text(inner, &arg.name);
           return !is(field, "arg") || read_argument(inner, graph, &arg.arg, depth, 0);
         });
+        arg.name = recent_texts_.shared(arg.name);
         frame.push(arg);
         return fields;
       });

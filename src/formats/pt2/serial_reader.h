@@ -49,6 +49,29 @@ class Pending {
   std::vector<T> items_;
 };
 
+// A number for a text of which equal texts get the same one: cheap, for small tables where a miss does no
+// harm.
+inline size_t short_hash(std::string_view text) {
+  uint64_t last = 0;
+  const size_t bytes = text.size() < sizeof(last) ? text.size() : sizeof(last);
+  std::memcpy(&last, text.data() + (text.size() - bytes), bytes);
+  return static_cast<size_t>(((last ^ text.size()) * 0x9E3779B97F4A7C15u) >> 54);  // ten bits
+}
+
+// Equal texts that come again soon share one place: whoever reads them later finds it in the caches, while
+// each place in the document would have to come from memory.
+class RecentTexts {
+ public:
+  std::string_view shared(std::string_view text) {
+    std::string_view& recent = texts_[short_hash(text)];
+    if (recent != text) recent = text;
+    return recent;
+  }
+
+ private:
+  std::vector<std::string_view> texts_ = std::vector<std::string_view>(1024);
+};
+
 class ProgramReader {
  public:
   ProgramReader(ProgramData& program, Json& json, Arena& arena, SymbolReader& symbols)
@@ -91,6 +114,11 @@ class ProgramReader {
   Pending<Arg> args_;
   Pending<NamedArg> named_;
   Pending<std::string_view> texts_;
+  RecentTexts recent_texts_;  // targets and names of arguments
+  // Most names were met a moment ago, or come in the order they first came in: both spare a look in the
+  // table.
+  std::vector<uint32_t> recent_names_ = std::vector<uint32_t>(1024);
+  uint32_t next_name_ = 0;
   std::vector<Dim> dims_;
   std::unordered_map<std::string_view, std::string_view> modules_;  // by nn_module_stack
   std::string_view last_stack_, last_path_;                         // neighbours usually share their module
