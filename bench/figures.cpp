@@ -146,8 +146,10 @@ void huge(Figures& f) {
   f.add(fmt::format("inspect {}", human_bytes(static_cast<double>(file_size(model)))),
         r.exit_code == 0 ? fmt::format("{:.1f} ms", r.ms) : "failed", "50 ms",
         r.exit_code == 0 && r.ms <= 50);
-  f.add("  peak memory, file pages included", human_bytes(static_cast<double>(r.peak_rss_bytes)), "100 MB",
-        static_cast<double>(r.peak_rss_bytes) <= 100e6);
+  uint64_t most = 0;
+  for (int i = 0; i < 3; ++i) most = std::max(most, peak_private_bytes({f.zp(), "inspect", model}));
+  f.add("  peak memory without pages of the file", human_bytes(static_cast<double>(most)), "100 MB",
+        most > 0 && static_cast<double>(most) <= 100e6);
   std::filesystem::remove(model);
 }
 

@@ -7,14 +7,16 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 
 namespace zp::bench {
 
-ProcessResult run_process(const std::vector<std::string>& command) {
+namespace {
+
+pid_t start_process(const std::vector<std::string>& command) {
   std::vector<char*> argv;
   for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
-  const auto start = std::chrono::steady_clock::now();
   const pid_t child = ::vfork();
   if (child == 0) {
     const int null = ::open("/dev/null", O_WRONLY);
@@ -22,6 +24,14 @@ ProcessResult run_process(const std::vector<std::string>& command) {
     ::execv(argv[0], argv.data());
     ::_exit(127);
   }
+  return child;
+}
+
+}  // namespace
+
+ProcessResult run_process(const std::vector<std::string>& command) {
+  const auto start = std::chrono::steady_clock::now();
+  const pid_t child = start_process(command);
   ProcessResult result;
   int status = 0;
   rusage usage{};
@@ -42,6 +52,24 @@ ProcessResult best_of(int repeats, const std::vector<std::string>& command) {
     best.peak_rss_bytes = std::max(best.peak_rss_bytes, one.peak_rss_bytes);
   }
   return best;
+}
+
+uint64_t peak_private_bytes(const std::vector<std::string>& command) {
+  const pid_t child = start_process(command);
+  if (child < 0) return 0;
+  const std::string path = "/proc/" + std::to_string(child) + "/statm";
+  const uint64_t page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  uint64_t most = 0;
+  int status = 0;
+  while (::waitpid(child, &status, WNOHANG) == 0) {
+    unsigned long long size = 0, resident = 0, shared = 0;
+    if (FILE* file = std::fopen(path.c_str(), "r")) {
+      if (std::fscanf(file, "%llu %llu %llu", &size, &resident, &shared) == 3 && resident > shared)
+        most = std::max<uint64_t>(most, (resident - shared) * page);
+      std::fclose(file);
+    }
+  }
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? most : 0;
 }
 
 }  // namespace zp::bench

@@ -18,4 +18,8 @@ ProcessResult run_process(const std::vector<std::string>& command);
 // The fastest of `repeats` runs; peak memory is the largest seen. Stops at the first failure.
 ProcessResult best_of(int repeats, const std::vector<std::string>& command);
 
+// The most memory of its own (pages of files not counted) that the command was seen to have while it ran: it
+// is looked at all the time, so the command itself runs a little slower. 0 if it fails.
+uint64_t peak_private_bytes(const std::vector<std::string>& command);
+
 }  // namespace zp::bench
