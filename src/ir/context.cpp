@@ -167,6 +167,11 @@ Constant* Context::add_constant(Constant constant) {
   return stored;
 }
 
+void Context::reserve_constants(size_t count) {
+  constants_.reserve(constants_.size() + count);
+  constants_by_name_.reserve(constants_by_name_.size() + count);
+}
+
 const Constant* Context::find_constant(std::string_view name) const {
   const auto found = constants_by_name_.find(name);
   return found == constants_by_name_.end() ? nullptr : found->second;

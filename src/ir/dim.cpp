@@ -413,8 +413,20 @@ SymbolInfo* DimContext::info(std::string_view symbol) {
 }
 std::vector<std::string_view> DimContext::symbols() const { return impl_->order; }
 
+// Two numbers need no polynomial: nearly all sizes are such. What overflows has no value, as below.
+namespace {
+template <typename F>
+std::optional<Dim> of_numbers(Dim a, Dim b, F overflows) {
+  int64_t value = 0;
+  if (!a.is_known() || !b.is_known() || overflows(a.value(), b.value(), &value)) return std::nullopt;
+  return Dim(value);
+}
+}  // namespace
+
 Dim DimContext::add(Dim a, Dim b) {
   if (a.is_unknown() || b.is_unknown()) return Dim::unknown();
+  const auto number = [](int64_t x, int64_t y, int64_t* r) { return __builtin_add_overflow(x, y, r); };
+  if (const auto sum = of_numbers(a, b, number)) return *sum;
   if (a.is_known() && a.value() == 0) return b;
   if (b.is_known() && b.value() == 0) return a;
   return impl_->write(plus(Impl::read(a), Impl::read(b)));
@@ -422,12 +434,16 @@ Dim DimContext::add(Dim a, Dim b) {
 
 Dim DimContext::sub(Dim a, Dim b) {
   if (a.is_unknown() || b.is_unknown()) return Dim::unknown();
+  const auto number = [](int64_t x, int64_t y, int64_t* r) { return __builtin_sub_overflow(x, y, r); };
+  if (const auto difference = of_numbers(a, b, number)) return *difference;
   if (b.is_known() && b.value() == 0) return a;
   return impl_->write(minus(Impl::read(a), Impl::read(b)));
 }
 
 Dim DimContext::mul(Dim a, Dim b) {
   if (a.is_unknown() || b.is_unknown()) return Dim::unknown();
+  const auto number = [](int64_t x, int64_t y, int64_t* r) { return __builtin_mul_overflow(x, y, r); };
+  if (const auto product = of_numbers(a, b, number)) return *product;
   if (a.is_known() && a.value() == 1) return b;
   if (b.is_known() && b.value() == 1) return a;
   return impl_->write(times(Impl::read(a), Impl::read(b)));
@@ -435,6 +451,7 @@ Dim DimContext::mul(Dim a, Dim b) {
 
 Dim DimContext::floordiv(Dim a, Dim b) {
   if (a.is_unknown() || b.is_unknown()) return Dim::unknown();
+  if (a.is_known() && b.is_known() && b.value() > 0) return Dim(floor_div(a.value(), b.value()));
   return impl_->write(impl_->floordiv(Impl::read(a), Impl::read(b), 16));
 }
 
@@ -446,6 +463,7 @@ Dim DimContext::ceildiv(Dim a, Dim b) {
 
 Dim DimContext::mod(Dim a, Dim b) {
   if (a.is_unknown() || b.is_unknown()) return Dim::unknown();
+  if (a.is_known() && b.is_known() && b.value() > 0) return Dim(floor_mod(a.value(), b.value()));
   return impl_->write(impl_->mod(Impl::read(a), Impl::read(b), 1));
 }
 

@@ -205,6 +205,12 @@ class Node {
   mutable uint64_t order_ = 0;
 };
 
+// A table by text, for thousands of names: hashes are kept, so that growing reads no text.
+template <typename T>
+using ByText =
+    tsl::robin_map<std::string_view, T, std::hash<std::string_view>, std::equal_to<std::string_view>,
+                   std::allocator<std::pair<std::string_view, T>>, true>;
+
 // What all graphs of one model share: memory, interned types, constants, symbols.
 class Context {
  public:
@@ -235,6 +241,7 @@ class Context {
   // Constants. The name is made unique (`.1`, `.2` ... appended); the returned pointer is stable.
   Constant* add_constant(Constant constant);
   const Constant* find_constant(std::string_view name) const;
+  void reserve_constants(size_t count);                                // room for that many more
   std::span<Constant* const> constants() const { return constants_; }  // in order of creation
   // Makes a dense constant from bytes (packed if the dtype is below 8 bits).
   const Constant* make_constant(std::string_view name, DType dtype, std::span<const int64_t> shape,
@@ -269,7 +276,7 @@ class Context {
   DimContext dims_;
   std::unique_ptr<Interner> interner_;
   std::vector<Constant*> constants_;
-  std::unordered_map<std::string_view, Constant*> constants_by_name_;
+  ByText<Constant*> constants_by_name_;
   std::unordered_map<const Constant*, Blob> dense_;
   std::unordered_set<const Type*> quant_checked_;
   std::vector<std::unique_ptr<Graph>> graphs_;
@@ -385,9 +392,7 @@ class Graph {
     Value* value = nullptr;
     uint32_t copies = 0;
   };
-  tsl::robin_map<std::string_view, Holder, std::hash<std::string_view>, std::equal_to<std::string_view>,
-                 std::allocator<std::pair<std::string_view, Holder>>, true>
-      names_;
+  ByText<Holder> names_;
 };
 
 // Ops that the IR itself knows.

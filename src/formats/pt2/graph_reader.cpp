@@ -117,14 +117,12 @@ const Type* GraphReader::type_of(const ValueData& value) {
 }
 
 Value* GraphReader::const_node(const Constant& constant, const Type* type) {
-  std::vector<Value*>& made = const_nodes_[&constant];
-  for (Value* value : made)
-    if (value->type_ptr() == type) return value;
+  Value*& made = const_nodes_[{&constant, type}];
+  if (made != nullptr) return made;
   auto name = const_names_.find(&constant);
-  Value* value = graph_.add_const(constant, name == const_names_.end() ? constant.name : name->second);
-  value->set_type(type);
-  made.push_back(value);
-  return value;
+  made = graph_.add_const(constant, name == const_names_.end() ? constant.name : name->second);
+  made->set_type(type);
+  return made;
 }
 
 Value* GraphReader::literal(Number number, DType dtype) {

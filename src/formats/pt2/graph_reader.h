@@ -131,7 +131,18 @@ class GraphReader {
   const Overload* current_row_ = nullptr;
   const Origin* origin_ = nullptr;
   SourceNode* source_ = nullptr;
-  std::unordered_map<const Constant*, std::vector<Value*>> const_nodes_;
+  struct ConstKey {
+    const Constant* constant;
+    const Type* type;
+    bool operator==(const ConstKey&) const = default;
+  };
+  struct ConstHash {
+    size_t operator()(const ConstKey& key) const {
+      return (reinterpret_cast<size_t>(key.constant) ^ reinterpret_cast<size_t>(key.type) * 31) *
+             0x9E3779B97F4A7C15u;
+    }
+  };
+  tsl::robin_map<ConstKey, Value*, ConstHash> const_nodes_;
   std::unordered_map<Value*, Value*> plain_;
   std::map<std::pair<Value*, const QuantType*>, Value*> quantized_;
   std::map<std::tuple<int, int64_t, uint64_t>, Value*> literals_;

@@ -292,6 +292,7 @@ Result<std::unique_ptr<Model>> Import::run() {
   state_ =
       std::make_unique<ImportState>(ImportState{*model_, options_, *archive_, *program_, payloads_, {}, {}});
 
+  context.reserve_constants(payloads_.all.size());
   GraphReader reader(*state_, program_->graph, *model_->graph);
   add_inputs(reader);
   reader.read_nodes();
@@ -302,9 +303,8 @@ Result<std::unique_ptr<Model>> Import::run() {
   for (size_t i = 0; i < model_->outputs.size(); ++i) model_->outputs[i].source = static_cast<int64_t>(i);
   source_->tensor_metas.reserve(program_->graph.values.size());
   for (const ValueData& value : program_->graph.values) {
-    source_->tensor_metas.push_back(value.kind == ValueData::Tensor
-                                        ? SourceMeta{value.meta, value.dtype, value.sizes}
-                                        : SourceMeta{});
+    source_->tensor_metas.push_back(
+        value.kind == ValueData::Tensor ? SourceMeta{value.meta, value.dtype, value.sizes} : SourceMeta{});
   }
   source_->value_numbers = std::move(program_->graph.names);
   model_->source = source_;

@@ -51,7 +51,7 @@ void merge(Node* node, Node* earlier) {
 
 // One sweep in program order: operands are in their final form when a node is visited.
 void sweep(Graph& graph) {
-  cleanup::CommonValues common;
+  cleanup::CommonValues common(graph.node_count());
   for (Node* node : graph.nodes()) {
     if (!node->is(kConstOp) && cleanup::fold_constant(*node)) continue;
     if (Value* same = cleanup::same_value(*node)) {

@@ -3,7 +3,7 @@
 // reader of its own costs nothing once fused, and backends want to claim it.
 #pragma once
 
-#include <unordered_set>
+#include <tsl/robin_set.h>
 
 #include "ir/graph.h"
 
@@ -11,6 +11,7 @@ namespace zp::cleanup {
 
 class CommonValues {
  public:
+  explicit CommonValues(size_t nodes) { nodes_.reserve(nodes); }
   // An earlier node that computes the same, or null; then `node` is remembered. To be asked in program order.
   Node* earlier(Node* node);
 
@@ -21,7 +22,7 @@ class CommonValues {
   struct Equal {
     bool operator()(const Node* a, const Node* b) const;
   };
-  std::unordered_set<Node*, Hash, Equal> nodes_;
+  tsl::robin_set<Node*, Hash, Equal, std::allocator<Node*>, true> nodes_;  // hashes are kept
 };
 
 }  // namespace zp::cleanup
