@@ -37,7 +37,8 @@ void remove_temporaries() {
 }
 
 constexpr size_t kBufferSize = size_t{1} << 18;
-constexpr size_t kCopyRangeMin = size_t{1} << 16;   // below this a system call costs more than the copy
+constexpr size_t kCopyRangeMin = size_t{1} << 16;  // below this a system call costs more than the copy
+constexpr uint64_t kPageSize = AtomicFile::kPageSize;
 constexpr uint64_t kBehindMin = uint64_t{4} << 20;  // a thread pays from here on
 
 struct AtomicFile::State {
@@ -135,20 +136,30 @@ Status AtomicFile::write(std::string_view text) {
   return write(std::as_bytes(std::span(text.data(), text.size())));
 }
 
+// Whole pages that lie alike in both files are a third cheaper to copy: what stands before the first and
+// behind the last of them is written plainly.
 Status AtomicFile::write(const Blob& blob) {
   State& s = *state_;
   if (!blob.file() || blob.size() < kCopyRangeMin) return write(blob.bytes());
+  const std::span<const std::byte> bytes = blob.bytes();
+  const bool alike = (blob.offset() - s.position) % kPageSize == 0;
+  const size_t head = alike ? (kPageSize - s.position % kPageSize) % kPageSize : 0;
+  const size_t tail = alike ? (bytes.size() - head) % kPageSize : 0;
+  ZP_CHECK(write(bytes.first(head)));
   ZP_CHECK(s.flush());
-  auto from = static_cast<off64_t>(blob.offset());
-  size_t left = blob.size();
-  while (left > 0) {
-    const ssize_t done = ::copy_file_range(blob.file()->descriptor(), &from, s.descriptor, nullptr, left, 0);
+  auto from = static_cast<off64_t>(blob.offset() + head);
+  const size_t end = bytes.size() - tail;
+  size_t at = head;
+  while (at < end) {
+    const ssize_t done =
+        ::copy_file_range(blob.file()->descriptor(), &from, s.descriptor, nullptr, end - at, 0);
     if (done < 0 && errno == EINTR) continue;
     if (done <= 0) break;  // not supported here, or the file became shorter: the plain way decides
-    left -= static_cast<size_t>(done);
+    at += static_cast<size_t>(done);
   }
-  s.position += blob.size();
-  return s.check(write_all(s.descriptor, blob.data() + (blob.size() - left), left));
+  ZP_CHECK(s.check(write_all(s.descriptor, bytes.data() + at, end - at)));
+  s.position += end - head;
+  return write(bytes.last(tail));
 }
 
 Status AtomicFile::pad_to(uint64_t position) {

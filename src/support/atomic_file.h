@@ -14,6 +14,9 @@ namespace zp {
 
 class AtomicFile {
  public:
+  // A range of a file is copied fastest to a position that differs from its own by a multiple of this.
+  static constexpr uint64_t kPageSize = 4096;
+
   static Result<AtomicFile> create(const std::string& target);
   AtomicFile(AtomicFile&&) noexcept;
   AtomicFile& operator=(AtomicFile&&) noexcept;

@@ -14,6 +14,7 @@ namespace {
 
 constexpr uint64_t kAlignment = 64;
 constexpr uint16_t kUtf8 = 0x0800, kDescriptor = 0x0008;
+constexpr uint64_t kLikeSource = uint64_t{1} << 18;  // from here on the filler of up to a page is worth it
 constexpr size_t kCrcChunk = size_t{1} << 22;
 
 // Little-endian fields appended to a string.
@@ -79,11 +80,14 @@ struct ZipWriter::State {
 
   bool large(uint64_t value) const { return value >= options.large; }
 
-  Status begin(const Record& record) {
+  // `like`: where in a page the payload shall begin, if that is a place for payloads.
+  Status begin(const Record& record, std::optional<uint64_t> like = {}) {
     Fields extra;
     if (record.streamed || large(record.size)) extra.u16(1).u16(16).u64(record.size).u64(0);
     const uint64_t before = file.position() + 30 + record.name.size() + extra.text.size() + 4;
-    const uint64_t filler = (kAlignment - before % kAlignment) % kAlignment;
+    const bool placed = like && *like % kAlignment == 0;
+    const uint64_t unit = placed ? AtomicFile::kPageSize : kAlignment;
+    const uint64_t filler = (unit + (placed ? *like % unit : 0) - before % unit) % unit;
     extra.bytes("FB").u16(filler).bytes(std::string(filler, 'Z'));
     Fields header;
     const bool descriptor = record.streamed || record.size > 0;
@@ -187,7 +191,8 @@ Status ZipWriter::add(std::string_view name, const Blob& payload, std::optional<
   ZP_TRY(Record record, s.named(name));
   record.size = payload.size();
   record.crc = crc ? *crc : crc_of(payload.bytes());
-  ZP_CHECK(s.begin(record));
+  const bool copied = payload.file() != nullptr && payload.size() >= kLikeSource;
+  ZP_CHECK(s.begin(record, copied ? std::optional(payload.offset()) : std::nullopt));
   ZP_CHECK(s.file.write(payload));
   ZP_CHECK(s.end(record));
   s.records.push_back(std::move(record));

@@ -1,7 +1,8 @@
 // Writes zip archives laid out as PyTorch's file writer does (caffe2/serialize/inline_container.cc): records
 // stored, under one root folder, every payload at a multiple of 64 bytes so that readers can map it, sizes
 // and CRC behind the payload and in the directory, no dates. Equal records give equal bytes. The payload of a
-// record whose CRC is known (carried over from another archive) is copied by the kernel and never read here.
+// record whose CRC is known (carried over from another archive) is copied by the kernel and never read here;
+// a large one begins where its source begins in a page, since whole pages are cheaper to copy.
 #pragma once
 
 #include <cstdint>
