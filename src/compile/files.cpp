@@ -13,6 +13,7 @@
 #include "formats/npy.h"
 #include "formats/pt2/export.h"
 #include "formats/pt2/import.h"
+#include "interp/interp.h"
 #include "ir/parser.h"
 #include "ir/printer.h"
 #include "ops/ops.h"
@@ -290,13 +291,50 @@ Result<Tensor> stack_outputs(const std::vector<Tensor>& parts) {
   return all;
 }
 
-Status write_outputs(const std::string& folder, const std::vector<Tensor>& outputs) {
+namespace {
+
+Result<Tensor> number_output(const Model& model, const OutputLeaf& leaf, const std::vector<Tensor>& inputs) {
+  Number number = leaf.number.value_or(Number());
+  if (!leaf.number) {
+    ZP_TRY(const DimBinding sizes, bind_inputs(model, inputs));
+    const std::optional<int64_t> value = model.context->dims().evaluate(leaf.dim, sizes);
+    if (!value) return Error("output.number", "it depends on data");
+    number = Number::of_int(*value);
+  }
+  const DType dtype = number.kind == Number::Float  ? DType::F64
+                      : number.kind == Number::Bool ? DType::Bool
+                                                    : DType::I64;
+  ZP_TRY(Tensor tensor, Tensor::make(dtype, {}));
+  if (number.kind == Number::Float) tensor.set_double(0, number.f);
+  else tensor.set_int(0, number.i);
+  return tensor;
+}
+
+}  // namespace
+
+std::vector<NumberedOutput> numbered_outputs(const Model& model, const std::vector<Tensor>& inputs,
+                                             const std::vector<Tensor>& outputs) {
+  std::vector<NumberedOutput> numbered;
+  const std::vector<OutputLeaf> leaves = output_leaves(model);
+  size_t next = 0;
+  for (size_t k = 0; k < leaves.size(); ++k) {
+    if (leaves[k].output >= 0) {
+      if (next < outputs.size()) numbered.push_back({k, outputs[next++]});
+    } else if (leaves[k].number || !leaves[k].dim.is_unknown()) {
+      if (auto tensor = number_output(model, leaves[k], inputs); tensor.ok())
+        numbered.push_back({k, std::move(*tensor)});
+    }
+  }
+  for (size_t k = leaves.size(); next < outputs.size(); ++k) numbered.push_back({k, outputs[next++]});
+  return numbered;
+}
+
+Status write_outputs(const std::string& folder, const std::vector<NumberedOutput>& outputs) {
   std::error_code code;
   std::filesystem::create_directories(folder, code);
   if (code) return Error("file.write", "cannot make the folder: " + code.message()).in_file(folder);
-  for (size_t k = 0; k < outputs.size(); ++k) {
-    ZP_CHECK(write_npy(fmt::format("{}/out_{}.npy", folder, k), outputs[k]));
-  }
+  for (const NumberedOutput& output : outputs)
+    ZP_CHECK(write_npy(fmt::format("{}/out_{}.npy", folder, output.number), output.tensor));
   return {};
 }
 

@@ -36,8 +36,16 @@ Result<std::vector<Tensor>> seeded_inputs(const Model& model, uint64_t seed);
 Result<std::vector<std::vector<Tensor>>> split_inputs(const Model& model, const std::vector<Tensor>& inputs);
 // Joins tensors along the first dim (0-d ones become a vector).
 Result<Tensor> stack_outputs(const std::vector<Tensor>& parts);
+// Results of a run with the numbers that users know them by: leaves of what the program returns, counted
+// through. Numbers among them are tensors of rank 0; None has no entry.
+struct NumberedOutput {
+  size_t number;
+  Tensor tensor;
+};
+std::vector<NumberedOutput> numbered_outputs(const Model& model, const std::vector<Tensor>& inputs,
+                                             const std::vector<Tensor>& outputs);
 // `DIR/out_K.npy`; the folder is made.
-Status write_outputs(const std::string& folder, const std::vector<Tensor>& outputs);
+Status write_outputs(const std::string& folder, const std::vector<NumberedOutput>& outputs);
 // Name of a user input as people write it.
 std::string input_name(const Model& model, size_t input);
 

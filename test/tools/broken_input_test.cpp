@@ -66,6 +66,15 @@ std::function<std::string(const std::string&)> directory(std::string suffix, siz
     return "no record " + suffix;
   };
 }
+// A field of the zip64 end record overwritten.
+std::function<std::string(const std::string&)> end_record(size_t field, uint64_t value, size_t bytes) {
+  return [=](const std::string& good) {
+    std::string zip = good;
+    const size_t at = zip.rfind("PK\6\6");
+    for (size_t i = 0; i < bytes; ++i) zip[at + field + i] = static_cast<char>(value >> (8 * i));
+    return zip;
+  };
+}
 constexpr size_t kFlags = 8, kMethod = 10, kCrc = 16, kPacked = 20, kSize = 24, kOffset = 42;
 
 std::string cut(const std::string& zip, size_t tail) { return zip.substr(0, zip.size() - tail); }
@@ -76,6 +85,14 @@ std::string repeated(const std::string& text, size_t count) {
   return all;
 }
 
+std::string nested_graphs(size_t depth) {
+  const std::string open =
+      "{\"as_graph\": {\"name\": \"g\", \"graph\": {\"inputs\": [], \"outputs\": [], \"nodes\": "
+      "[{\"target\": \"t\", "
+      "\"outputs\": [], \"metadata\": {}, \"inputs\": [{\"name\": \"\", \"arg\": ";
+  return repeated(open, depth) + "{\"as_int\": 1}" + repeated("}]}]}}}", depth);
+}
+
 const std::vector<Broken>& container() {
   static const std::vector<Broken> rows = {
       {"empty file", "0 bytes", [](const std::string&) { return std::string(); }},
@@ -83,6 +100,11 @@ const std::vector<Broken>& container() {
       {"only a magic number", "zip.end", [](const std::string&) { return std::string("PK\3\4 no archive"); }},
       {"first half", "truncated", [](const std::string& z) { return z.substr(0, z.size() / 2); }},
       {"end record cut", "truncated", [](const std::string& z) { return cut(z, 30); }},
+      {"directory beyond the file", "zip.", end_record(48, 0x7FFFFFFF, 8)},
+      {"directory longer than the file", "zip.", end_record(40, 0x7FFFFFFF, 8)},
+      {"more entries than the directory holds", "zip.",
+       [](const std::string& z) { return end_record(32, 60000, 8)(end_record(24, 60000, 8)(z)); }},
+      {"name of an entry that does not end", "zip.", directory("weight_0", 28, 0xFFF0, 2)},
       {"entry beyond the file", "weight_0' (100000000 bytes",
        [](const std::string& z) {
          return directory("weight_0", kSize, 100000000, 4)(directory("weight_0", kPacked, 100000000, 4)(z));
@@ -160,6 +182,7 @@ const std::vector<Broken>& texts() {
       {"program ends early", "pt2.json",
        record("models/model.json", [](std::string& t) { t.resize(t.size() / 3); })},
       {"control character", "pt2.json", program("\"nodes\": [", "\"nodes\": [\1")},
+      {"bytes that are no UTF-8", "pt2.json", program("\"name\": \"linear\"", "\"name\": \"\xFF\xFE\"")},
       {"deep lists", "pt2.json",
        record("models/model.json",
               [](std::string& t) { t = repeated("[", 200000) + repeated("]", 200000); })},
@@ -170,6 +193,10 @@ const std::vector<Broken>& texts() {
                "\"inputs\": [{\"name\": \"deep\", \"arg\": " +
                    repeated("{\"as_string_to_argument\": {\"a\": ", 300) + "{\"as_int\": 1}" +
                    repeated("}}", 300) + "}, {\"name\": \"input\", \"arg\": {\"as_tensor\"")},
+      {"deep graphs", "graphs are nested more than 32 deep",
+       program("\"inputs\": [{\"name\": \"input\", \"arg\": {\"as_tensor\"",
+               "\"inputs\": [{\"name\": \"deep\", \"arg\": " + nested_graphs(40) +
+                   "}, {\"name\": \"input\", \"arg\": {\"as_tensor\"")},
       {"no graph module", "no 'graph_module'", program("\"graph_module\"", "\"graph_modul\"")},
       {"no graph", "no 'graph'", program("\"graph\": {", "\"grap\": {")},
       {"no nodes", "no 'nodes'", program("\"nodes\": [", "\"node\": [")},
@@ -206,6 +233,27 @@ const std::vector<Broken>& texts() {
        program("{\"user_input\": {\"arg\"", "{\"magic\": {\"arg\"")},
       {"empty range of a symbol", "the range 99..64 of 's14' is empty",
        program("\"min_val\": 1,", "\"min_val\": 99,"), "dynamic"},
+      {"size that cannot be read", "Symbol(",
+       program("\"expr_str\": \"Symbol('s14'", "\"expr_str\": \"Symbol("), "dynamic"},
+      {"size of unknown function", "Magic", program("\"expr_str\": \"Symbol(", "\"expr_str\": \"Magic("),
+       "dynamic"},
+      {"size divided by nothing", "Integer(0))' divides by 0",
+       record("models/model.json",
+              [](std::string& t) {
+                const size_t at = t.find("Symbol('s14'"), end = t.find(")", at) + 1;
+                t.replace(at, end - at, "FloorDiv(" + t.substr(at, end - at) + ", Integer(0))");
+              }),
+       "dynamic"},
+      {"size nested too deeply", "cannot read the symbolic expression",
+       program("\"expr_str\": \"Symbol(",
+               "\"expr_str\": \"" + repeated("Add(Integer(1), ", 100000) + "Symbol("),
+       "dynamic"},
+      {"negative size of an input", "x",
+       record("models/model.json",
+              [](std::string& t) {
+                const size_t at = t.find("\"as_int\": ", t.find("\"sizes\"", t.find("\"x\": {\"dtype\"")));
+                t.insert(at + 10, "-");
+              })},
       {"undefined value", "'nowhere' is read before anything defines it",
        program("\"name\": \"input\", \"arg\": {\"as_tensor\": {\"name\": \"dequantize_per_tensor\"",
                "\"name\": \"input\", \"arg\": {\"as_tensor\": {\"name\": \"nowhere\"")},
@@ -255,6 +303,11 @@ const std::vector<Broken>& numbers() {
        weights("\"path_name\": \"weight_0\"", "\"path_name\": \"../../../etc/passwd\"")},
       {"absolute record", "leaves the archive's folder",
        weights("\"path_name\": \"weight_0\"", "\"path_name\": \"/etc/passwd\"")},
+      {"weight named twice", "two weights are named 'scales'",
+       weights("\"weight\": {",
+               "\"scales\": {\"path_name\": \"weight_1\", \"is_param\": false, "
+               "\"use_pickle\": false, \"tensor_meta\": {\"dtype\": 7, \"sizes\": [], "
+               "\"strides\": [], \"storage_offset\": {\"as_int\": 0}}}, \"weight\": {")},
       {"configuration is a list", "model_weights_config.json",
        record("model_weights_config.json", [](std::string& t) { t = "[]"; })},
       {"zero scale", "node 'quantize_per_tensor': error: pt2.scale: scale 0;",
@@ -271,6 +324,12 @@ const std::vector<Broken>& numbers() {
                "\"name\": \"zero_point\", \"arg\": {\"as_int\": 999}")},
       {"zero point of a channel out of range", "zero point 512 of channel or block 0 in 'zeros'",
        record("weight_2", [](std::string& t) { t.replace(0, 2, std::string("\0\2", 2)); })},
+      {"zero point that is no integer", "node 'quantize_per_tensor': error: pt2.zero_point: zero point 2.5",
+       program("\"name\": \"zero_point\", \"arg\": {\"as_int\": 2}",
+               "\"name\": \"zero_point\", \"arg\": {\"as_float\": 2.5}")},
+      {"zero point beyond all integers", "zero point 1e+300",
+       program("\"name\": \"zero_point\", \"arg\": {\"as_int\": 2}",
+               "\"name\": \"zero_point\", \"arg\": {\"as_float\": 1e300}")},
       {"range outside of the storage", "range -1000..127",
        program("\"name\": \"quant_min\", \"arg\": {\"as_int\": -127}",
                "\"name\": \"quant_min\", \"arg\": {\"as_int\": -1000}")},

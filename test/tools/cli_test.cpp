@@ -4,6 +4,37 @@
 namespace zp::test {
 namespace {
 
+// torch keeps such a weight in the state of the program; a rewrite keeps it in the file.
+TEST_F(Cli, WeightsThatNoInputNamesSurviveARewrite) {
+  Entries e = Entries::of(read_all(std::string(ZP_SOURCE_DIR) + "/test/formats/data/quantized.pt2"));
+  const std::string entry =
+      "\"scales\": {\"path_name\": \"weight_1\", \"is_param\": false, \"use_pickle\": false, ";
+  std::string* config = e.find("model_weights_config.json");
+  ASSERT_NE(config, nullptr);
+  const size_t at = config->find(entry), end = config->find("}}, ", at);
+  ASSERT_NE(at, std::string::npos);
+  ASSERT_NE(end, std::string::npos);
+  std::string kept = config->substr(at, end + 4 - at);
+  replace_first(kept, "\"scales\"", "\"history\"");
+  config->insert(at, kept);
+  write_all(file("in.pt2"), e.zip());
+  for (const char* how : {"convert", "compile"}) {
+    std::vector<std::string> arguments = {how, file("in.pt2")};
+    if (std::string(how) == "compile") arguments.emplace_back("-o");
+    arguments.push_back(file("out.pt2"));
+    ASSERT_EQ(zp(arguments).code, 0);
+    Entries out = Entries::of(read_all(file("out.pt2")));
+    const std::string* written = out.find("model_weights_config.json");
+    ASSERT_NE(written, nullptr);
+    const size_t found = written->find("\"history\": {\"path_name\": \"");
+    ASSERT_NE(found, std::string::npos) << how;
+    const size_t begin = found + 26, stop = written->find('"', begin);
+    const std::string* bytes = out.find("data/weights/" + written->substr(begin, stop - begin));
+    ASSERT_NE(bytes, nullptr) << *written;
+    EXPECT_EQ(*bytes, *e.find("data/weights/weight_1"));
+  }
+}
+
 TEST_F(Cli, VersionHelpAndWrongUsage) {
   EXPECT_EQ(zp({"--version"}).code, 0);
   EXPECT_NE(zp({"--version"}).out.find("zeropoint"), std::string::npos);

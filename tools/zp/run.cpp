@@ -85,14 +85,16 @@ Status run_run(const Globals& globals, const Options& o) {
     ZP_TRY(outputs, run(*model, inputs, options));
     ZP_CHECK(std::move(traced));
   }
-  if (!o.output_dir.empty()) return write_outputs(o.output_dir, outputs);
-  for (size_t k = 0; k < outputs.size() && !globals.quiet; ++k) {
+  const std::vector<NumberedOutput> numbered = numbered_outputs(*model, inputs, outputs);
+  if (!o.output_dir.empty()) return write_outputs(o.output_dir, numbered);
+  for (const auto& [number, tensor] : numbered) {
+    if (globals.quiet) break;
     std::string shape;
-    for (int64_t d : outputs[k].shape()) shape += (shape.empty() ? "" : ",") + std::to_string(d);
-    fmt::print("out_{}: {}[{}] =", k, dtype_name(outputs[k].dtype()), shape);
-    for (int64_t i = 0; i < std::min<int64_t>(outputs[k].elements(), 16); ++i)
-      fmt::print(" {:.6g}", outputs[k].get_double(i));
-    fmt::print("{}\n", outputs[k].elements() > 16 ? " ..." : "");
+    for (int64_t d : tensor.shape()) shape += (shape.empty() ? "" : ",") + std::to_string(d);
+    fmt::print("out_{}: {}[{}] =", number, dtype_name(tensor.dtype()), shape);
+    for (int64_t i = 0; i < std::min<int64_t>(tensor.elements(), 16); ++i)
+      fmt::print(" {:.6g}", tensor.get_double(i));
+    fmt::print("{}\n", tensor.elements() > 16 ? " ..." : "");
   }
   return {};
 }

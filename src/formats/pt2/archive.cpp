@@ -130,7 +130,10 @@ struct ArchiveReader {
     for (uint32_t i = 0; i < payloads.all.size(); ++i) {
       const Payload& p = payloads.all[i];
       auto& table = p.section == Payload::Weights ? payloads.weights : payloads.constants;
-      table.emplace(p.fqn, i);
+      if (table.emplace(p.fqn, i).second) continue;
+      problem(
+          Error("pt2.weight", fmt::format("two {} are named '{}'",
+                                          p.section == Payload::Weights ? "weights" : "constants", p.fqn)));
     }
   }
 
@@ -459,6 +462,7 @@ Result<Payloads> Archive::payloads(std::string_view model) const {
   }
   if (!reader.problems.empty()) return Error(std::move(reader.problems));
   reader.index();
+  if (!reader.problems.empty()) return Error(std::move(reader.problems));
   return std::move(reader.payloads);
 }
 

@@ -149,6 +149,10 @@ Status export_to(const Model& model, const std::string& path, const ExportOption
   PayloadWriter payloads(*model.context, archive, source != nullptr ? source->model_name : kModel,
                          graph.device());
   ZP_TRY(const SignatureText signature, write_signature(graph, payloads));
+  if (source != nullptr) {
+    for (const Pt2Source::Unnamed& payload : source->unnamed)
+      ZP_CHECK(payloads.carry(payload.fqn, payload.weight));
+  }
   end_program(json, graph, signature);
   ZP_CHECK(zip.end());
   return write_rest(zip, source, payloads, options);

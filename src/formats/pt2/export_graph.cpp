@@ -94,6 +94,7 @@ std::optional<size_t> GraphWriter::output_index(const SourceOutput& output) cons
 void GraphWriter::name_inputs() {
   const std::span<Value* const> inputs = graph_.inputs();
   if (source_ != nullptr) {
+    for (const Pt2Source::Unnamed& payload : source_->unnamed) paths_.take(payload.fqn);
     for (const SourceInput& input : source_->inputs) {
       if (!input.fqn.empty()) paths_.take(input.fqn);
       if (!input.name.empty()) names_.take(input.name);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "formats/pt2/export_graph.h"
+#include "formats/pt2/graph_reader.h"
 #include "formats/pt2/schema.h"
 #include "ir/tensor.h"
 
@@ -60,40 +61,69 @@ Status PayloadWriter::add(std::string_view fqn, const Constant& constant, bool i
   if (auto found = section.paths.find(key); found != section.paths.end() && !blob.empty()) {
     path = found->second;
   } else {
-    path = fmt::format("{}_{}", weight ? "weight" : "tensor", section.tensors++);
+    path = next_path(section, weight);
     section.records.push_back({path, blob});
     section.paths.emplace(key, path);
   }
-  if (!section.config.str().empty()) section.config.key(fqn);
-  else section.config.begin_object().key("config").begin_object().key(fqn);
-  section.config.begin_object()
-      .field("path_name", path)
-      .field("is_param", is_param)
-      .field("use_pickle", false)
-      .key("tensor_meta");
+  begin_entry(section, fqn, path, is_param, false);
   write_payload_meta(section.config, constant, device_);
   section.config.end_object();
   return {};
 }
 
 Status PayloadWriter::add_object(std::string_view fqn) {
+  ZP_TRY(const Payload* payload, of_source(Payload::Constants, fqn));
+  return add_pickle(constants_, *payload, payload->path, payload->storage);
+}
+
+Result<const Payload*> PayloadWriter::of_source(Payload::Section section, std::string_view fqn) {
   if (source_ == nullptr)
     return Error("export.object", fmt::format("the object {} has no archive to come from", fqn));
   if (!payloads_) { ZP_TRY(payloads_, source_->payloads(source_model_)); }
-  const Payload* payload = payloads_->find(Payload::Constants, fqn);
+  const Payload* payload = payloads_->find(section, fqn);
   if (payload == nullptr)
     return Error("export.object", fmt::format("the object {} is not in the source archive", fqn));
+  return payload;
+}
+
+Status PayloadWriter::add_pickle(Section& section, const Payload& payload, const std::string& path,
+                                 const Blob& blob) {
   bool written = false;
-  for (const Record& record : constants_.records) written |= record.name == payload->path;
-  if (!written) constants_.records.push_back({payload->path, payload->storage});
-  if (!constants_.config.str().empty()) constants_.config.key(fqn);
-  else constants_.config.begin_object().key("config").begin_object().key(fqn);
-  constants_.config.begin_object()
-      .field("path_name", payload->path)
-      .field("is_param", false)
-      .field("use_pickle", true);
-  constants_.config.key("tensor_meta").null().end_object();
+  for (const Record& record : section.records) written |= record.name == path;
+  if (!written) section.records.push_back({path, blob});
+  begin_entry(section, payload.fqn, path, payload.is_param, true);
+  section.config.null().end_object();
   return {};
+}
+
+// Up to the value of `tensor_meta`.
+void PayloadWriter::begin_entry(Section& section, std::string_view fqn, std::string_view path, bool is_param,
+                                bool pickle) {
+  if (!section.config.str().empty()) section.config.key(fqn);
+  else section.config.begin_object().key("config").begin_object().key(fqn);
+  section.config.begin_object()
+      .field("path_name", path)
+      .field("is_param", is_param)
+      .field("use_pickle", pickle)
+      .key("tensor_meta");
+}
+
+Status PayloadWriter::carry(std::string_view fqn, bool weight) {
+  ZP_TRY(const Payload* payload, of_source(weight ? Payload::Weights : Payload::Constants, fqn));
+  Section& section = weight ? weights_ : constants_;
+  if (payload->object) return add_pickle(section, *payload, payload->path, payload->storage);
+  if (payload->parts.empty()) {
+    // Its kind only says where it stands, and that is given here.
+    const Constant* constant = add_payload_constant(context_, *payload, fqn, ConstantKind::Buffer, false);
+    return add(fqn, *constant, payload->is_param, weight);
+  }
+  const std::string folder = weight ? "weights" : "constants";
+  ZP_TRY(const Blob blob, source_->record(fmt::format("data/{}/{}", folder, payload->path), true));
+  return add_pickle(section, *payload, next_path(section, weight), blob);
+}
+
+std::string PayloadWriter::next_path(Section& section, bool weight) {
+  return fmt::format("{}_{}", weight ? "weight" : "tensor", section.tensors++);
 }
 
 std::optional<uint32_t> PayloadWriter::known_crc(const Blob& blob) {

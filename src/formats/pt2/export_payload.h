@@ -31,6 +31,9 @@ class PayloadWriter {
   Status add(std::string_view fqn, const Constant& constant, bool is_param, bool weight);
   // An object of the source archive that only torch understands.
   Status add_object(std::string_view fqn);
+  // A weight or constant of the source that no input names: torch keeps it in the state, so it stays in the
+  // file.
+  Status carry(std::string_view fqn, bool weight);
   // Records and configurations of both sections, in torch's order.
   Status write(ZipWriter& zip, std::string_view model);
 
@@ -45,6 +48,11 @@ class PayloadWriter {
     std::map<std::pair<std::pair<const std::byte*, size_t>, DType>, std::string> paths;
     size_t tensors = 0;
   };
+  Result<const Payload*> of_source(Payload::Section section, std::string_view fqn);
+  Status add_pickle(Section& section, const Payload& payload, const std::string& path, const Blob& blob);
+  static std::string next_path(Section& section, bool weight);
+  static void begin_entry(Section& section, std::string_view fqn, std::string_view path, bool is_param,
+                          bool pickle);
   std::optional<uint32_t> known_crc(const Blob& blob);
   Status write_section(ZipWriter& zip, Section& section, std::string_view folder,
                        std::string_view config_name);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "formats/pt2/hooks.h"
+#include "ops/norm.h"
 #include "ops/ops.h"
 
 namespace zp::pt2 {
@@ -78,6 +79,48 @@ Result<bool> weight_norm(NodeReader& n) {
   return true;
 }
 
+// The statistics that a batch norm returns beside its output: those of the batch while training, else nothing
+// (on a CPU: tensors without elements, in the type of the running statistics; the last is a reserve of
+// bytes).
+Result<bool> batch_norm_statistics(NodeReader& n) {
+  AttrBuilder attrs(ops::batch_norm, n.context());
+  std::vector<Value*> operands;
+  ZP_TRY(const bool filled, n.fill(attrs, operands));
+  if (!filled) return false;
+  ZP_TRY(Node * norm, n.make(attrs, operands));
+  n.bind(0, norm->result());
+  const auto& known = norm->attrs<ops::BatchNormAttrs>();
+  const Type& x = operands[0]->type();
+  const Value* running = operands.size() > 3 ? operands[3] : nullptr;
+  for (size_t k = 1; k < n.result_count(); ++k) {
+    if (!n.result_used(k)) continue;
+    if (!known.training) {
+      AttrBuilder nothing(ops::full, n.context());
+      nothing.set_int("size", 0);
+      nothing.set_int("fill_value", 0);
+      nothing.set_dtype("dtype",
+                        k == 3 ? DType::U8 : (running == nullptr ? x : running->type()).real_dtype());
+      ZP_TRY(Node * node, n.make(nothing, {}, 1, true));
+      n.bind(k, node->result());
+      continue;
+    }
+    if (!x.ranked || k > 2) return n.no("the rank of its input is not known");
+    std::vector<int64_t> dims = {0};
+    for (int64_t d = 2; d < x.rank(); ++d) dims.push_back(d);
+    AttrBuilder moment(k == 1 ? ops::mean : ops::var, n.context());
+    moment.set_ints("dims", dims);
+    if (k == 2) moment.set_int("correction", 0);
+    ZP_TRY(Node * node, n.make(moment, {operands[0]}, 1, true));
+    if (k == 2) {
+      Value* eps = n.graph().literal(Number::of_float(known.eps), DType::F32);
+      ZP_TRY(Node * sum, n.make(AttrBuilder(ops::add, n.context()), {node->result(), eps}, 1, true));
+      ZP_TRY(node, n.make(AttrBuilder(ops::rsqrt, n.context()), {sum->result()}, 1, true));
+    }
+    n.bind(k, node->result());
+  }
+  return true;
+}
+
 Result<Value*> vector_norm(NodeReader& n, Value* x, double order, int64_t dim, bool keepdim, bool aux) {
   AttrBuilder attrs(ops::linalg_vector_norm, n.context());
   attrs.set_float("ord", order);
@@ -109,6 +152,24 @@ Result<bool> cosine_similarity(NodeReader& n) {
   return n.bind_all(node);
 }
 
+// The distance of each row of x1 to each row of x2.
+Result<bool> cdist(NodeReader& n) {
+  ZP_TRY(Value * a, n.tensor("x1"));
+  ZP_TRY(Value * b, n.tensor("x2"));
+  const auto order = n.real("p");
+  if (!order) return n.no("its order is not known");
+  AttrBuilder row(ops::unsqueeze, n.context()), column(ops::unsqueeze, n.context());
+  row.set_int("dim", -2);
+  column.set_int("dim", -3);
+  ZP_TRY(Node * from, n.make(row, {a}, 1, true));
+  ZP_TRY(Node * to, n.make(column, {b}, 1, true));
+  ZP_TRY(Node * difference,
+         n.make(AttrBuilder(ops::sub, n.context()), {from->result(), to->result()}, 1, true));
+  ZP_TRY(Value * length, vector_norm(n, difference->result(), *order, -1, false, false));
+  n.bind(0, length);
+  return true;
+}
+
 // The length of x1 - x2 + eps along the last dim.
 Result<bool> pairwise_distance(NodeReader& n) {
   ZP_TRY(Value * a, n.tensor("x1"));
@@ -127,8 +188,10 @@ Result<bool> pairwise_distance(NodeReader& n) {
 }  // namespace
 
 std::span<const NamedHook> layer_hooks() {
-  static constexpr NamedHook kHooks[] = {{"recurrent_cell", recurrent_cell},
+  static constexpr NamedHook kHooks[] = {{"batch_norm_statistics", batch_norm_statistics},
+                                         {"recurrent_cell", recurrent_cell},
                                          {"weight_norm", weight_norm},
+                                         {"cdist", cdist},
                                          {"cosine_similarity", cosine_similarity},
                                          {"pairwise_distance", pairwise_distance}};
   return kHooks;

@@ -10,6 +10,7 @@
 
 #include "formats/pt2/hooks.h"
 #include "ops/ops.h"
+#include "support/text_format.h"
 
 namespace zp::pt2 {
 namespace {
@@ -51,6 +52,8 @@ const Constant* constant_argument(NodeReader& n, std::string_view name) {
 // `one`: a single pair of parameters, which becomes a number where it is known.
 Result<bool> read_params(NodeReader& n, std::string_view scale, std::string_view zero, bool one, Params* p) {
   p->scale_number = n.real(scale);
+  if (n.arg(zero).tag == ArgTag::Float)
+    return Error("pt2.zero_point", fmt::format("zero point {} is no integer", shortest(n.arg(zero).f, true)));
   if (n.arg(zero).tag != ArgTag::Tensor) p->zero_number = n.real(zero);
   p->scale_constant = constant_argument(n, scale);
   p->zero_constant = constant_argument(n, zero);
@@ -80,20 +83,22 @@ Status check_values(NodeReader& n, const QuantType& quant) {
   auto bad_scale = [&](double scale, std::string_view which) {
     return Error("pt2.scale", fmt::format("scale {}{}; scales must be finite and positive", scale, which));
   };
-  auto bad_zero = [&](int64_t zero, std::string_view which) {
+  auto bad_zero = [&](double zero, std::string_view which) {
     return Error("pt2.zero_point",
                  fmt::format("zero point {}{} is outside of {} ({}..{})", zero, which,
                              dtype_name(quant.storage), int_min(quant.storage), int_max(quant.storage)));
   };
   const bool integer = quant.domain == ZeroPointDomain::Integer && is_integer(quant.storage);
-  auto inside = [&](int64_t zero) {
-    return zero >= int_min(quant.storage) && zero <= int_max(quant.storage);
+  auto inside = [&](double zero) {
+    return zero >= static_cast<double>(int_min(quant.storage)) &&
+           zero <= static_cast<double>(int_max(quant.storage));
   };
   if (quant.dynamic) return {};
   if (quant.scales == nullptr) {
     if (!(quant.scale > 0) || !std::isfinite(quant.scale)) return bad_scale(quant.scale, "");
-    if (integer && !inside(static_cast<int64_t>(quant.zero_point)))
-      return bad_zero(static_cast<int64_t>(quant.zero_point), "");
+    if (integer && !inside(quant.zero_point)) return bad_zero(quant.zero_point, "");
+    if (!std::isfinite(quant.zero_point))
+      return Error("pt2.zero_point", fmt::format("zero point {} is not finite", quant.zero_point));
     return {};
   }
   if (quant.scales->elements() > kMaxChecked) return {};
@@ -106,8 +111,8 @@ Status check_values(NodeReader& n, const QuantType& quant) {
   if (!integer || quant.zero_points == nullptr || quant.zero_points->stripped) return {};
   ZP_TRY(const Tensor zeros, constant_tensor(n.context(), *quant.zero_points));
   for (int64_t i = 0; i < zeros.elements(); ++i) {
-    if (!inside(zeros.get_int(i)))
-      return bad_zero(zeros.get_int(i),
+    if (!inside(static_cast<double>(zeros.get_int(i))))
+      return bad_zero(static_cast<double>(zeros.get_int(i)),
                       fmt::format(" of channel or block {} in '{}'", i, quant.zero_points->name));
   }
   return {};

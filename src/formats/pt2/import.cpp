@@ -47,7 +47,7 @@ class Import {
   void add_inputs(GraphReader& reader);
   void add_constant_input(GraphReader& reader, SourceInput& input, uint32_t index, bool state);
   void add_outputs(GraphReader& reader);
-  void find_unreferenced();
+  void find_unnamed();
 
   std::shared_ptr<const Archive> archive_;
   ImportOptions options_;
@@ -216,6 +216,9 @@ void Import::add_outputs(GraphReader& reader) {
   for (size_t i = 0; i < source_->outputs.size(); ++i) {
     SourceOutput& out = source_->outputs[i];
     const Arg& arg = graph.outputs[i];
+    if (arg.tag == ArgTag::Int) out.number = Number::of_int(arg.i);
+    if (arg.tag == ArgTag::Float) out.number = Number::of_float(arg.f);
+    if (arg.tag == ArgTag::Bool) out.number = Number::of_bool(arg.b);
     if (arg.tag != ArgTag::Tensor && arg.tag != ArgTag::SymInt && arg.tag != ArgTag::SymFloat &&
         arg.tag != ArgTag::SymBool)
       continue;
@@ -267,9 +270,12 @@ void Import::add_outputs(GraphReader& reader) {
   model_->graph->set_outputs(values);
 }
 
-void Import::find_unreferenced() {
+void Import::find_unnamed() {
+  std::unordered_set<std::string_view> named;  // objects among them, which no graph reads
+  for (const SourceInput& input : source_->inputs) named.insert(input.fqn);
   for (const Payload& p : payloads_.all) {
-    if (p.section == Payload::Weights && !used_.contains(&p)) source_->unreferenced_weights.push_back(p.fqn);
+    if (used_.contains(&p) || named.contains(p.fqn)) continue;
+    source_->unnamed.push_back({p.section == Payload::Weights, p.fqn});
   }
 }
 
@@ -297,7 +303,7 @@ Result<std::unique_ptr<Model>> Import::run() {
   add_inputs(reader);
   reader.read_nodes();
   add_outputs(reader);
-  find_unreferenced();
+  find_unnamed();
   if (!state_->errors.empty()) return Error(std::move(state_->errors));
   for (size_t i = 0; i < model_->inputs.size(); ++i) model_->inputs[i].source = static_cast<int64_t>(i);
   for (size_t i = 0; i < model_->outputs.size(); ++i) model_->outputs[i].source = static_cast<int64_t>(i);
@@ -344,6 +350,26 @@ namespace zp {
 
 Result<std::unique_ptr<Model>> import_pt2(const std::string& path, const ImportOptions& options) {
   return pt2::import_archive(path, options);
+}
+
+std::vector<OutputLeaf> output_leaves(const Model& model) {
+  const auto* source = dynamic_cast<const pt2::Pt2Source*>(model.source.get());
+  if (source == nullptr) return {};
+  std::unordered_map<int64_t, size_t> now;  // outputs by their number when they were imported
+  for (size_t i = 0; i < model.outputs.size(); ++i)
+    if (model.outputs[i].kind == OutputInfo::User) now.emplace(model.outputs[i].source, i);
+  std::vector<OutputLeaf> leaves;
+  for (const pt2::SourceOutput& out : source->outputs) {
+    if (out.kind != pt2::SourceOutput::User) continue;
+    OutputLeaf& leaf = leaves.emplace_back();
+    leaf.number = out.number;
+    leaf.dim = out.model_output < 0 ? out.dim : Dim::unknown();
+    if (out.model_output < 0) continue;
+    const auto found = now.find(out.model_output);
+    if (found == now.end()) return {};
+    leaf.output = static_cast<int64_t>(found->second);
+  }
+  return leaves;
 }
 
 }  // namespace zp

@@ -5,7 +5,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "ir/model.h"
 #include "support/result.h"
@@ -24,5 +26,14 @@ struct ImportOptions {
 Status check_payloads(const Model& model);
 
 Result<std::unique_ptr<Model>> import_pt2(const std::string& path, const ImportOptions& options = {});
+
+// What the program returns, leaf by leaf of its pytree.
+struct OutputLeaf {
+  int64_t output = -1;           // index into Model::outputs
+  std::optional<Number> number;  // or a number that no value of the graph stands for
+  Dim dim;                       // or one that follows from the sizes of the inputs
+};
+// Empty if the model is no archive, or one whose outputs have changed since.
+std::vector<OutputLeaf> output_leaves(const Model& model);
 
 }  // namespace zp

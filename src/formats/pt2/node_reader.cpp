@@ -461,7 +461,8 @@ Result<bool> NodeReader::translate() {
     const ImportHook hook = row_->hook.empty() ? nullptr : find_import_hook(row_->hook);
     if (!row_->hook.empty() && hook == nullptr)
       return no(fmt::format("there is no function '{}'", row_->hook));
-    return hook != nullptr ? hook(*this) : translate_row();
+    ZP_TRY(const bool done, hook != nullptr ? hook(*this) : translate_row());
+    if (done || row_->alternative == nullptr) return done;
   }
   return false;
 }

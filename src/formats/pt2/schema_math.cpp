@@ -112,6 +112,10 @@ constexpr Row kMathRows[] = {
     {"aten.pairwise_distance.default",
      "Tensor x1, Tensor x2, float p=2., float eps=9.9999999999999995e-07, bool keepdim=False",
      "linalg_vector_norm", "@pairwise_distance <"},
+    {"aten.cdist.default", "Tensor x1, Tensor x2, float p=2., int? compute_mode=None", "linalg_vector_norm",
+     "@cdist -compute_mode <"},
+    {"aten._cdist_forward.default", "Tensor x1, Tensor x2, float p, int? compute_mode", "linalg_vector_norm",
+     "@cdist -compute_mode <"},
     {"aten._weight_norm.default", "Tensor v, Tensor g, int dim=0", "mul", "@weight_norm <"},
     {"aten._weight_norm_interface.default", "Tensor v, Tensor g, int dim=0 -> (Tensor, Tensor)", "mul",
      "@weight_norm <"},
@@ -125,6 +129,22 @@ constexpr Row kMathRows[] = {
      "Tensor input, Tensor? weight, Tensor? bias, Tensor running_mean, Tensor running_var, "
      "float momentum, float eps -> (Tensor, Tensor, Tensor)",
      "batch_norm", ".training=false"},
+    {"aten._native_batch_norm_legit_no_training.default",
+     "Tensor input, Tensor? weight, Tensor? bias, Tensor running_mean, Tensor running_var, "
+     "float momentum, float eps -> (Tensor, Tensor, Tensor)",
+     "batch_norm", "@batch_norm_statistics .training=false <"},
+    {"aten.native_batch_norm.default",
+     "Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, "
+     "bool training, float momentum, float eps -> (Tensor, Tensor, Tensor)",
+     "batch_norm", "@batch_norm_statistics training=false <"},
+    {"aten._native_batch_norm_legit.default",
+     "Tensor input, Tensor? weight, Tensor? bias, Tensor running_mean, Tensor running_var, "
+     "bool training, float momentum, float eps -> (Tensor, Tensor, Tensor)",
+     "batch_norm", "@batch_norm_statistics training=false <"},
+    {"aten._batch_norm_no_update.default",
+     "Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, "
+     "float momentum, float eps -> (Tensor, Tensor, Tensor, Tensor)",
+     "batch_norm", "@batch_norm_statistics .training=false <"},
     {"aten._native_batch_norm_legit_functional.default",
      "Tensor input, Tensor? weight, Tensor? bias, Tensor running_mean, Tensor running_var, "
      "bool training, float momentum, "
@@ -134,6 +154,10 @@ constexpr Row kMathRows[] = {
      "Tensor input, Tensor? weight, Tensor? bias, bool training, float momentum, "
      "float eps -> (Tensor, Tensor, Tensor)",
      "batch_norm", "weight>1 bias>2 <"},
+    {"aten._native_batch_norm_legit.no_stats",
+     "Tensor input, Tensor? weight, Tensor? bias, bool training, float momentum, "
+     "float eps -> (Tensor, Tensor, Tensor)",
+     "batch_norm", "@batch_norm_statistics weight>1 bias>2 <"},
     {"aten.layer_norm.default",
      "Tensor input, SymInt[] normalized_shape, Tensor? weight=None, Tensor? bias=None, "
      "float eps=1.0000000000000001e-05, bool cudnn_enable=True",

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -66,11 +67,12 @@ struct SourceOutput {
     GradientToUserInput,
     Token
   } kind = User;
-  std::string_view spec;      // the JSON of the OutputSpec
-  std::string_view argument;  // the JSON of graph.outputs[i]
-  std::string_view target;    // fqn or user input name of mutations and gradients
-  int64_t model_output = -1;  // index into Model::outputs; -1: a literal (None, a number), or `dim`
-  Dim dim;                    // a symbolic number that is a result; no value of the graph stands for it
+  std::string_view spec;         // the JSON of the OutputSpec
+  std::string_view argument;     // the JSON of graph.outputs[i]
+  std::string_view target;       // fqn or user input name of mutations and gradients
+  int64_t model_output = -1;     // index into Model::outputs; -1: a literal (None, a number), or `dim`
+  Dim dim;                       // a symbolic number that is a result; no value of the graph stands for it
+  std::optional<Number> number;  // a literal that is a result
 };
 
 // What the file says of a tensor of the main graph.
@@ -103,16 +105,20 @@ struct Pt2Source : FormatSource {
   // exporter writes `copy_` nodes, or mutation outputs when the archive is of a functional dialect.
   bool in_place_dialect = true;
 
-  // Weights of the archive that no input spec names; carried over as they are.
-  std::vector<std::string> unreferenced_weights;
+  // Weights and constants of the archive that no input spec names; carried over as they are.
+  struct Unnamed {
+    bool weight;  // else a constant
+    std::string fqn;
+  };
+  std::vector<Unnamed> unnamed;
   // Names of symbolic values in the file and what they are: where the exporter needs a node for a Dim it may
   // reuse these names.
   std::unordered_map<std::string_view, Dim> symbol_values;
   tsl::robin_map<std::string_view, uint32_t, std::hash<std::string_view>, std::equal_to<std::string_view>,
                  std::allocator<std::pair<std::string_view, uint32_t>>, true>
-      value_numbers;  // by name, into tensor_metas
+      value_numbers;                     // by name, into tensor_metas
   std::vector<SourceMeta> tensor_metas;  // empty text: no tensor
-  std::string_view device = "cpu";                                // of the first tensor
+  std::string_view device = "cpu";       // of the first tensor
   // Operator namespaces of the file (aten, torchao, quantized_decomposed): the exporter adds none where it
   // can.
   std::vector<std::string> namespaces;

@@ -30,6 +30,7 @@ class Reader {
     skip_space();
     return ok_ && at_ == text_.size();
   }
+  bool divides_by_zero() const { return by_zero_; }
 
  private:
   void skip_space() {
@@ -158,6 +159,10 @@ class Reader {
       return {dims_.mod(dims_.floordiv(args[0].dim, args[1].dim), args[2].dim)};
     if (args.size() != 2) return {};
     const Dim a = args[0].dim, b = args[1].dim;
+    if ((f.ends_with("Div") || f.ends_with("Mod")) && b == Dim(0)) {
+      by_zero_ = true;
+      return fail();
+    }
     if (f == "Pow" || f == "PowByNatural") return {dims_.pow(a, b)};
     if (f == "FloorDiv" || f == "CleanDiv") return {dims_.floordiv(a, b)};
     if (f == "CeilDiv") return {dims_.ceildiv(a, b)};
@@ -178,6 +183,7 @@ class Reader {
   std::string_view text_;
   size_t at_ = 0;
   bool ok_ = true;
+  bool by_zero_ = false;
 };
 
 bool is_identifier(std::string_view text) {
@@ -192,10 +198,13 @@ bool is_identifier(std::string_view text) {
 Result<Dim> SymbolReader::read(std::string_view text, std::optional<int64_t> hint) {
   if (auto found = cache_.find(text); found != cache_.end()) return found->second;
   Term term;
-  if (Reader(dims_, text).read_all(term)) {
+  Reader reader(dims_, text);
+  if (reader.read_all(term)) {
     if (term.bare_symbol && hint) {
       if (SymbolInfo* info = dims_.info(term.symbol)) info->hint = hint;
     }
+  } else if (reader.divides_by_zero()) {
+    return Error("pt2.symbol", fmt::format("the symbolic expression '{}' divides by 0", text.substr(0, 200)));
   } else if (auto infix = dims_.parse(text); infix.ok()) {
     term.dim = *infix;  // files up to torch 2.3, and hand-written ones, have infix text
   } else {

@@ -57,6 +57,8 @@ def save(name, function, *sets, dynamic=None, decompose=False):
         results = results if isinstance(results, tuple) else (results,)
         for kind, tensors in (("in", arguments), ("out", results)):
             for k, t in enumerate(tensors):
+                if t is None:
+                    continue
                 value = t.detach().float() if isinstance(t, torch.Tensor) and t.dtype == torch.bfloat16 else t
                 value = value.detach().contiguous().numpy() if isinstance(value, torch.Tensor) else numpy.array(value)
                 numpy.save(f"{OUT}/{name}.{s}_{kind}_{k}.npy", value)
@@ -140,3 +142,8 @@ save("weight_norm", lambda m, v, g, x: F.conv1d(x, torch._weight_norm(v, g, 0)),
 save("cells", run_cells, (x, torch.zeros(3, 3), torch.ones(3, 3)))
 save("cond_quantized", quantized_branches, (x + 0.5,), (-x - 0.5,))
 save("distances", lambda m, x, y: (F.cosine_similarity(x, y), F.pairwise_distance(x, y), torch.ravel(x.swapdims(0, 1)), x.fliplr()), (x, x.flip(0) + 1))
+norm = torch.ops.aten._native_batch_norm_legit_no_training
+save("batch_statistics", lambda m, x, v: (*norm(x, v, None, v, v * 2, 0.1, 1e-5), *torch.ops.aten._native_batch_norm_legit.no_stats(x, v, v, True, 0.1, 1e-5)),
+     (x, ones))
+save("pairs", lambda m, x, y: (torch.cdist(x, y), torch.cdist(x, y, 1.0), torch.cdist(x, y, float("inf"))), (x, x.flip(0)[:2] + 1))
+save("returned_numbers", lambda m, x: (x + 1, None, 3, x.shape[0], 2.5, x * 2, True, x.shape[0] * 2 + 1), (x,), (torch.cat([x, x]),), dynamic=({0: n},))
