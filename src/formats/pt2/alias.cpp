@@ -155,8 +155,6 @@ AliasAnalysis::AliasAnalysis(const GraphData& graph) {
   poisoned_.resize(graph.values.size());
   doubtful_.resize(graph.values.size());
   for (const NodeData& node : graph.nodes) visit(graph, node);
-  for (size_t i = 0; i < poisoned_.size(); ++i)
-    if (mutated_[i] && doubtful_[i]) poisoned_[i] = true;
 }
 
 void AliasAnalysis::add_view(const GraphData& graph, uint32_t result, uint32_t of, ViewKind kind) {
@@ -179,7 +177,8 @@ void AliasAnalysis::visit(const GraphData& graph, const NodeData& node) {
   if (writes) {
     for (uint32_t written : mutation.written) {
       mutated_[base(written)] = true;
-      if (mutation.row == nullptr) poisoned_[base(written)] = true;
+      // What may be a view sees the writes that come after it; those before it are in it either way.
+      if (mutation.row == nullptr || doubtful_[base(written)]) poisoned_[base(written)] = true;
       for (uint32_t at = written; records_[at].parent != AliasRecord::kNone && !poisoned_[base(at)];
            at = records_[at].parent) {
         if (records_[at].kind == ViewKind::Opaque) poisoned_[base(at)] = true;

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <limits>
 #include <vector>
 
@@ -80,6 +82,42 @@ class Reader {
     if (depth != 0) ok_ = false;
   }
 
+  static Term quotient(Dim numerator, Dim denominator) {
+    Term term;
+    term.quotient = true;
+    term.numerator = numerator;
+    term.denominator = denominator;
+    return term;
+  }
+
+  // Float('1.5', precision=53): the factor of a resize. Products of sizes with a number of few binary digits
+  // have no rounding, so they are kept as quotients; others are unknown.
+  Term binary_fraction() {
+    const size_t begin = at_;
+    skip_call();
+    double value = 0;
+    const std::string_view call = text_.substr(begin, at_ - begin);
+    const size_t open = call.find('\'');
+    if (!ok_ || open == std::string_view::npos) return {};
+    const char* first = call.data() + open + 1;
+    if (std::from_chars(first, call.data() + call.size(), value).ec != std::errc()) return {};
+    for (int64_t scale = 1; scale <= 1 << 16; scale *= 2) {
+      const double scaled = value * static_cast<double>(scale);
+      if (!(std::fabs(scaled) < 1 << 30)) return {};
+      if (scaled == std::floor(scaled)) return quotient(Dim(static_cast<int64_t>(scaled)), Dim(scale));
+    }
+    return {};
+  }
+
+  Term product(const std::vector<Term>& args) {
+    Dim numerator(1), denominator(1);
+    for (const Term& term : args) {
+      numerator = dims_.mul(numerator, term.quotient ? term.numerator : term.dim);
+      if (term.quotient) denominator = dims_.mul(denominator, term.denominator);
+    }
+    return quotient(numerator, denominator);
+  }
+
   Term symbol() {
     skip_space();
     if (at_ >= text_.size() || (text_[at_] != '\'' && text_[at_] != '"')) return fail();
@@ -123,7 +161,8 @@ class Reader {
       Term term = integer();
       return take(')') ? term : fail();
     }
-    if (function == "Rational" || function == "Float") {
+    if (function == "Float") return binary_fraction();
+    if (function == "Rational") {
       skip_call();
       return {};
     }
@@ -142,10 +181,14 @@ class Reader {
 
   Term apply(std::string_view f, const std::vector<Term>& args) {
     if (f == "Add") return fold(args, &DimContext::add);
-    if (f == "Mul") return fold(args, &DimContext::mul);
+    if (f == "Mul") {
+      const bool real = std::any_of(args.begin(), args.end(), [](const Term& t) { return t.quotient; });
+      return real ? product(args) : fold(args, &DimContext::mul);
+    }
     if (f == "Max") return fold(args, &DimContext::max);
     if (f == "Min") return fold(args, &DimContext::min);
     if (f == "Identity" && args.size() == 1) return args[0];
+    if (f == "ToFloat" && args.size() == 1) return quotient(args[0].dim, Dim(1));
     if (args.size() == 1 && args[0].quotient) {
       const auto [n, d] = std::pair{args[0].numerator, args[0].denominator};
       if (f == "FloorToInt") return {dims_.floordiv(n, d)};
@@ -169,13 +212,7 @@ class Reader {
     if (f == "Mod" || f == "PythonMod") return {dims_.mod(a, b)};
     if (f == "LShift") return {dims_.mul(a, dims_.pow(2, b))};
     if (f == "RShift") return {dims_.floordiv(a, dims_.pow(2, b))};
-    if (f == "IntTrueDiv") {
-      Term term;
-      term.quotient = true;
-      term.numerator = a;
-      term.denominator = b;
-      return term;
-    }
+    if (f == "IntTrueDiv") return quotient(a, b);
     return {};
   }
 

@@ -147,3 +147,13 @@ save("batch_statistics", lambda m, x, v: (*norm(x, v, None, v, v * 2, 0.1, 1e-5)
      (x, ones))
 save("pairs", lambda m, x, y: (torch.cdist(x, y), torch.cdist(x, y, 1.0), torch.cdist(x, y, float("inf"))), (x, x.flip(0)[:2] + 1))
 save("returned_numbers", lambda m, x: (x + 1, None, 3, x.shape[0], 2.5, x * 2, True, x.shape[0] * 2 + 1), (x,), (torch.cat([x, x]),), dynamic=({0: n},))
+
+
+def masked(m, x, y):
+    bias = torch.zeros_like(x).masked_fill_(x > 0, -2.0)  # written before it is seen another way
+    return bias.view(x.shape[0], 1, 4).expand(-1, 2, -1).reshape(2 * x.shape[0], 4) + y
+
+
+save("masked_then_seen", masked, (x, ones), (torch.cat([x, -x]), ones), dynamic=({0: n}, None))
+save("resized_core", lambda m, x: F.interpolate(x.view(1, 1, -1, 4), scale_factor=1.5, mode="bilinear"), (x,), (torch.cat([x, x, -x]),),
+     dynamic=({0: n},), decompose=True)
