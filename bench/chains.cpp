@@ -88,6 +88,33 @@ std::unique_ptr<Model> qdq_chain(int64_t nodes) {
   return finish(std::move(model), x);
 }
 
+std::unique_ptr<Model> qdq_layers(int64_t nodes) {
+  auto model = std::make_unique<Model>();
+  Graph& graph = *model->graph;
+  Context& context = graph.context();
+  const int64_t shape[] = {1, 8}, channels[] = {8};
+  Value* x = graph.add_input("x", context.tensor(DType::F32, shape));
+  x = quantize(graph, x, 0.05, 0);
+  for (int64_t i = 0; i < nodes / 6; ++i) {
+    x = make(graph, ops::dequantize, {x});
+    const std::string name = fmt::format("w{}", i);
+    const std::vector<int8_t> values(64, static_cast<int8_t>(i % 100));
+    const int64_t size[] = {8, 8};
+    const Constant* c = context.make_constant(name, DType::I8, size, values, ConstantKind::Buffer);
+    const std::vector<float> scales(8, 0.001F * static_cast<float>(1 + i % 50));
+    QuantType quant;
+    quant.qmin = -127;
+    quant.axis = 0;
+    quant.scales =
+        context.make_constant(name + "_scales", DType::F32, channels, scales, ConstantKind::Buffer);
+    Value* w = graph.add_const(*c, name);
+    w->set_type(context.with_quant(w->type(), quant));
+    x = make(graph, ops::linear, {x, make(graph, ops::dequantize, {w})});
+    x = quantize(graph, make(graph, ops::relu, {x}), 0.01 * (1 + static_cast<double>(i) / 4096), 3);
+  }
+  return finish(std::move(model), make(graph, ops::dequantize, {x}));
+}
+
 std::unique_ptr<Model> conv_bn_blocks(int64_t blocks) {
   auto model = std::make_unique<Model>();
   Graph& graph = *model->graph;

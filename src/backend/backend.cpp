@@ -266,6 +266,7 @@ Status Backend::finish(std::vector<Diagnostic> problems) {
   auto set = rewrite::PatternSet::make(std::move(entries));
   if (!set.ok()) return std::move(set).error().in_file(tree_.path);
   set_ = std::move(*set);
+  plan_types();
   return {};
 }
 

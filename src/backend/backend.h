@@ -44,7 +44,7 @@ struct Verdict {
   const TypesDef* types = nullptr;  // the first dtype configuration that fits; null: the pattern has none
   // What was read, and which readings count as quantized (the others are taken as the float values they are).
   std::vector<rewrite::BoundSlot> slots;
-  std::vector<std::vector<bool>> as_quantized;
+  std::vector<InlineVector<bool, 8>> as_quantized;
   std::vector<SlotDecision>
       decisions;  // with a configuration that wishes: one a slot, of `types` or the nearest
   std::optional<Refusal> refusal;
@@ -60,6 +60,13 @@ struct AcceptOptions {
   const Value* redeclared = nullptr;
   const QuantType* declaration = nullptr;
   bool brief = false;  // a refusal says how far it came, not why: for matching whole graphs
+};
+
+// A dtype configuration with its slots looked up among those of a variant, for one op of its root.
+struct TypesPlan {
+  const TypesDef* types = nullptr;
+  std::vector<int> slots;         // for each slot of the configuration, that of the variant; -1: none
+  std::vector<size_t> uncovered;  // slots of the variant that the configuration does not speak of
 };
 
 // Which form of bias the kernels of an op take, in order of preference.
@@ -108,6 +115,8 @@ class Backend {
 
   // May the operators of this match run as what the pattern becomes?
   backend::Verdict accepts(const rewrite::Match& match, const backend::AcceptOptions& options = {}) const;
+  // The same into a verdict that is used again: judging a whole graph needs no memory then.
+  void judge(const rewrite::Match& match, const backend::AcceptOptions& options, backend::Verdict* out) const;
   const backend::ConfigDef* find_config(std::string_view name) const;
 
   // May operand `operand` of `op` (a weight) be quantized like this? Asked by passes that change weights.
@@ -129,7 +138,9 @@ class Backend {
   backend::File tree_;
   std::vector<Diagnostic> notes_;
   rewrite::ClassMap classes_;
+  void plan_types();
   rewrite::PatternSet set_;
+  std::vector<std::vector<std::vector<backend::TypesPlan>>> plans_;  // by rank of the variant, op of the root
 };
 
 }  // namespace zp

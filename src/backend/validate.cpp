@@ -456,7 +456,7 @@ class Checker {
     std::set<std::string, std::less<>> words;
     for (const Variant& v : variants) {
       for (const OpDef* op : v.steps[v.root].ops) {
-        const auto slots = rewrite::slot_names(v, *op);
+        const std::vector<SlotName>& slots = v.slots[v.root_choice(*op)];
         for (const SlotName& s : slots) {
           words.insert(s.name);
           if (s.of_root) words.insert(s.card);
@@ -478,7 +478,7 @@ class Checker {
         std::set<std::string, std::less<>> missing;
         for (const Variant& v : variants) {
           for (const OpDef* op : v.steps[v.root].ops) {
-            const auto slots = rewrite::slot_names(v, *op);
+            const std::vector<SlotName>& slots = v.slots[v.root_choice(*op)];
             std::vector<bool> covered(slots.size(), false);
             for (size_t i = 0; i < types.slots.size(); ++i) {
               const int found = rewrite::find_slot_name(slots, types.slots[i].slot);

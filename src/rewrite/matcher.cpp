@@ -1,6 +1,7 @@
 #include "rewrite/matcher.h"
 
 #include <fmt/format.h>
+#include <tsl/robin_map.h>
 
 #include <algorithm>
 #include <cmath>
@@ -74,7 +75,7 @@ class Attempt {
     swappable_ = 0;
     match_.variant = &variant;
     match_.nodes.assign(variant.steps.size(), nullptr);
-    match_.swapped.assign(variant.steps.size(), false);
+    match_.swapped.assign(variant.steps.size(), 0);
     match_.nodes.back() = last;
     free_.assign(variant.free_values.size(), nullptr);
   }
@@ -190,7 +191,7 @@ class Attempt {
   size_t swaps_ = 0;
   size_t swappable_ = 0;
   Match match_;
-  std::vector<Value*> free_;
+  InlineVector<Value*, 8> free_;
 };
 
 // True if `a` must come before `b` by a chain of `before`.
@@ -210,139 +211,6 @@ std::vector<std::vector<bool>> reachability(const std::vector<PatternSet::Entry>
 }
 
 }  // namespace
-
-// --- slots
-// -----------------------------------------------------------------------------------------------------------
-
-std::vector<SlotName> slot_names(const Variant& variant, const OpDef& root) {
-  std::vector<SlotName> slots;
-  const Variant::Step& step = variant.steps[variant.root];
-  const int chained = step.chained >= 0 ? chained_operand(root) : -1;
-  for (size_t i = 0; i < root.operands.size(); ++i) {
-    const OperandDef& def = root.operands[i];
-    SlotName slot;
-    slot.name = slot.card = def.name;
-    slot.role = def.role;
-    slot.optional = def.optional;
-    slot.variadic = def.variadic;
-    slot.of_root = true;
-    slot.step = variant.root;
-    slot.operand = static_cast<uint32_t>(i);
-    if (static_cast<int>(i) == chained) {
-      // What enters the chain stands for the operand of the root.
-      const Variant::Step& entry = variant.steps.front();
-      if (entry.ops.empty()) continue;
-      slot.step = 0;
-      slot.operand = static_cast<uint32_t>(std::max(0, chained_operand(*entry.ops.front())));
-      if (slot.operand < entry.args.size() && entry.args[slot.operand].kind == Variant::Arg::Free) {
-        slot.name = variant.free_values[static_cast<size_t>(entry.args[slot.operand].index)];
-      }
-    } else if (i < step.args.size()) {
-      const Variant::Arg& arg = step.args[i];
-      if (arg.kind != Variant::Arg::Free) continue;
-      slot.name = variant.free_values[static_cast<size_t>(arg.index)];
-      slot.optional = arg.optional || def.optional;
-      slot.variadic = false;
-      slot.argument = static_cast<int>(i);
-    }
-    slots.push_back(std::move(slot));
-  }
-  for (size_t s = 0; s < variant.steps.size(); ++s) {
-    if (s == variant.root) continue;
-    for (size_t k = 0; k < variant.steps[s].args.size(); ++k) {
-      const Variant::Arg& arg = variant.steps[s].args[k];
-      if (arg.kind != Variant::Arg::Free) continue;
-      SlotName slot;
-      slot.name = variant.free_values[static_cast<size_t>(arg.index)];
-      const bool known = std::any_of(slots.begin(), slots.end(),
-                                     [&](const SlotName& other) { return other.name == slot.name; });
-      if (known) continue;
-      const OpDef* op = variant.steps[s].ops.empty() ? nullptr : variant.steps[s].ops.front();
-      if (op != nullptr && k < op->operands.size()) {
-        slot.card = op->operands[k].name;
-        slot.role = op->operands[k].role;
-      }
-      slot.optional = arg.optional;
-      slot.step = s;
-      slot.argument = static_cast<int>(k);
-      slots.push_back(std::move(slot));
-    }
-  }
-  SlotName result;
-  result.name = result.card = "y";
-  const PatternStep& last = variant.pattern->steps[variant.steps.back().source];
-  if (!last.value.empty()) result.name = last.value;
-  result.result = true;
-  result.step = variant.steps.size() - 1;
-  slots.push_back(std::move(result));
-  return slots;
-}
-
-namespace {
-
-// `at` gives the name of a slot: names are searched where they stand.
-template <typename Slots, typename At>
-int find_named(const Slots& slots, std::string_view name, At&& at) {
-  auto first = [&](auto&& test) {
-    for (size_t i = 0; i < slots.size(); ++i)
-      if (test(at(slots[i]))) return static_cast<int>(i);
-    return -1;
-  };
-  if (const int i = first([&](const SlotName& s) { return s.name == name; }); i >= 0) return i;
-  if (const int i = first([&](const SlotName& s) { return s.of_root && s.card == name; }); i >= 0) return i;
-  auto data = [](const SlotName& s) { return s.of_root && s.role == Role::Data; };
-  if (name == "y") return first([](const SlotName& s) { return s.result; });
-  if (name == "x" || name == "a") return first(data);
-  if (name == "w") return first([](const SlotName& s) { return s.of_root && s.role == Role::Weight; });
-  if (name == "b") {
-    if (const int i = first([](const SlotName& s) { return s.of_root && s.role == Role::Bias; }); i >= 0)
-      return i;
-    const SlotName* leading = nullptr;
-    if (const int i = first(data); i >= 0) leading = &at(slots[static_cast<size_t>(i)]);
-    else if (!slots.empty()) leading = &at(slots[0]);
-    return first([&](const SlotName& s) {
-      return s.of_root && (s.role == Role::Data || s.role == Role::Weight) && &s != leading;
-    });
-  }
-  return -1;
-}
-
-}  // namespace
-
-int find_slot_name(std::span<const SlotName> slots, std::string_view name) {
-  return find_named(slots, name, [](const SlotName& s) -> const SlotName& { return s; });
-}
-
-std::vector<BoundSlot> bind_slots(const Match& match) {
-  std::vector<BoundSlot> bound;
-  for (SlotName& name : slot_names(*match.variant, match.root()->op())) {
-    BoundSlot slot;
-    Node* node = match.nodes[name.step];
-    auto operand = [&](uint32_t i) { return match.swapped[name.step] && i < 2 ? 1 - i : i; };
-    if (name.result) {
-      slot.readings.push_back(read_result(node->result()));
-      slot.operands.push_back(0);
-    } else if (name.variadic) {
-      for (size_t i = name.operand; i < node->operand_count(); ++i) {
-        if (node->operand(i) == nullptr) continue;
-        slot.readings.push_back(read_operand(node->operand(i)));
-        slot.operands.push_back(static_cast<uint32_t>(i));
-      }
-    } else {
-      const uint32_t at = operand(name.argument >= 0 ? static_cast<uint32_t>(name.argument) : name.operand);
-      slot.readings.push_back(read_operand(node->operand(at)));
-      slot.operands.push_back(at);
-    }
-    slot.name = std::move(name);
-    bound.push_back(std::move(slot));
-  }
-  return bound;
-}
-
-const BoundSlot* find_slot(std::span<const BoundSlot> slots, std::string_view name) {
-  const int i = find_named(slots, name, [](const BoundSlot& s) -> const SlotName& { return s.name; });
-  return i < 0 ? nullptr : &slots[static_cast<size_t>(i)];
-}
 
 // --- the set
 // ---------------------------------------------------------------------------------------------------------
@@ -372,17 +240,19 @@ Result<PatternSet> PatternSet::make(std::vector<Entry> entries) {
       break;
     }
   }
-  for (const Entry& entry : set.entries_)
-    for (const Variant& variant : entry.variants) set.ranked_.push_back(&variant);
+  std::vector<Variant*> ranked;
+  for (Entry& entry : set.entries_)
+    for (Variant& variant : entry.variants) ranked.push_back(&variant);
   auto key = [&](const Variant* v) { return set.entries_[v->pattern_index].cost; };
-  std::stable_sort(set.ranked_.begin(), set.ranked_.end(), [&](const Variant* a, const Variant* b) {
+  std::stable_sort(ranked.begin(), ranked.end(), [&](const Variant* a, const Variant* b) {
     if (key(a) != key(b)) return key(a) < key(b);
     if (a->length() != b->length()) return a->length() > b->length();
     return position[a->pattern_index] < position[b->pattern_index];
   });
-  for (size_t i = 0; i < set.ranked_.size(); ++i) {
-    set.rank_.emplace(set.ranked_[i], i);
-    for (const OpDef* op : set.ranked_[i]->steps.back().ops) set.by_last_[op].push_back(set.ranked_[i]);
+  set.ranked_.assign(ranked.begin(), ranked.end());
+  for (size_t i = 0; i < ranked.size(); ++i) {
+    ranked[i]->rank = i;
+    for (const OpDef* op : ranked[i]->steps.back().ops) set.by_last_[op].push_back(ranked[i]);
   }
   return set;
 }
@@ -392,8 +262,6 @@ std::span<const Variant* const> PatternSet::ending_in(const OpDef& op) const {
   return found == by_last_.end() ? std::span<const Variant* const>()
                                  : std::span<const Variant* const>(found->second);
 }
-
-size_t PatternSet::rank(const Variant& variant) const { return rank_.at(&variant); }
 
 bool PatternSet::tied(const Variant& a, const Variant& b) const {
   if (a.pattern_index == b.pattern_index) return false;
@@ -447,8 +315,8 @@ std::vector<size_t> choose(const PatternSet& set, std::span<const Candidate> can
                            const std::function<bool(size_t)>& accept) {
   // Candidates come in graph order; buckets keep the choice linear.
   std::vector<std::vector<size_t>> by_rank(set.rank_count());
-  for (size_t i = 0; i < candidates.size(); ++i) by_rank[set.rank(*candidates[i].match.variant)].push_back(i);
-  std::unordered_map<const Node*, size_t> claimed;
+  for (size_t i = 0; i < candidates.size(); ++i) by_rank[candidates[i].match.variant->rank].push_back(i);
+  tsl::robin_map<const Node*, size_t> claimed;
   claimed.reserve(candidates.size());
   std::vector<size_t> chosen;
   for (const std::vector<size_t>& bucket : by_rank) {

@@ -16,13 +16,14 @@
 
 #include "rewrite/pattern.h"
 #include "rewrite/slot.h"
+#include "support/inline_vector.h"
 
 namespace zp::rewrite {
 
 struct Match {
   const Variant* variant = nullptr;
-  std::vector<Node*> nodes;   // by step of the variant
-  std::vector<bool> swapped;  // by step: the first two operands were taken in the other order
+  InlineVector<Node*, 6> nodes;      // by step of the variant
+  InlineVector<uint8_t, 8> swapped;  // by step: the first two operands were taken in the other order
   Node* root() const { return nodes[variant->root]; }
   Node* last() const { return nodes.back(); }
 };
@@ -30,42 +31,23 @@ struct Match {
 // A structural near miss: the ops were right, the uses were not.
 struct Miss {
   const Variant* variant = nullptr;
-  std::vector<Node*> nodes;  // those that were bound
-  Node* node = nullptr;      // whose value has too many uses
+  InlineVector<Node*, 6> nodes;  // those that were bound
+  Node* node = nullptr;          // whose value has too many uses
   size_t uses = 0;
   size_t wanted = 0;
   bool is_output = false;  // one of them is a result of the graph
 };
 
-// A name of a pattern: an operand of the root, an outside value that the pattern names, or the result.
-struct SlotName {
-  std::string name;  // as the pattern or the card has it
-  std::string card;  // the card's name of the operand; results: "y"
-  Role role = Role::Data;
-  bool optional = false;
-  bool variadic = false;  // stands for this operand and all after it
-  bool result = false;
-  bool of_root = false;  // an operand of the root, or the value that enters the chain the root stands in
-  size_t step = 0;       // where it is read
-  int argument = -1;     // number of the argument of the step; -1: `operand` counts in the card
-  uint32_t operand = 0;
-};
-// The slots of a variant whose root is `op`: operands in order of the card, then further named values, then
-// the result.
-std::vector<SlotName> slot_names(const Variant& variant, const OpDef& root);
-// The slot a name means: its own name, the card's name of the operand, or a short name: x and a (first data
-// operand), w (weight), b (bias, else the second operand), y (result). -1 if there is none.
-int find_slot_name(std::span<const SlotName> slots, std::string_view name);
-
 // A slot in a match.
 struct BoundSlot {
-  SlotName name;
-  std::vector<SlotReading> readings;  // several for variadic operands
-  std::vector<uint32_t> operands;     // the operand number of each reading at the node of `name.step`
+  explicit BoundSlot(const SlotName& slot) : name(slot) {}
+  const SlotName& name;                   // of the variant
+  InlineVector<SlotReading, 1> readings;  // several for variadic operands
+  InlineVector<uint32_t, 1> operands;     // the operand number of each reading at the node of `name.step`
   bool present() const { return !readings.empty() && readings.front().present; }
 };
 // All slots of a match, read from the graph as it is now.
-std::vector<BoundSlot> bind_slots(const Match& match);
+void bind_slots(const Match& match, std::vector<BoundSlot>* out);
 const BoundSlot* find_slot(std::span<const BoundSlot> slots, std::string_view name);
 
 class PatternSet {
@@ -84,7 +66,6 @@ class PatternSet {
   static Result<PatternSet> make(std::vector<Entry> entries);
 
   std::span<const Variant* const> ending_in(const OpDef& op) const;
-  size_t rank(const Variant& variant) const;  // smaller: preferred
   std::span<const Variant> variants_of(size_t pattern) const { return entries_[pattern].variants; }
   size_t rank_count() const { return ranked_.size(); }
   // Variants that only the order in the file tells apart.
@@ -92,8 +73,7 @@ class PatternSet {
 
  private:
   std::vector<Entry> entries_;
-  std::vector<const Variant*> ranked_;
-  std::unordered_map<const Variant*, size_t> rank_;
+  std::vector<const Variant*> ranked_;  // by Variant::rank
   std::unordered_map<const OpDef*, std::vector<const Variant*>> by_last_;
 };
 

@@ -273,7 +273,10 @@ Result<std::vector<Variant>> compile(const Pattern& pattern, size_t index, std::
     }
     if (!kept.empty()) variants.push_back(Compiler(pattern, index).chain(kept));
   }
-  for (Variant& variant : variants) variant.root = root_of(variant, root);
+  for (Variant& variant : variants) {
+    variant.root = root_of(variant, root);
+    for (const OpDef* op : variant.steps[variant.root].ops) variant.slots.push_back(slot_names(variant, *op));
+  }
   std::stable_sort(variants.begin(), variants.end(),
                    [](const Variant& a, const Variant& b) { return a.length() > b.length(); });
   return variants;

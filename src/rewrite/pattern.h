@@ -6,6 +6,7 @@
 // matcher walks.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <span>
 #include <string>
@@ -63,6 +64,20 @@ struct Pattern {
 Result<Pattern> parse_pattern(TextCursor& cursor, std::string name, std::vector<Diagnostic>* notes);
 std::string print_pattern(const Pattern& pattern, std::string_view indent);
 
+// A name of a pattern: an operand of the root, an outside value that the pattern names, or the result.
+struct SlotName {
+  std::string name;  // as the pattern or the card has it
+  std::string card;  // the card's name of the operand; results: "y"
+  Role role = Role::Data;
+  bool optional = false;
+  bool variadic = false;  // stands for this operand and all after it
+  bool result = false;
+  bool of_root = false;  // an operand of the root, or the value that enters the chain the root stands in
+  size_t step = 0;       // where it is read
+  int argument = -1;     // number of the argument of the step; -1: `operand` counts in the card
+  uint32_t operand = 0;
+};
+
 // A pattern without optional steps, ready for the matcher.
 struct Variant {
   struct Arg {
@@ -85,6 +100,13 @@ struct Variant {
   std::vector<Step> steps;               // forward order
   std::vector<std::string> free_values;  // names of the values that come from outside
   size_t root = 0;                       // index of the step that gives the match its operands
+  // For each op the root may be: operands in order of the card, then further named values, then the result.
+  std::vector<std::vector<SlotName>> slots;
+  size_t rank = 0;  // in the set it belongs to: smaller is preferred
+  size_t root_choice(const OpDef& op) const {
+    const std::vector<const OpDef*>& ops = steps[root].ops;
+    return static_cast<size_t>(std::find(ops.begin(), ops.end(), &op) - ops.begin());
+  }
   size_t length() const { return steps.size(); }
 };
 
@@ -99,6 +121,12 @@ void resolve(Pattern& pattern, const OpTable& ops, const ClassMap& classes,
 // All variants, the longest first. `root` names a value (graph) or op (chain); empty: the first step with the
 // Affine trait, else the first step. An error if the optional steps make more than 64 variants.
 Result<std::vector<Variant>> compile(const Pattern& pattern, size_t index, std::string_view root);
+
+// The slots of a variant whose root is `op`.
+std::vector<SlotName> slot_names(const Variant& variant, const OpDef& root);
+// The slot a name means: its own name, the card's name of the operand, or a short name: x and a (first data
+// operand), w (weight), b (bias, else the second operand), y (result). -1 if there is none.
+int find_slot_name(std::span<const SlotName> slots, std::string_view name);
 
 // The operand that a chain hands its value to: the first with Role::Data; -1 if there is none.
 int chained_operand(const OpDef& op);

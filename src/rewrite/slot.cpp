@@ -43,7 +43,7 @@ SlotReading read_operand(Value* value) {
   Value* source = def->operand(0);
   if (source == nullptr || !source->type().is_quantized()) return r;
   if (source->type().quant->dynamic && !same_dynamic_source(*def)) {
-    r.why_plain = "its dequantize has other parameters than the quantize before it";
+    r.plain = SlotReading::OtherParameters;
     return r;
   }
   r.quantized = source;
@@ -64,45 +64,62 @@ SlotReading read_result(Value* value) {
     r.quant = value->type().quant;
     return r;
   }
-  size_t readers = 0, quantizers = 0;
+  bool others = false;
   Node* first = nullptr;
-  std::string why;
+  SlotReading::Plain plain = SlotReading::NoReason;
   for (const Use& use : value->uses()) {
-    ++readers;
     Node* user = use.user();
-    if (!user->is(ops::quantize) || use.index() != 0) continue;
-    ++quantizers;
-    const auto& attrs = user->attrs<ops::QuantizeAttrs>();
-    const Type& type = user->result()->type();
-    if (!type.is_quantized()) why = "the quantize after it has no type";
-    else if (type.quant->dynamic) why = "the quantize after it is dynamic";
-    else if (attrs.zero_point_first) why = "the quantize after it rounds after adding the zero point";
-    else if (first != nullptr && first->result()->type().quant != type.quant)
-      why = "the quantize nodes after it have different parameters";
-    // The first in program order stands for all, whatever the order of the use list.
-    if (first == nullptr || user->before(*first)) {
-      if (first != nullptr) r.more.push_back(first);
-      first = user;
-    } else {
-      r.more.push_back(user);
+    if (!user->is(ops::quantize) || use.index() != 0) {
+      others = true;
+      continue;
     }
+    const Type& type = user->result()->type();
+    if (!type.is_quantized()) plain = SlotReading::Untyped;
+    else if (type.quant->dynamic) plain = SlotReading::DynamicAfter;
+    else if (user->attrs<ops::QuantizeAttrs>().zero_point_first) plain = SlotReading::RoundsAfter;
+    else if (first != nullptr && first->result()->type().quant != type.quant) plain = SlotReading::Different;
+    // The first in program order stands for all, whatever the order of the use list.
+    if (first == nullptr || user->before(*first)) first = user;
   }
-  if (quantizers == 0) {
-    r.why_plain = readers == 0 ? "nothing reads it" : "no quantize follows it directly";
-  } else if (quantizers < readers) {
-    r.why_plain = fmt::format("it has {} readers of which {} quantize{}", readers, quantizers,
-                              quantizers == 1 ? "s" : "");
-  } else if (!why.empty()) {
-    r.why_plain = why;
-  }
-  if (!r.why_plain.empty()) {
-    r.more.clear();
-    return r;
-  }
+  if (first == nullptr) plain = others ? SlotReading::NotQuantized : SlotReading::Unread;
+  else if (others) plain = SlotReading::OtherReaders;
+  r.plain = plain;
+  if (plain != SlotReading::NoReason) return r;
   r.converter = first;
   r.quantized = first->result();
   r.quant = r.quantized->type().quant;
   return r;
+}
+
+std::vector<Node*> further_quantizers(const SlotReading& reading) {
+  std::vector<Node*> more;
+  if (!reading.result || reading.converter == nullptr) return more;
+  for (const Use& use : reading.value->uses())
+    if (use.user() != reading.converter) more.push_back(use.user());
+  std::sort(more.begin(), more.end(), [](const Node* a, const Node* b) { return a->before(*b); });
+  return more;
+}
+
+std::string why_plain(const SlotReading& reading) {
+  switch (reading.plain) {
+    case SlotReading::NoReason: return {};
+    case SlotReading::OtherParameters:
+      return "its dequantize has other parameters than the quantize before it";
+    case SlotReading::Unread: return "nothing reads it";
+    case SlotReading::NotQuantized: return "no quantize follows it directly";
+    case SlotReading::Untyped: return "the quantize after it has no type";
+    case SlotReading::DynamicAfter: return "the quantize after it is dynamic";
+    case SlotReading::RoundsAfter: return "the quantize after it rounds after adding the zero point";
+    case SlotReading::Different: return "the quantize nodes after it have different parameters";
+    case SlotReading::OtherReaders: break;
+  }
+  size_t readers = 0, quantizers = 0;
+  for (const Use& use : reading.value->uses()) {
+    ++readers;
+    quantizers += use.user()->is(ops::quantize) && use.index() == 0;
+  }
+  return fmt::format("it has {} readers of which {} quantize{}", readers, quantizers,
+                     quantizers == 1 ? "s" : "");
 }
 
 WeightAxes weight_axes(const OpDef& op, size_t operand, int rank) {
@@ -208,6 +225,7 @@ bool is_symmetric(Context& context, const QuantType& quant) {
       is_signed(quant.storage) || !is_integer(quant.storage)
           ? 0.0
           : std::floor((static_cast<double>(quant.qmin) + static_cast<double>(quant.qmax) + 1) / 2);
+  if (quant.zero_points == nullptr) return middle == (quant.per_tensor() ? quant.zero_point : 0.0);
   const std::vector<double> zeros = zero_points_of(context, quant, 1);
   return !zeros.empty() && std::all_of(zeros.begin(), zeros.end(), [&](double z) { return z == middle; });
 }

@@ -13,20 +13,35 @@
 namespace zp::rewrite {
 
 struct SlotReading {
+  // Why what stands beside it cannot be used.
+  enum Plain : uint8_t {
+    NoReason,
+    OtherParameters,  // an operand: its dequantize is not that of the quantize before it
+    Unread,           // results from here on: nothing reads it
+    NotQuantized,
+    OtherReaders,
+    Untyped,
+    DynamicAfter,
+    RoundsAfter,
+    Different,
+  };
   bool present = false;  // false: the operand is absent
   bool result = false;
+  bool constant = false;  // the (quantized) value is a constant
+  Plain plain = NoReason;
   Value* value = nullptr;            // the operand or result itself
   Value* quantized = nullptr;        // the quantized value it stands for; null: plain
   const QuantType* quant = nullptr;  // of `quantized`
   Node* converter = nullptr;  // the dequantize or quantize that was read; null: the value itself is quantized
-  std::vector<Node*> more;    // results: further quantize nodes with the same parameters
-  bool constant = false;      // the (quantized) value is a constant
-  std::string why_plain;      // results: why the quantize that follows cannot be used (several readers)
   const Type& type() const { return value->type(); }
 };
 
 SlotReading read_operand(Value* value);
 SlotReading read_result(Value* value);
+// The reason in words; empty if there is none.
+std::string why_plain(const SlotReading& reading);
+// Of a result: the other quantize nodes after it, which have the parameters of its converter.
+std::vector<Node*> further_quantizers(const SlotReading& reading);
 
 // Axes of a weight operand: `out` has one entry an output channel, `in` is summed over. -1: not known.
 struct WeightAxes {

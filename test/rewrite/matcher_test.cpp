@@ -132,7 +132,8 @@ TEST(Matcher, SlotsFollowTheOrderThatMatched) {
   Match match;
   for (Node* node : m->graph->nodes()) match_at(p->set, node, [&](Match found) { match = std::move(found); });
   ASSERT_NE(match.variant, nullptr);
-  const auto slots = bind_slots(match);
+  std::vector<BoundSlot> slots;
+  bind_slots(match, &slots);
   ASSERT_NE(find_slot(slots, "r"), nullptr);
   EXPECT_EQ(find_slot(slots, "r")->readings[0].value->name(), "z");
   EXPECT_EQ(find_slot(slots, "x")->readings[0].value->name(), "x");
@@ -232,7 +233,8 @@ TEST(Matcher, TheEntryOfAChainStandsForTheRootsInput) {
     });
   ASSERT_NE(match.variant, nullptr);
   EXPECT_EQ(match.root()->name(), "y");
-  const auto slots = bind_slots(match);
+  std::vector<BoundSlot> slots;
+  bind_slots(match, &slots);
   EXPECT_EQ(find_slot(slots, "x")->readings[0].value->name(), "x");
 }
 

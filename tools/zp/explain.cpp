@@ -28,8 +28,8 @@ Result<std::vector<fuse::PatternTrial>> attempts_at(const Options& o) {
   ZP_TRY(const std::unique_ptr<Backend> backend, load_backend(before.backend));
   fuse::TrialOptions options;
   options.all = true;
-  auto trials = fuse::try_patterns(*compiled.model->graph,
-                                   backend != nullptr ? *backend : Backend::permissive(), options);
+  auto trials =
+      fuse::try_patterns(*compiled.model, backend != nullptr ? *backend : Backend::permissive(), options);
   std::erase_if(trials, [&](const fuse::PatternTrial& t) {
     return std::find(t.nodes.begin(), t.nodes.end(), o.node) == t.nodes.end();
   });

@@ -76,7 +76,7 @@ int run_match(const Globals& globals, const Options& o) {
           fmt::format("backend {} has no config \"{}\"; known: {}", backend.name(), o.config, known));
     }
   }
-  const std::vector<fuse::PatternTrial> trials = fuse::try_patterns(*(*model)->graph, backend, options);
+  const std::vector<fuse::PatternTrial> trials = fuse::try_patterns(**model, backend, options);
   if (o.json) {
     fmt::print("{}\n", matches_json(trials));
     return 0;

@@ -137,7 +137,7 @@ Result<Node*> Applier::apply_bytes(const rewrite::Match& match, std::span<Value*
 Result<Node*> Applier::apply(const rewrite::Match& match, const Plan& plan,
                              std::vector<std::string>* replaced) {
   Context& context = graph_.context();
-  std::vector<Value*> operands = plan.operands;
+  InlineVector<Value*, 6> operands = plan.operands;
   Node* last = match.last();
   if (plan.transposed) { ZP_TRY(operands[*plan.transposed], transposed(operands[*plan.transposed])); }
   // Names of the source: root first, the other steps, then the quantizers the node takes the place of.
@@ -158,7 +158,8 @@ Result<Node*> Applier::apply(const rewrite::Match& match, const Plan& plan,
   if (plan.requantized) return apply_bytes(match, operands, stands_for, replaced);
   if (plan.result_quantized && plan.result->converter != nullptr) {
     quantizers.push_back(plan.result->converter);
-    quantizers.insert(quantizers.end(), plan.result->more.begin(), plan.result->more.end());
+    const std::vector<Node*> more = rewrite::further_quantizers(*plan.result);
+    quantizers.insert(quantizers.end(), more.begin(), more.end());
     stands_for.insert(stands_for.end(), quantizers.begin(), quantizers.end());
   }
   *replaced = rewrite::source_names_of(stands_for);

@@ -13,9 +13,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
 #include <memory>
 #include <optional>
-#include <unordered_map>
 #include <unordered_set>
 
 #include "backend/backend.h"
@@ -37,13 +37,15 @@ using rewrite::Match;
 
 constexpr std::string_view kPass = "fuse-qdq";
 
-// The most telling of the attempts to match a node.
-struct Attempt {
-  const PatternDef* pattern = nullptr;
-  Refusal refusal;
-  bool root = false;  // the node is the root of the attempt
+// What is known of a node: the most telling of the attempts to match it. Node::scratch numbers the states.
+struct NodeState {
+  const PatternDef* pattern = nullptr;  // null: nothing was tried
+  std::unique_ptr<Refusal> refusal;     // null: refused in brief, why is worked out for nodes that stay
+  const Match* match = nullptr;         // what was refused in brief
   int score = -1;
-  std::shared_ptr<const Match> match;  // refused in brief: why is worked out for nodes that stay
+  bool root = false;     // the node is the root of the attempt
+  bool fused = false;    // it is a fused operator now
+  bool claimed = false;  // a match that was chosen takes it
 };
 
 class Fusion {
@@ -61,11 +63,13 @@ class Fusion {
 
  private:
   Status fuse(Graph& graph) {
-    attempts_.clear();
-    fused_.clear();
+    states_.clear();
+    states_.emplace_back();
+    refused_.clear();
     forms_.emplace(graph, backend_);
     by_value_.clear();
     std::vector<Candidate> candidates;
+    for (Node* node : graph.nodes()) node->scratch = 0;
     for (Node* node : graph.nodes()) collect(node, &candidates);
     std::vector<std::pair<size_t, size_t>> ties;
     const std::vector<size_t> chosen = rewrite::choose(backend_.pattern_set(), candidates, &ties);
@@ -86,20 +90,16 @@ class Fusion {
         [&](Match match) {
           // Of the orders of a commutative match, one that fits is enough.
           if (variant == match.variant && root == match.root()) return;
-          Verdict verdict = backend_.accepts(match, {.brief = true});
-          std::optional<Refusal> refusal = judge(match, verdict);
+          backend_.judge(match, {.brief = true}, &verdict_);
+          std::optional<Refusal> refusal = judge(match, verdict_);
           if (refusal && narrowed(match)) {
-            verdict = backend_.accepts(match, {.brief = true});
-            refusal = judge(match, verdict);
+            backend_.judge(match, {.brief = true}, &verdict_);
+            refusal = judge(match, verdict_);
           }
-          if (refusal) {
-            const auto kept = std::make_shared<const Match>(std::move(match));
-            return note(kept->nodes, kept->root(), *verdict.pattern, std::move(*refusal),
-                        kept->variant->length(), kept);
-          }
+          if (refusal) return note(std::move(match), std::move(*refusal));
           variant = match.variant;
           root = match.root();
-          candidates->push_back({std::move(match), ignores_integers(verdict) ? size_t{1} : size_t{0}});
+          candidates->push_back({std::move(match), ignores_integers(verdict_) ? size_t{1} : size_t{0}});
         },
         [&](const rewrite::Miss& miss) { note_miss(miss); });
   }
@@ -173,44 +173,66 @@ class Fusion {
 
   // Says in full why the attempts failed whose nodes stay as they are, while the graph is what was judged.
   void complete_attempts(std::span<const Candidate> candidates, std::span<const size_t> chosen) {
-    std::unordered_set<const Node*> claimed;
     for (size_t index : chosen) {
       const Match& match = candidates[index].match;
-      for (const Node* node : match.nodes)
-        if (node != match.root() || candidates[index].tag == 0) claimed.insert(node);
+      for (Node* node : match.nodes)
+        if (node != match.root() || candidates[index].tag == 0) state_of(node).claimed = true;
     }
-    for (auto& [node, attempt] : attempts_) {
-      if (attempt.match == nullptr || claimed.contains(node)) continue;
-      const Verdict verdict = backend_.accepts(*attempt.match);
-      if (std::optional<Refusal> refusal = judge(*attempt.match, verdict))
-        attempt.refusal = std::move(*refusal);
-      attempt.match.reset();
+    for (NodeState& state : states_) {
+      if (state.match == nullptr || state.claimed) continue;
+      const Match& match = *state.match;
+      if (std::optional<Refusal> refusal = judge(match, backend_.accepts(match)))
+        state.refusal = std::make_unique<Refusal>(std::move(*refusal));
+      state.match = nullptr;
     }
   }
 
   // A node of a match that was chosen and then could not be made: judged again as the graph is now.
-  void complete(Attempt* attempt) const {
+  void complete(NodeState* state) const {
     const auto erased = [](const Node* n) { return n->erased(); };
-    if (attempt->match != nullptr &&
-        std::none_of(attempt->match->nodes.begin(), attempt->match->nodes.end(), erased)) {
-      const Verdict verdict = backend_.accepts(*attempt->match);
-      if (std::optional<Refusal> refusal = judge(*attempt->match, verdict))
-        attempt->refusal = std::move(*refusal);
+    if (state->match != nullptr &&
+        std::none_of(state->match->nodes.begin(), state->match->nodes.end(), erased)) {
+      if (std::optional<Refusal> refusal = judge(*state->match, backend_.accepts(*state->match)))
+        state->refusal = std::make_unique<Refusal>(std::move(*refusal));
     }
-    if (!attempt->refusal.text.empty()) return;
-    attempt->refusal.clause = "choice";
-    attempt->refusal.wanted = "nodes that no other match takes";
-    attempt->refusal.found = "another match";
-    attempt->refusal.text = "another match took one of its nodes";
+    if (state->refusal != nullptr && !state->refusal->text.empty()) return;
+    Refusal r;
+    r.clause = "choice";
+    r.wanted = "nodes that no other match takes";
+    r.found = "another match";
+    r.text = "another match took one of its nodes";
+    state->refusal = std::make_unique<Refusal>(std::move(r));
   }
 
-  void note(std::span<Node* const> nodes, const Node* root, const PatternDef& pattern, Refusal refusal,
-            size_t length, const std::shared_ptr<const Match>& match = nullptr) {
+  NodeState& state_of(Node* node) {
+    if (node->scratch == 0) {
+      node->scratch = static_cast<uint32_t>(states_.size());
+      states_.emplace_back();
+    }
+    return states_[node->scratch];
+  }
+
+  // A match that was refused, with words or in brief.
+  void note(Match match, Refusal refusal) {
+    const bool brief = refusal.text.empty();
+    if (brief) refused_.push_back(std::move(match));
+    const Match& kept = brief ? refused_.back() : match;
+    note(kept.nodes, kept.root(), backend_.pattern_of(*kept.variant), refusal, kept.variant->length(),
+         brief ? &kept : nullptr);
+  }
+
+  void note(std::span<Node* const> nodes, const Node* root, const PatternDef& pattern, const Refusal& refusal,
+            size_t length, const Match* match = nullptr) {
     for (Node* node : nodes) {
       if (node == nullptr) continue;
       const int score = 8 * refusal.progress + static_cast<int>(length) + (node == root ? 1000 : 0);
-      Attempt& best = attempts_[node];
-      if (score > best.score) best = {&pattern, refusal, node == root, score, match};
+      NodeState& best = state_of(node);
+      if (score <= best.score) continue;
+      best.pattern = &pattern;
+      best.refusal = match == nullptr ? std::make_unique<Refusal>(refusal) : nullptr;
+      best.match = match;
+      best.score = score;
+      best.root = node == root;
     }
   }
 
@@ -227,7 +249,7 @@ class Fusion {
     r.progress = 24;
     const PatternDef& pattern = backend_.pattern_of(*miss.variant);
     r.line = pattern.pattern.at.line;
-    note(miss.nodes, miss.nodes[miss.variant->root], pattern, std::move(r), miss.variant->length());
+    note(miss.nodes, miss.nodes[miss.variant->root], pattern, r, miss.variant->length());
   }
 
   void report_ties(std::span<const Candidate> candidates, std::span<const std::pair<size_t, size_t>> ties) {
@@ -242,8 +264,11 @@ class Fusion {
   }
 
   void apply(fuse::Applier& applier, const Match& match) {
-    // Earlier rewrites may have changed what stands at the operands: judge again what is there now.
-    const Verdict verdict = backend_.accepts(match);
+    // Earlier rewrites may have changed what stands at the operands: judge again what is there now. Words
+    // are made where something is left out.
+    Verdict& verdict = verdict_;
+    backend_.judge(match, {.brief = true}, &verdict);
+    if (!verdict.ok() || ignores_integers(verdict)) backend_.judge(match, {}, &verdict);
     std::optional<Refusal> refusal = verdict.refusal;
     fuse::Plan plan;
     if (!refusal) {
@@ -251,17 +276,16 @@ class Fusion {
       if (auto* refused = std::get_if<Refusal>(&planned)) refusal = std::move(*refused);
       else plan = std::move(std::get<fuse::Plan>(planned));
     }
-    if (refusal)
-      return note(match.nodes, match.root(), *verdict.pattern, std::move(*refusal), match.variant->length());
+    if (refusal) return note(match, std::move(*refusal));
     if (plan.unchanged) {
-      fused_.insert(match.last());
+      state_of(match.last()).fused = true;
       if (plan.op->trait == Trait::ShapeOnly && moved_.contains(rewrite::source_name(*match.root()))) {
         record(*match.root(), verdict, source_names(*match.root()), " (moved onto integers before)");
       }
       return;
     }
     std::vector<std::string> replaced;
-    const bool by_value = by_value_.contains(rewrite::source_name(*match.root()));
+    const bool by_value = !by_value_.empty() && by_value_.contains(rewrite::source_name(*match.root()));
     auto fused = applier.apply(match, plan, &replaced);
     if (!fused.ok()) {
       Refusal r;
@@ -269,9 +293,9 @@ class Fusion {
       r.wanted = std::string(plan.op->name);
       r.found = fused.error().first().text;
       r.text = fused.error().first().text;
-      return note(match.nodes, match.root(), *verdict.pattern, std::move(r), match.variant->length());
+      return note(match, std::move(r));
     }
-    fused_.insert(*fused);
+    state_of(*fused).fused = true;
     std::string remark = float_remark(verdict, match.root());
     if (by_value)
       remark += "; by value: all integers of the weight fit 4 bits, which is what it is declared as now";
@@ -288,8 +312,8 @@ class Fusion {
             slot.readings[k].quant != nullptr && !verdict.as_quantized[s][k] && slot.name.role != Role::Bias;
         if (!ignored) continue;
         std::string why = verdict.passed_over ? verdict.passed_over->text : "";
-        if (const auto other = attempts_.find(root); why.empty() && other != attempts_.end())
-          why = other->second.refusal.text;
+        if (const NodeState& other = states_[root->scratch]; why.empty() && other.refusal != nullptr)
+          why = other.refusal->text;
         return fmt::format("; {} is taken as float: {}", slot.name.result ? "the result" : slot.name.card,
                            why);
       }
@@ -313,7 +337,8 @@ class Fusion {
   // One record for every node that computes and was not fused.
   void explain(Node* node) {
     const OpDef& op = node->op();
-    if (fused_.contains(node) || op.trait == Trait::ShapeOnly || node->is(kConstOp) || node->is(kReturnOp))
+    if (states_[node->scratch].fused || op.trait == Trait::ShapeOnly || node->is(kConstOp) ||
+        node->is(kReturnOp))
       return;
     if (node->is(ops::quantize)) return explain_requantization(*node);
     if (node->is(ops::dequantize) || node->is(ops::storage_cast)) return;
@@ -324,18 +349,18 @@ class Fusion {
     record.op = std::string(op_label(*node));
     record.pass = kPass;
     const std::string who = fmt::format("{} {}", record.op, rewrite::person_name(*node));
-    const auto attempt = attempts_.find(node);
-    if (attempt != attempts_.end()) {
-      if (attempt->second.refusal.text.empty()) complete(&attempt->second);
-      const Refusal& r = attempt->second.refusal;
-      record.pattern = attempt->second.pattern->pattern.name;
+    NodeState& state = states_[node->scratch];
+    if (state.pattern != nullptr) {
+      if (state.refusal == nullptr || state.refusal->text.empty()) complete(&state);
+      const Refusal& r = *state.refusal;
+      record.pattern = state.pattern->pattern.name;
       record.clause = r.clause;
       if (r.line != 0) record.clause += fmt::format(" (line {})", r.line);
       record.wanted = r.wanted;
       record.found = r.found;
       record.text = fmt::format("{} is not fused: {}; pattern {} of backend {} wants {}", who, r.text,
                                 record.pattern, backend_.name(), r.wanted);
-      if (attempt->second.root) otherwise(*attempt->second.pattern, *node, record.text);
+      if (state.root) otherwise(*state.pattern, *node, record.text);
     } else {
       record.clause = "pattern";
       record.wanted = fmt::format("a pattern of backend {}", backend_.name());
@@ -399,8 +424,10 @@ class Fusion {
 
   PassContext& context_;
   const Backend& backend_;
-  std::unordered_map<const Node*, Attempt> attempts_;
-  std::unordered_set<const Node*> fused_;
+  Verdict verdict_;  // of the match in hand; its memory is used again
+  std::vector<NodeState>
+      states_;                 // by Node::scratch; the first stands for all nodes of which nothing is known
+  std::deque<Match> refused_;  // in brief
   std::optional<fuse::WeightForms> forms_;    // of the graph that is fused
   std::unordered_set<std::string> by_value_;  // roots whose weight was declared anew
   std::vector<Diagnostic> errors_;            // of patterns with `otherwise error`

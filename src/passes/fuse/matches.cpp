@@ -16,10 +16,13 @@ bool quantized(const Value* v) { return v != nullptr && v->type().is_tensor() &&
 // Names of the nodes of a match as a person knows them.
 std::vector<std::string> names_of(std::span<Node* const> nodes) {
   std::vector<std::string> names;
+  names.reserve(nodes.size());
   for (const Node* node : nodes)
     if (node != nullptr) names.push_back(rewrite::source_name(*node));
   return names;
 }
+
+using NameSet = std::unordered_set<std::string_view>;
 
 class Trials {
  public:
@@ -28,75 +31,94 @@ class Trials {
 
   void run(const Graph& graph) {
     std::vector<rewrite::Candidate> candidates;
-    std::vector<PatternTrial> missed, refused;
+    std::vector<rewrite::Miss> missed;
     for (Node* node : graph.nodes()) {
       rewrite::match_at(
           backend_.pattern_set(), node,
           [&](rewrite::Match match) {
             candidates.push_back({std::move(match), candidates.size()});
           },
-          [&](const rewrite::Miss& miss) { add(&missed, describe(miss)); });
+          [&](const rewrite::Miss& miss) { missed.push_back(miss); });
     }
-    // A candidate is judged when it comes to it, or, where all are asked for, once more in order.
-    std::vector<PatternTrial> judged;
-    std::vector<uint32_t> row(candidates.size(), 0);
+    // A candidate is judged when it comes to it, in brief; words are made for the rows that are shown.
     std::vector<State> states(candidates.size(), State::Open);
     auto judge = [&](size_t i) {
-      const rewrite::Match& match = candidates[i].match;
-      const backend::Verdict verdict = backend_.accepts(match, {.wish = wish_, .config = options_.config});
-      row[i] = static_cast<uint32_t>(judged.size());
-      judged.push_back(describe(match, verdict));
-      states[i] = verdict.ok() ? State::Accepted : State::Refused;
-      return verdict.ok();
+      backend_.judge(candidates[i].match, {.wish = wish_, .config = options_.config, .brief = true},
+                     &verdict_);
+      states[i] = verdict_.ok() ? State::Accepted : State::Refused;
+      return verdict_.ok();
     };
-    for (size_t i : rewrite::choose(backend_.pattern_set(), candidates, nullptr, judge)) {
+    const std::vector<size_t> chosen = rewrite::choose(backend_.pattern_set(), candidates, nullptr, judge);
+    trials_.reserve(trials_.size() + chosen.size());
+    for (size_t i : chosen) {
       states[i] = State::Chosen;
-      judged[row[i]].legal = true;
-      trials_.push_back(std::move(judged[row[i]]));
+      trials_.push_back(describe(candidates[i].match, true));
+      trials_.back().legal = true;
     }
-    for (size_t i = 0; i < candidates.size(); ++i) {
-      if (states[i] == State::Open && options_.all) judge(i);
-      if (states[i] == State::Refused) add(&refused, std::move(judged[row[i]]));
-      if (states[i] != State::Accepted || !options_.all) continue;
-      PatternTrial& lost = judged[row[i]];
+    for (size_t i = 0; options_.all && i < candidates.size(); ++i) {
+      if (states[i] == State::Open) judge(i);
+      if (states[i] != State::Accepted) continue;
+      PatternTrial lost = describe(candidates[i].match);
       lost.clause = "choice";
       lost.why_not = "another match takes one of its nodes: a lower cost, more steps, or first by order";
       trials_.push_back(std::move(lost));
     }
-    refused.insert(refused.end(), std::make_move_iterator(missed.begin()),
-                   std::make_move_iterator(missed.end()));
-    if (options_.all)
-      trials_.insert(trials_.end(), std::make_move_iterator(refused.begin()),
-                     std::make_move_iterator(refused.end()));
-    else keep_unclaimed(std::move(refused));
+    refusals(candidates, states, missed);
   }
 
   // Import may make several nodes of one operator of the source (a cell of an LSTM): to the reader of the
   // rows it is one, which the first match claims.
   std::vector<PatternTrial> take() {
-    std::unordered_set<std::string> claimed;
-    std::erase_if(trials_, [&](const PatternTrial& row) {
-      if (!row.legal) return false;
-      bool any_new = row.nodes.empty();
-      for (const std::string& name : row.nodes) any_new |= claimed.insert(name).second;
-      return !any_new;
-    });
-    return std::move(trials_);
+    NameSet claimed;
+    std::vector<bool> repeats(trials_.size(), false);
+    for (size_t i = 0; i < trials_.size(); ++i) {
+      if (!trials_[i].legal || trials_[i].nodes.empty()) continue;
+      bool any_new = false;
+      for (const std::string& name : trials_[i].nodes) any_new |= claimed.insert(name).second;
+      repeats[i] = !any_new;
+    }
+    std::vector<PatternTrial> rows;
+    rows.reserve(trials_.size());
+    for (size_t i = 0; i < trials_.size(); ++i)
+      if (!repeats[i]) rows.push_back(std::move(trials_[i]));
+    return rows;
   }
 
  private:
   enum class State : uint8_t { Open, Accepted, Refused, Chosen };
 
-  PatternTrial describe(const rewrite::Match& match, const backend::Verdict& verdict) const {
+  // What was refused, then what has too many readers; without `all`, of nodes that nothing else took.
+  void refusals(std::span<const rewrite::Candidate> candidates, std::span<const State> states,
+                std::span<const rewrite::Miss> missed) {
+    NameSet claimed;
+    if (!options_.all) {
+      for (const PatternTrial& trial : trials_) claimed.insert(trial.nodes.begin(), trial.nodes.end());
+    }
+    const auto taken = [&](std::span<Node* const> nodes) {
+      return !claimed.empty() && std::any_of(nodes.begin(), nodes.end(), [&](const Node* node) {
+        return node != nullptr && claimed.contains(rewrite::source_name(*node));
+      });
+    };
+    std::vector<PatternTrial> rows;
+    for (size_t i = 0; i < candidates.size(); ++i)
+      if (states[i] == State::Refused && !taken(candidates[i].match.nodes))
+        add(&rows, describe(candidates[i].match));
+    for (const rewrite::Miss& miss : missed)
+      if (!taken(miss.nodes)) add(&rows, describe(miss));
+    trials_.insert(trials_.end(), std::make_move_iterator(rows.begin()), std::make_move_iterator(rows.end()));
+  }
+
+  PatternTrial describe(const rewrite::Match& match, bool brief = false) {
+    backend_.judge(match, {.wish = wish_, .config = options_.config, .brief = brief}, &verdict_);
     PatternTrial trial;
-    trial.pattern = verdict.pattern->pattern.name;
-    if (verdict.types != nullptr) trial.types = verdict.types->name;
+    trial.pattern = verdict_.pattern->pattern.name;
+    if (verdict_.types != nullptr) trial.types = verdict_.types->name;
     trial.nodes = names_of(match.nodes);
     trial.root = rewrite::source_name(*match.root());
-    trial.slots = verdict.decisions;
-    if (verdict.refusal) {
-      trial.clause = verdict.refusal->clause;
-      trial.why_not = verdict.refusal->text;
+    trial.slots = std::move(verdict_.decisions);
+    if (verdict_.refusal) {
+      trial.clause = verdict_.refusal->clause;
+      trial.why_not = verdict_.refusal->text;
     }
     return trial;
   }
@@ -119,52 +141,32 @@ class Trials {
     rows->push_back(std::move(row));
   }
 
-  // Of the refusals, those of nodes that nothing else took.
-  void keep_unclaimed(std::vector<PatternTrial> refused) {
-    std::vector<std::string> claimed;
-    for (const PatternTrial& trial : trials_)
-      claimed.insert(claimed.end(), trial.nodes.begin(), trial.nodes.end());
-    std::sort(claimed.begin(), claimed.end());
-    for (PatternTrial& row : refused) {
-      const bool taken = std::any_of(row.nodes.begin(), row.nodes.end(), [&](const std::string& name) {
-        return std::binary_search(claimed.begin(), claimed.end(), name);
-      });
-      if (!taken) trials_.push_back(std::move(row));
-    }
-  }
-
   const Backend& backend_;
   const TrialOptions& options_;
   bool wish_;
+  backend::Verdict verdict_;  // of the match in hand; its memory is used again
   std::vector<PatternTrial> trials_;
 };
 
 }  // namespace
 
-bool is_float_graph(const Graph& graph) {
-  std::vector<const Graph*> graphs = {&graph};
-  for (size_t g = 0; g < graphs.size(); ++g) {
-    for (const Value* input : graphs[g]->inputs())
+bool is_float_graph(const Model& model) {
+  for (const Graph* graph : model.graphs()) {
+    for (const Value* input : graph->inputs())
       if (quantized(input)) return false;
-    for (const Node* node : graphs[g]->nodes()) {
+    for (const Node* node : graph->nodes()) {
       if (node->is(ops::quantize) || node->is(ops::dequantize)) return false;
       for (size_t i = 0; i < node->result_count(); ++i)
         if (quantized(node->result(i))) return false;
-      graphs.insert(graphs.end(), node->regions().begin(), node->regions().end());
     }
   }
   return true;
 }
 
-std::vector<PatternTrial> try_patterns(const Graph& graph, const Backend& backend,
+std::vector<PatternTrial> try_patterns(const Model& model, const Backend& backend,
                                        const TrialOptions& options) {
-  Trials trials(backend, options, is_float_graph(graph));
-  std::vector<const Graph*> graphs = {&graph};
-  for (size_t i = 0; i < graphs.size(); ++i) {
-    trials.run(*graphs[i]);
-    for (const Node* node : graphs[i]->nodes())
-      graphs.insert(graphs.end(), node->regions().begin(), node->regions().end());
-  }
+  Trials trials(backend, options, is_float_graph(model));
+  for (const Graph* graph : model.graphs()) trials.run(*graph);
   return trials.take();
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "ir/model.h"
 
 namespace zp::fuse {
 
@@ -24,8 +25,8 @@ struct TrialOptions {
 };
 
 // A graph in which nothing is quantized is judged by what could be quantized.
-bool is_float_graph(const Graph& graph);
-std::vector<PatternTrial> try_patterns(const Graph& graph, const Backend& backend,
+bool is_float_graph(const Model& model);
+std::vector<PatternTrial> try_patterns(const Model& model, const Backend& backend,
                                        const TrialOptions& options = {});
 
 }  // namespace zp::fuse

@@ -154,7 +154,8 @@ class Planner {
   }
 
   std::optional<Refusal> operands_by_name() {
-    std::vector<bool> used(verdict_.slots.size(), false);
+    InlineVector<bool, 16> used;
+    used.assign(verdict_.slots.size(), false);
     for (size_t i = 0; i < plan_.op->operands.size(); ++i) {
       const OperandDef& def = plan_.op->operands[i];
       const BoundSlot* slot = rewrite::find_slot(verdict_.slots, def.name);

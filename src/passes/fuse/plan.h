@@ -15,7 +15,7 @@ namespace zp::fuse {
 
 struct Plan {
   const OpDef* op = nullptr;
-  std::vector<Value*> operands;
+  InlineVector<Value*, 6> operands;
   std::optional<size_t> transposed;  // number of the operand whose constant matrix is transposed first
   std::optional<double> act_min, act_max;
   const backend::Becomes* becomes = nullptr;  // further attributes
