@@ -59,6 +59,7 @@ struct AcceptOptions {
   // A quantized value that is judged as if it were declared so.
   const Value* redeclared = nullptr;
   const QuantType* declaration = nullptr;
+  bool bare = false;   // with `wish`: as if no value were quantized yet
   bool brief = false;  // a refusal says how far it came, not why: for matching whole graphs
 };
 

@@ -38,6 +38,15 @@ WeightAxes axes_of(const rewrite::Match& match, const BoundSlot& slot, size_t re
   return axes;
 }
 
+// The value as it was before it was quantized.
+void forget_quantizer(rewrite::SlotReading* r) {
+  if (!r->present || !r->value->type().is_tensor() || r->value->type().is_quantized()) return;
+  r->constant = r->constant || rewrite::from_constant(*r->value);
+  r->quantized = nullptr;
+  r->quant = nullptr;
+  r->converter = nullptr;
+}
+
 // How far a refused attempt came, and, where it was asked for, why.
 struct Miss {
   int progress = 0;
@@ -169,6 +178,18 @@ Refusal refusal_of(Miss miss) {
 
 }  // namespace
 
+std::vector<int> backend::slots_of(const TypesDef& types, std::span<const rewrite::SlotName> slots) {
+  std::vector<int> out;
+  for (const SlotTypes& st : types.slots) out.push_back(rewrite::find_slot_name(slots, st.slot));
+  // "b" is a bias, else the second operand: of an operator without a bias whose second operand has a name of
+  // its own in the configuration (the weight of a product), it means nothing.
+  for (size_t i = 0; i < out.size(); ++i) {
+    const bool named = std::count(out.begin(), out.end(), out[i]) > 1;
+    if (types.slots[i].slot == "b" && out[i] >= 0 && named) out[i] = -1;
+  }
+  return out;
+}
+
 void Backend::plan_types() {
   plans_.resize(set_.rank_count());
   for (size_t p = 0; p < tree_.patterns.size(); ++p) {
@@ -184,11 +205,9 @@ void Backend::plan_types() {
           if (types == tree_.typesets.end()) continue;
           plan.types = &*types;
           std::vector<bool> covered(slots.size(), false);
-          for (const SlotTypes& st : types->slots) {
-            const int slot = rewrite::find_slot_name(slots, st.slot);
-            plan.slots.push_back(slot);
+          plan.slots = slots_of(*types, slots);
+          for (const int slot : plan.slots)
             if (slot >= 0) covered[static_cast<size_t>(slot)] = true;
-          }
           for (size_t i = 0; i < slots.size(); ++i)
             if (!covered[i]) plan.uncovered.push_back(i);
         }
@@ -216,6 +235,10 @@ void Backend::judge(const rewrite::Match& match, const AcceptOptions& options, V
     for (BoundSlot& slot : verdict.slots)
       for (rewrite::SlotReading& r : slot.readings)
         if (r.quantized == options.redeclared) r.quant = options.declaration;
+  }
+  if (options.bare) {
+    for (BoundSlot& slot : verdict.slots)
+      for (rewrite::SlotReading& r : slot.readings) forget_quantizer(&r);
   }
   verdict.as_quantized.resize(verdict.slots.size());
   if (def.types.empty()) {

@@ -28,6 +28,9 @@ std::string reading_text(Context& context, const rewrite::SlotReading& reading);
 // Fields of a slot that expressions may ask for.
 std::span<const std::string_view> slot_fields();
 
+// For each slot of a configuration the slot of a variant that it speaks of; -1: none.
+std::vector<int> slots_of(const TypesDef& types, std::span<const rewrite::SlotName> slots);
+
 struct ElemAnswer {
   bool ok = false;
   bool as_quantized = false;

@@ -89,6 +89,7 @@ void add_pattern(const PatternDef& def, std::string* page) {
       if (action.name == b.action) *page += fmt::format(" ({}: {})", action.name, action.doc);
     *page += "\n";
   }
+  if (!def.train.empty()) *page += fmt::format("- trained as {}\n", code(def.train));
   if (!def.kernel.empty()) *page += fmt::format("- kernel {}\n", code(def.kernel));
   if (!def.before.empty())
     *page += fmt::format("- tried before {}\n", joined(def.before, [](const auto& b) { return b.first; }));

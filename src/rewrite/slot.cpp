@@ -100,6 +100,14 @@ std::vector<Node*> further_quantizers(const SlotReading& reading) {
   return more;
 }
 
+bool from_constant(const Value& value) {
+  const Value* at = &value;
+  while (at->def() != nullptr && at->def()->op().trait == Trait::Quantizer &&
+         at->def()->operand(0) != nullptr)
+    at = at->def()->operand(0);
+  return is_constant(at);
+}
+
 std::string why_plain(const SlotReading& reading) {
   switch (reading.plain) {
     case SlotReading::NoReason: return {};

@@ -38,6 +38,8 @@ struct SlotReading {
 
 SlotReading read_operand(Value* value);
 SlotReading read_result(Value* value);
+// A constant, perhaps behind quantizers: what a weight is before and after it is quantized.
+bool from_constant(const Value& value);
 // The reason in words; empty if there is none.
 std::string why_plain(const SlotReading& reading);
 // Of a result: the other quantize nodes after it, which have the parameters of its converter.

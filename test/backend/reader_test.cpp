@@ -259,7 +259,7 @@ TEST(BackendReader, LowerClausesPrintAsTheyRead) {
 
 // docs/backends holds the pages; `zp backend show NAME --markdown` writes them.
 TEST(BackendReference, PagesAreUpToDate) {
-  for (std::string_view name : {"cpu", "vulkan"}) {
+  for (std::string_view name : Backend::builtin_names()) {
     const auto backend = Backend::load(name);
     ASSERT_TRUE(backend.ok());
     std::ifstream in(std::string(ZP_SOURCE_DIR) + "/docs/backends/" + std::string(name) + ".md",

@@ -13,6 +13,7 @@
 #include "support/arena.h"
 #include "support/atomic_file.h"
 #include "support/half.h"
+#include "support/inline_vector.h"
 #include "support/json_writer.h"
 #include "support/mapped_file.h"
 #include "support/parallel.h"
@@ -238,6 +239,27 @@ TEST(Sha256Test, KnownDigest) {
   const std::string text = "abc";
   EXPECT_EQ(sha256_hex(std::as_bytes(std::span(text.data(), text.size()))),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+TEST(InlineVector, GrowsBeyondWhatItHolds) {
+  InlineVector<int, 2> a;
+  for (int i = 0; i < 9; ++i) a.push_back(i);
+  InlineVector<int, 2> copy = a, small = {7};
+  EXPECT_EQ(copy.size(), 9u);
+  EXPECT_EQ(copy[8], 8);
+  a.push_back(a.front());
+  EXPECT_EQ(a.back(), 0);
+  small = std::move(a);
+  EXPECT_EQ(small.size(), 10u);
+  EXPECT_TRUE(a.empty());  // NOLINT: what was moved from is empty
+  a.push_back(3);
+  EXPECT_EQ(a.front(), 3);
+  copy.assign(3, 5);
+  EXPECT_EQ(std::vector<int>(copy.begin(), copy.end()), (std::vector<int>{5, 5, 5}));
+  copy = InlineVector<int, 2>{1};
+  EXPECT_EQ(copy.size(), 1u);
+  copy.clear();
+  EXPECT_TRUE(copy.empty());
 }
 
 }  // namespace

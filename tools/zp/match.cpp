@@ -5,6 +5,7 @@
 #include "command.h"
 #include "compile/compile.h"
 #include "passes/fuse/matches.h"
+#include "passes/fuse/observers.h"
 #include "report/table.h"
 #include "support/json_writer.h"
 
@@ -14,7 +15,7 @@ namespace {
 
 struct Options {
   std::string model, backend = "cpu", config;
-  bool json = false, all = false;
+  bool json = false, all = false, observers = false;
 };
 
 std::string_view outcome_name(int outcome) {
@@ -56,6 +57,42 @@ std::string matches_json(const std::vector<fuse::PatternTrial>& trials) {
   return json.take();
 }
 
+std::string_view state_name(fuse::ObserverRow::State state) {
+  return state == fuse::ObserverRow::Missing  ? "missing"
+         : state == fuse::ObserverRow::Agrees ? "agrees"
+                                              : "differs";
+}
+
+std::string observers_json(const std::vector<fuse::ObserverRow>& rows) {
+  JsonWriter json(1);
+  json.begin_object().key("observers").begin_array();
+  for (const fuse::ObserverRow& r : rows) {
+    json.begin_object().field("value", r.value).field("node", r.node).field("pattern", r.pattern);
+    json.field("types", r.types).field("slot", r.slot).field("wants", r.wants).field("rule", r.rule);
+    json.field("observer", r.observer).field("trains_as", r.trains_as).field("has", r.has);
+    json.field("state", state_name(r.state)).field("why", r.why).end_object();
+  }
+  json.end_array().end_object();
+  return json.take();
+}
+
+// What is to be observed at each value, and what stands there.
+int print_observers(const std::vector<fuse::ObserverRow>& rows, const Options& o) {
+  if (o.json) {
+    fmt::print("{}\n", observers_json(rows));
+    return 0;
+  }
+  TextTable table({"value", "slot of", "wants", "observed", "has", "state"});
+  for (const fuse::ObserverRow& r : rows) {
+    std::string observed = r.observer.empty() ? r.rule : r.rule + ", " + r.observer;
+    if (!r.trains_as.empty()) observed += ", trained as " + r.trains_as;
+    table.add({r.value, fmt::format("{} of {} ({})", r.slot, r.node, r.pattern), r.wants, observed, r.has,
+               r.why.empty() ? std::string(state_name(r.state)) : fmt::format("differs: {}", r.why)});
+  }
+  fmt::print("{}", table.str());
+  return 0;
+}
+
 int run_match(const Globals& globals, const Options& o) {
   LoadOptions load;
   load.max_errors = globals.max_errors;
@@ -76,6 +113,7 @@ int run_match(const Globals& globals, const Options& o) {
           fmt::format("backend {} has no config \"{}\"; known: {}", backend.name(), o.config, known));
     }
   }
+  if (o.observers) return print_observers(fuse::observers_of(**model, backend, options.config), o);
   const std::vector<fuse::PatternTrial> trials = fuse::try_patterns(**model, backend, options);
   if (o.json) {
     fmt::print("{}\n", matches_json(trials));
@@ -98,6 +136,8 @@ void add_match(CLI::App& app, Globals& globals) {
   cmd->add_option("--config", o->config,
                   "a named configuration of the backend: what it wishes, decided slot by slot");
   cmd->add_flag("--all", o->all, "also what was refused, or lost against a better match");
+  cmd->add_flag("--observers", o->observers,
+                "what the backend wants observed at each value, against the quantizers that stand there");
   cmd->add_flag("--json", o->json, "as JSON");
   cmd->callback([&globals, o] { globals.action = [&globals, o] { return run_match(globals, *o); }; });
 }
