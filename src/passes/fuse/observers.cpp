@@ -7,6 +7,7 @@
 #include "backend/legality.h"
 #include "ops/ops.h"
 #include "ops/quant.h"
+#include "passes/constant_eval.h"
 #include "rewrite/trace.h"
 
 namespace zp::fuse {
@@ -51,10 +52,13 @@ class Observers {
 
   void run(const Graph& graph) {
     std::vector<rewrite::Candidate> candidates;
-    for (Node* node : graph.nodes())
+    ConstantFlow::start(graph);
+    for (Node* node : graph.nodes()) {
+      if (node->result_count() > 0 && ConstantFlow::is_constant(node->result())) continue;  // known ahead
       rewrite::match_at(backend_.pattern_set(), node, [&](rewrite::Match match) {
         candidates.push_back({std::move(match), candidates.size()});
       });
+    }
     const auto fits = [&](size_t i) {
       backend_.judge(candidates[i].match, bare(true), &verdict_);
       return verdict_.ok();
@@ -112,10 +116,13 @@ class Observers {
     const QuantType* has = quantizer_at(r);
     const bool none = rule != nullptr && rule->kind == ObserveRule::None;
     // Where the real value is taken nothing is observed; where integers are, something must be.
-    const bool integers = !none && std::any_of(types.accepted.begin(), types.accepted.end(),
-                                               [](const backend::Elem& e) { return is_integer(e.dtype); });
+    const auto any_of = [&](auto&& test) {
+      return std::any_of(types.accepted.begin(), types.accepted.end(), test);
+    };
+    const bool integers = !none && any_of([](const backend::Elem& e) { return is_integer(e.dtype); });
+    const bool derived = any_of([](const backend::Elem& e) { return e.derived.has_value(); });
     const bool index = slot.name.role == Role::Index || slot.name.role == Role::Shape;
-    if ((!integers && has == nullptr) || index) return;
+    if (((!integers || derived) && has == nullptr) || index) return;  // derived parameters follow from others
     ObserverRow row;
     row.value = name_of(r);
     row.node = rewrite::source_name(*match.root());
@@ -125,7 +132,7 @@ class Observers {
     row.wants = backend::print_elems(types.accepted);
     row.trains_as = verdict_.pattern->train;
     wishes(types.slot, slot.name, &row);
-    row.rule = none ? "none" : "own";
+    row.rule = none ? "none" : derived ? "derived" : "own";
     const BoundSlot* like =
         rule != nullptr && rule->kind == ObserveRule::Like ? rewrite::find_slot(slots, rule->like) : nullptr;
     if (like != nullptr && like->present()) row.rule = "like " + name_of(like->readings.front());
