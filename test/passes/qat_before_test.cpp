@@ -28,15 +28,19 @@ std::string chain_text(const Words& w) {
   const std::string bias = w.at("bias");
   if (bias[0] == 'f') text += "@b = f32[8] [" + bias.substr(2) + "]\n";
   if (bias[0] == 'i') text += "@b = i32[8] [" + bias.substr(2) + "]\n";
+  const bool per_channel = w.at("per_channel") == "1";
+  if (per_channel) {
+    text += "@ws = f32[8] [";
+    for (int c = 0; c < 8; ++c) text += (c ? ", " : "") + std::to_string(0.0001 * (c + 5));
+    text += "]\n";
+  }
   text += "graph main(%x: f32[2,2,3,3]) -> (%y) {\n  %xq = quantize(%x) : i8(" + w.at("input_scale") +
-          ", 3)\n  %xd = dequantize(%xq)\n  %w = const @w : i8<-127:127>(" + w.at("weight_scale") +
-          ", 0)[8,2,1,1]\n  %wd = dequantize(%w)\n";
+          ", 3)\n  %xd = dequantize(%xq)\n  %w = const @w : i8<-127:127>(" +
+          (per_channel ? "axis 0: @ws" : w.at("weight_scale") + ", 0") +
+          ")[8,2,1,1]\n  %wd = dequantize(%w)\n";
   if (bias[0] == 'f') text += "  %b = const @b\n";
   if (bias[0] == 'i') {
-    std::ostringstream scale;
-    scale.precision(17);
-    scale << std::stod(w.at("input_scale")) * std::stod(w.at("weight_scale"));
-    text += "  %bi = const @b : i32(" + scale.str() + ", 0)[8]\n  %b = dequantize(%bi)\n";
+    text += "  %bi = const @b : i32(" + w.at("bias_scale") + ", 0)[8]\n  %b = dequantize(%bi)\n";
   }
   text += bias[0] == '-' ? "  %c = conv2d(%xd, %wd)\n" : "  %c = conv2d(%xd, %wd, %b)\n";
   text +=
@@ -94,7 +98,7 @@ TEST(QatOutputQuantizerBefore, HasTheBitsOfTheCadenceFlow) {
     run_pass(*ours, kFoldQatBatchNormPass, after.get());
     if (count_op(*ours, ops::batch_norm) == 0) { EXPECT_EQ(count_op(*ours, ops::quantize), 2u); }
   }
-  EXPECT_EQ(cases, 24);
+  EXPECT_EQ(cases, 32);
 }
 
 }  // namespace

@@ -12,8 +12,6 @@
 namespace zp::qat {
 namespace {
 
-constexpr double kSameScale = 0x1p-22;
-
 // The channel numbers of a float constant as single precision; empty if they are not to be had.
 std::vector<float> floats(const Node& node, const Value* value, const Chain& chain,
                           ChannelConstants& constants, const Type* data = nullptr) {
@@ -62,12 +60,12 @@ std::optional<BiasBefore> stored_bias(const Chain& chain, const AccumulatorUnits
   const Value* bias = chain.site.bias();
   BiasBefore stored{std::vector<int32_t>(static_cast<size_t>(chain.site.channels), 0), units.units[0]};
   std::vector<int32_t>& out = stored.integers;
-  if (bias == nullptr) return stored;
+  if (bias == nullptr) return units.per_tensor ? std::optional(stored) : std::nullopt;
   const Node* def = bias->def();
   if (def != nullptr && def->is(ops::dequantize)) {
     const QuantType& quant = *def->operand(0)->type().quant;
     if (quant.storage != DType::I32 || !quant.per_tensor() || quant.dynamic || quant.zero_point != 0 ||
-        quant.scales != nullptr || std::abs(quant.scale - units.units[0]) > kSameScale * units.units[0])
+        quant.scales != nullptr)
       return std::nullopt;
     stored.scale = quant.scale;
     const Result<Tensor> integers = constants.values().tensor(*def->operand(0));
@@ -77,7 +75,7 @@ std::optional<BiasBefore> stored_bias(const Chain& chain, const AccumulatorUnits
     return stored;
   }
   const std::vector<float> reals = floats(*chain.site.node, bias, chain, constants);
-  if (reals.empty()) return std::nullopt;
+  if (reals.empty() || !units.per_tensor) return std::nullopt;
   const auto inverse = static_cast<float>(1.0 / units.units[0]);
   for (size_t c = 0; c < out.size(); ++c) {
     out[c] = static_cast<int32_t>(quantize_value(reals[c], inverse, 0, std::numeric_limits<int32_t>::min(),
@@ -91,7 +89,7 @@ std::optional<BiasBefore> stored_bias(const Chain& chain, const AccumulatorUnits
 std::optional<BiasBefore> bias_before(const Chain& chain, const AccumulatorUnits& units,
                                       ChannelConstants& constants) {
   const std::optional<Parts> parts = parts_of(chain);
-  if (!parts || !units.per_tensor) return std::nullopt;
+  if (!parts) return std::nullopt;
   const Node& bn = *parts->batch_norm;
   std::vector<float> operands[5];
   for (size_t i = 1; i < 5; ++i) {
@@ -113,9 +111,9 @@ std::optional<BiasBefore> bias_before(const Chain& chain, const AccumulatorUnits
     const float centred = added.empty() ? -mean[c] : added[c] - mean[c];
     const float correction = centred * gamma[c] / deviation + beta[c];
     const float now = static_cast<float>(bias->integers[c]) * scale + correction;
-    bias->integers[c] = static_cast<int32_t>(
-        saturate_to_int(static_cast<double>(round_half_even(now / scale)),
-                        std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max()));
+    const auto steps = static_cast<double>(round_half_even(now / scale));
+    if (!(std::abs(steps) < 0x1p31)) return std::nullopt;
+    bias->integers[c] = static_cast<int32_t>(steps);
   }
   return bias;
 }

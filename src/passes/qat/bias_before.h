@@ -4,7 +4,8 @@
 // backends/transforms/quantize_fused_convbn_bias_pass.py), so that models compiled by either have the same
 // integers. It pays only for targets that must match models in the field: the range of that quantizer costs
 // up to 40 dB where the batch norm shifts the distribution. What that flow cannot fold, or folds wrongly, is
-// folded by this project's own arithmetic; a bias beyond int32 saturates where theirs changes its sign.
+// folded by this project's own arithmetic: a factor that is not 1 goes into the weights, and a bias beyond
+// int32, whose sign theirs changes, takes another unit.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +21,7 @@ struct BiasBefore {
   double scale = 0;  // that of the bias in the model, if it has one; else the product of the scales
 };
 // Nothing unless the chain is one that the rule knows: conv, quantize, dequantize, div by a constant, maybe
-// add of a constant, batch norm; per-tensor bias scale.
+// add of a constant, batch norm; one scale for the bias, be it the accumulator's or another.
 std::optional<BiasBefore> bias_before(const Chain& chain, const AccumulatorUnits& units,
                                       ChannelConstants& constants);
 

@@ -82,7 +82,7 @@ class BatchNormFold {
   std::optional<Why> check_weight(const ConvSite& site);
   Answer<Candidate> examine(Chain chain);
   Status apply(Candidate& candidate);
-  Result<Value*> make_bias(const ConvSite& site, const Candidate& candidate, int64_t* saturated);
+  Result<Value*> make_bias(const ConvSite& site, Candidate& candidate, int64_t* saturated);
   void record(const Candidate& candidate, const OutputStage& stage, std::vector<std::string> nodes,
               int64_t saturated);
 
@@ -250,14 +250,15 @@ void erase_dead(std::vector<Node*> work) {
 }  // namespace
 
 // The bias of the folded convolution, before the node.
-Result<Value*> BatchNormFold::make_bias(const ConvSite& site, const Candidate& candidate,
-                                        int64_t* saturated) {
+Result<Value*> BatchNormFold::make_bias(const ConvSite& site, Candidate& candidate, int64_t* saturated) {
   const FoldPlan& plan = candidate.plan;
   if (!plan.integer_bias) return make_real_bias(site, plan.bias);
   if (candidate.chain.quantize != nullptr && !candidate.drops_pair && !plan.weights_change) {
     if (const auto before = bias_before(candidate.chain, *candidate.expected.units, constants_)) {
       AccumulatorUnits units = *candidate.expected.units;
       units.units[0] = before->scale;
+      units.per_tensor = true;
+      candidate.plan.bound += before->scale / 2;  // it may be coarser than the accumulator
       ZP_TRY(const IntegerBias made, store_integer_bias(site, units, before->integers));
       return made.value;
     }

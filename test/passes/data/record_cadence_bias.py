@@ -26,13 +26,13 @@ def words(tensor):
 g = torch.Generator().manual_seed(11)
 rand = lambda n, s=1.0: (torch.randn(n, generator=g) * s).float()
 CHANNELS = 8
-for k in range(24):
+for k in range(32):
     sx, sw = 0.01 + 0.03 * float(torch.rand(1, generator=g)), 10 ** -(2 + 3 * float(torch.rand(1, generator=g)))
-    scale = sx * sw
+    scale = sx * (sw if k < 24 else 1e-4)  # the last eight: one scale for the bias, weights with one a channel
     gamma, beta, mean = rand(CHANNELS) + 0.3, rand(CHANNELS, 2.0), rand(CHANNELS)
     var = torch.rand(CHANNELS, generator=g) + 0.2
     eps = [1e-5, 1e-3][k % 2]
-    kind = "-fi"[k % 3]
+    kind = "-fi"[k % 3] if k < 24 else "i"
     added = rand(CHANNELS) if k % 4 else None
     stored = {"-": torch.zeros(CHANNELS), "f": rand(CHANNELS, 0.5)}.get(kind)
     integers = (torch.randint(-100000, 100000, (CHANNELS,), generator=g).int() if kind == "i"
@@ -41,5 +41,5 @@ for k in range(24):
     tensors = {"bn_weight": gamma, "bn_bias": beta, "bn_mean": mean, "bn_var": var, "conv_bias": integers}
     folded = FuseQATConvBN._compute_folded_bias(match, tensors, added)
     bias = "-" if kind == "-" else f"f:{words(stored)}" if kind == "f" else f"i:{words(integers)}"
-    print(f"input_scale={sx!r} weight_scale={sw!r} eps={eps!r} gamma={words(gamma)} beta={words(beta)} mean={words(mean)} var={words(var)} "
+    print(f"input_scale={sx!r} weight_scale={sw!r} bias_scale={scale!r} per_channel={int(k >= 24)} eps={eps!r} gamma={words(gamma)} beta={words(beta)} mean={words(mean)} var={words(var)} "
           f"added={words(added) if added is not None else '-'} bias={bias} folded={words(folded)}")
