@@ -1,5 +1,6 @@
 // The figures that the project claims, measured here and now: each with its target, on whole processes, best
-// of repeated runs. `bench_figures --build BUILD [--quick] [--only GROUP]... [--keep FOLDER]`.
+// of repeated runs. `bench_figures --build BUILD [--quick] [--only GROUP]... [--keep FOLDER]`;
+// `bench_figures --write-chains FOLDER COUNT` writes the first random chains as text.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -9,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <string>
 #include <vector>
@@ -168,6 +170,14 @@ void random_folds(Figures& f) {
         wrong == 0);
 }
 
+// Random chains as text files, for other programs to look at.
+int write_chains(const std::filesystem::path& folder, uint64_t count) {
+  std::filesystem::create_directories(folder);
+  for (uint64_t seed = 1; seed <= count; ++seed)
+    std::ofstream(folder / fmt::format("chain_{}.zp", seed)) << test::random_chain_text(seed);
+  return 0;
+}
+
 // The same bytes copied by the kernel from file to file.
 double copy_ms(const std::string& from, const std::string& to) {
   ::unlink(to.c_str());
@@ -285,6 +295,8 @@ int run(int argc, char** argv) {
     if (std::strcmp(argv[i], "--only") == 0 && i + 1 < argc) only.emplace_back(argv[++i]);
     if (std::strcmp(argv[i], "--keep") == 0 && i + 1 < argc) f.folder = argv[++i], keep = true;
   }
+  if (argc == 4 && std::strcmp(argv[1], "--write-chains") == 0)
+    return write_chains(argv[2], std::strtoull(argv[3], nullptr, 10));
   f.build = std::filesystem::absolute(f.build);
   if (!keep)
     f.folder = std::filesystem::temp_directory_path() / fmt::format("zeropoint-bench-{}", ::getpid());

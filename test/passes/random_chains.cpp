@@ -391,6 +391,8 @@ std::string compare(const Tensor& wanted, const Tensor& found) {
 
 }  // namespace
 
+std::string random_chain_text(uint64_t seed) { return Writer(seed).write().text; }
+
 std::string check_random_chain(uint64_t seed) {
   const RandomGraph graph = Writer(seed).write();
   const auto wrong = [&](std::string_view what) {

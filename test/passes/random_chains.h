@@ -12,4 +12,7 @@ namespace zp::test {
 // illegal is folded, and a second run changes nothing. Else what did not hold, with the graph.
 std::string check_random_chain(uint64_t seed);
 
+// The graph of this seed as text.
+std::string random_chain_text(uint64_t seed);
+
 }  // namespace zp::test
