@@ -4,6 +4,27 @@
 namespace zp::test {
 namespace {
 
+// Minor versions add keys: they are passed over, and --check says which.
+TEST_F(Cli, KeysOfANewerSchemaArePassedOver) {
+  Entries e = Entries::of(read_all(std::string(ZP_SOURCE_DIR) + "/test/formats/data/quantized.pt2"));
+  const Done known = [&] {
+    write_all(file("in.pt2"), e.zip());
+    return zp({"inspect", file("in.pt2"), "--check"});
+  }();
+  EXPECT_EQ(known.code, 0) << known.err;
+  EXPECT_EQ(known.err, "");
+  std::string* program = e.find("models/model.json");
+  ASSERT_NE(program, nullptr);
+  replace_first(*program, "{\"target\": ", "{\"stream\": [1], \"target\": ");
+  replace_first(*program, "\"graph_module\": ", "\"epoch\": {\"a\": 1}, \"graph_module\": ");
+  write_all(file("in.pt2"), e.zip());
+  EXPECT_EQ(zp({"compile", file("in.pt2"), "-o", file("out.pt2")}).code, 0);
+  const Done done = zp({"inspect", file("in.pt2"), "--check"});
+  EXPECT_EQ(done.code, 0) << done.err;
+  EXPECT_NE(done.err.find("pt2.unknown_key: schema 8."), std::string::npos) << done.err;
+  EXPECT_NE(done.err.find("epoch, stream"), std::string::npos) << done.err;
+}
+
 // torch keeps such a weight in the state of the program; a rewrite keeps it in the file.
 TEST_F(Cli, WeightsThatNoInputNamesSurviveARewrite) {
   Entries e = Entries::of(read_all(std::string(ZP_SOURCE_DIR) + "/test/formats/data/quantized.pt2"));

@@ -26,6 +26,8 @@ Status run_inspect(const Globals& globals, const Options& o) {
     ZP_CHECK(check_payloads(*model));
     std::vector<Diagnostic> problems = verify(*model, globals.max_errors);
     if (!problems.empty()) return Error(std::move(problems));
+    if (!globals.quiet)
+      for (const Diagnostic& warning : model->warnings) fmt::print(stderr, "{}\n", warning.str());
   }
   if (o.dot) {
     fmt::print("{}", inspect_dot(*model));
@@ -47,7 +49,9 @@ void add_inspect(CLI::App& app, Globals& globals) {
   cmd->add_flag("--json", o->json, "one JSON document");
   cmd->add_flag("--nodes", o->inspect.nodes, "also every node");
   cmd->add_flag("--constants", o->inspect.constants, "also every constant, with its digest");
-  cmd->add_flag("--check", o->check, "check payload checksums, the graph and the quantization boundary");
+  cmd->add_flag(
+      "--check", o->check,
+      "check payload checksums, the graph and the quantization boundary; print the reader's warnings");
   cmd->add_flag("--dot", o->dot, "the graph as Graphviz source");
   cmd->callback([&globals, o] {
     globals.action = [&globals, o] {

@@ -299,6 +299,13 @@ Result<std::unique_ptr<Model>> Import::run() {
       std::make_unique<ImportState>(ImportState{*model_, options_, *archive_, *program_, payloads_, {}, {}});
 
   context.reserve_constants(payloads_.all.size());
+  if (!program_->unknown_keys.empty()) {
+    state_->report(Diagnostic{
+        Severity::Warning, "pt2.unknown_key", state_->place(nullptr),
+        fmt::format(
+            "schema {}.{} has keys that are not known here; they are passed over and not written again: {}",
+            program_->schema_major, program_->schema_minor, fmt::join(program_->unknown_keys, ", "))});
+  }
   GraphReader reader(*state_, program_->graph, *model_->graph);
   add_inputs(reader);
   reader.read_nodes();

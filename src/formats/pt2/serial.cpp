@@ -359,11 +359,11 @@ bool ProgramReader::read_node(JsonValue value, GraphData& graph, NodeData& node,
         return true;
       });
     }
-    if (is(key, "is_hop_single_tensor_return") && !json_.is_null(v)) {
-      bool single = false;
-      if (!json_.boolean(v, &single)) return false;
-      node.single_return = single ? 1 : 0;
-    }
+    if (!is(key, "is_hop_single_tensor_return")) return pass_over(key);
+    if (json_.is_null(v)) return true;
+    bool single = false;
+    if (!json_.boolean(v, &single)) return false;
+    node.single_return = single ? 1 : 0;
     return true;
   });
   if (!ok) return false;
@@ -430,7 +430,7 @@ bool ProgramReader::read_graph(JsonValue value, GraphData& graph, int depth) {
       if (key != name) continue;
       return kind == ValueData::Tensor ? read_tensor_values(v, graph) : read_sym_values(v, graph, kind);
     }
-    if (!is(key, "nodes")) return true;
+    if (!is(key, "nodes")) return pass_over(key);
     nodes = true;
     return json_.items(v, [&](JsonValue item) {
       NodeData node;

@@ -130,6 +130,7 @@ struct ProgramData {
   std::vector<SourceInput> inputs;                       // spec, name, fqn, kind
   std::vector<SourceOutput> outputs;
   std::vector<RangeData> ranges;
+  std::vector<std::string_view> unknown_keys;  // of newer schemas, each once
   int64_t schema_major = -1, schema_minor = 0;
   std::string_view torch_version, verifiers, opset_version, range_constraints, guards_code, module_call_graph,
       metadata, treespec_fields;

@@ -2,6 +2,8 @@
 // versions that say whether the rest can be understood.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "formats/pt2/serial_reader.h"
 
 namespace zp::pt2 {
@@ -93,6 +95,13 @@ bool ProgramReader::read_raw(std::string_view key, JsonValue value, char open, s
          problem(fmt::format("'{}' is not {}", key, open == '[' ? "a list" : "an object"));
 }
 
+bool ProgramReader::pass_over(std::string_view key) {
+  constexpr size_t kMany = 20;
+  auto& keys = program_.unknown_keys;
+  if (keys.size() < kMany && std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(key);
+  return true;
+}
+
 bool ProgramReader::read_module(JsonValue value) {
   bool graph = false, signature = false;
   const bool ok = json_.object_fields(value, [&](std::string_view key, JsonValue v) {
@@ -105,7 +114,7 @@ bool ProgramReader::read_module(JsonValue value) {
     if (is(key, "module_call_graph")) return read_raw(key, v, '[', &program_.module_call_graph);
     if (is(key, "metadata")) return read_raw(key, v, '{', &program_.metadata);
     if (is(key, "treespec_namedtuple_fields")) return read_raw(key, v, '{', &program_.treespec_fields);
-    return true;
+    return pass_over(key);
   });
   if (ok && !graph) return problem("the program has no 'graph'");
   return ok && (signature || problem("the program has no 'signature'"));
@@ -150,7 +159,8 @@ bool ProgramReader::read() {
     if (is(key, "torch_version")) return json_.text(v, &program_.torch_version);
     if (is(key, "verifiers")) return read_raw(key, v, '[', &program_.verifiers);
     if (is(key, "opset_version")) return read_raw(key, v, '{', &program_.opset_version);
-    return !is(key, "guards_code") || read_raw(key, v, '[', &program_.guards_code);
+    if (is(key, "guards_code")) return read_raw(key, v, '[', &program_.guards_code);
+    return pass_over(key);
   });
   return ok && (module || problem("the program has no 'graph_module'"));
 }

@@ -86,6 +86,8 @@ class ProgramReader {
     if (problem_.empty()) problem_ = std::move(text);
     return false;
   }
+  // Keys of newer schemas are passed over, as torch does; true, so that reading goes on.
+  bool pass_over(std::string_view key);
   bool read_version(JsonValue value);
   bool read_ranges(JsonValue value);
   bool read_module(JsonValue value);
