@@ -42,18 +42,19 @@ class Trials {
     }
     // A candidate is judged when it comes to it, in brief; words are made for the rows that are shown.
     std::vector<State> states(candidates.size(), State::Open);
+    std::vector<const backend::TypesDef*> types(candidates.size(), nullptr);
     auto judge = [&](size_t i) {
       backend_.judge(candidates[i].match, {.wish = wish_, .config = options_.config, .brief = true},
                      &verdict_);
       states[i] = verdict_.ok() ? State::Accepted : State::Refused;
+      types[i] = verdict_.types;
       return verdict_.ok();
     };
     const std::vector<size_t> chosen = rewrite::choose(backend_.pattern_set(), candidates, nullptr, judge);
     trials_.reserve(trials_.size() + chosen.size());
     for (size_t i : chosen) {
       states[i] = State::Chosen;
-      trials_.push_back(describe(candidates[i].match, true));
-      trials_.back().legal = true;
+      trials_.push_back(taken(candidates[i].match, types[i]));
     }
     for (size_t i = 0; options_.all && i < candidates.size(); ++i) {
       if (states[i] == State::Open) judge(i);
@@ -94,22 +95,36 @@ class Trials {
     if (!options_.all) {
       for (const PatternTrial& trial : trials_) claimed.insert(trial.nodes.begin(), trial.nodes.end());
     }
-    const auto taken = [&](std::span<Node* const> nodes) {
+    const auto known = [&](std::span<Node* const> nodes) {
       return !claimed.empty() && std::any_of(nodes.begin(), nodes.end(), [&](const Node* node) {
         return node != nullptr && claimed.contains(rewrite::source_name(*node));
       });
     };
     std::vector<PatternTrial> rows;
     for (size_t i = 0; i < candidates.size(); ++i)
-      if (states[i] == State::Refused && !taken(candidates[i].match.nodes))
+      if (states[i] == State::Refused && !known(candidates[i].match.nodes))
         add(&rows, describe(candidates[i].match));
     for (const rewrite::Miss& miss : missed)
-      if (!taken(miss.nodes)) add(&rows, describe(miss));
+      if (!known(miss.nodes)) add(&rows, describe(miss));
     trials_.insert(trials_.end(), std::make_move_iterator(rows.begin()), std::make_move_iterator(rows.end()));
   }
 
-  PatternTrial describe(const rewrite::Match& match, bool brief = false) {
-    backend_.judge(match, {.wish = wish_, .config = options_.config, .brief = brief}, &verdict_);
+  // A match that was chosen: its verdict is known, but for what a wish came to.
+  PatternTrial taken(const rewrite::Match& match, const backend::TypesDef* types) {
+    PatternTrial trial;
+    trial.pattern = backend_.pattern_of(*match.variant).pattern.name;
+    if (types != nullptr) trial.types = types->name;
+    trial.nodes = names_of(match.nodes);
+    trial.root = rewrite::source_name(*match.root());
+    trial.legal = true;
+    if (options_.config == nullptr) return trial;
+    backend_.judge(match, {.wish = wish_, .config = options_.config, .brief = true}, &verdict_);
+    trial.slots = std::move(verdict_.decisions);
+    return trial;
+  }
+
+  PatternTrial describe(const rewrite::Match& match) {
+    backend_.judge(match, {.wish = wish_, .config = options_.config}, &verdict_);
     PatternTrial trial;
     trial.pattern = verdict_.pattern->pattern.name;
     if (verdict_.types != nullptr) trial.types = verdict_.types->name;
