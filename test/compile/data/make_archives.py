@@ -16,6 +16,7 @@ import torch.ao.quantization.fx._decomposed  # registers quantized_decomposed
 from torch.export import Dim
 from torch._higher_order_ops.map import map as map_parts
 from torch._higher_order_ops.scan import scan
+from torch._higher_order_ops.strict_mode import strict_mode
 from torch._higher_order_ops.while_loop import while_loop
 
 Q = torch.ops.quantized_decomposed
@@ -157,3 +158,14 @@ def masked(m, x, y):
 save("masked_then_seen", masked, (x, ones), (torch.cat([x, -x]), ones), dynamic=({0: n}, None))
 save("resized_core", lambda m, x: F.interpolate(x.view(1, 1, -1, 4), scale_factor=1.5, mode="bilinear"), (x,), (torch.cat([x, x, -x]),),
      dynamic=({0: n},), decompose=True)
+
+
+def repeated(m, x):
+    body = torch.fx.symbolic_trace(lambda a, w, b: (torch.relu(torch.addmm(b, a, w)), a + 1))
+    call = torch.ops.higher_order.invoke_subgraph
+    y, z = call(body, "one", x, m.linear.weight, m.linear.bias)
+    return call(body, "one", y, m.linear.weight, m.linear.bias)[0] + z
+
+
+save("subgraphs", repeated, (x,), (-x,))
+save("strict_body", lambda m, x: strict_mode(lambda a: (m.linear(a).sin(), a * 2), (x,)), (x,), (-x,))
