@@ -237,7 +237,10 @@ Status Backend::finish(std::vector<Diagnostic> problems) {
     PatternDef& def = tree_.patterns[i];
     const size_t before = problems.size();
     rewrite::resolve(def.pattern, ops, classes_, &problems);
-    if (problems.size() > before) continue;
+    // A step without ops: those of its class are unknown, which was said of the class.
+    const bool empty = std::any_of(def.pattern.steps.begin(), def.pattern.steps.end(),
+                                   [](const rewrite::PatternStep& s) { return s.ops.empty(); });
+    if (problems.size() > before || empty) continue;
     auto compiled = rewrite::compile(def.pattern, i, def.root);
     if (!compiled.ok()) {
       for (const Diagnostic& d : compiled.error().diagnostics()) problems.push_back(d);

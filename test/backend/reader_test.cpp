@@ -230,6 +230,8 @@ TEST(BackendReader, EveryRuleHasAMessageWithItsPlace) {
       {"pattern p { %c = conv2d(%x, %w) %y = relu(%z) }", "zpb04: %c is never used"},
       {"pattern p : [relu], [hardtanh]", "every step of \"p\" is optional"},
       {"pattern p : conv2d\n before q\npattern q : linear\n before p", "leads back to it"},
+      {"class c = conv9d\npattern p : c, [relu]\n becomes root {clamp: of relu}",
+       ":2:1: error: zpb01: unknown op \"conv9d\""},
       {"extends nothing", "unknown backend \"nothing\""},
       {"extends cpu except foo", "except \"foo\": cpu has no such item"},
   };
