@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <numeric>
 #include <unordered_map>
 
@@ -321,10 +322,12 @@ class Chain {
     type_ = type_of(context_, shape, quant, storage, distinct, 0);
   }
 
-  std::string run(const std::vector<Step>& chain, bool moved) {
+  std::string run(const Quantization& quant, const std::vector<Step>& chain, bool moved) {
     auto own = parameters(context_, *type_, shape_);
     if (!own.ok()) return own.error().str();
     wanted_ = std::move(*own);
+    labels_ = quant.labels;
+    next_label_ = quant.count;
     const auto carried = CarriedQuant::of(context_, *type_, shape_);
     if (!carried.ok()) return carried.error().str();
     carried_ = *carried;
@@ -371,6 +374,7 @@ class Chain {
     std::vector<StridedView> views{view_};
     Parameters all = wanted_;
     std::vector<int64_t> ids = ids_;
+    std::vector<int32_t> entries = labels_;
     for (size_t k = 1; k < v.operands; ++k) {
       const Quantization whole = quantizations(before)[0];
       const QuantType* type = type_of(context_, before, whole, storage_, distinct_, static_cast<int32_t>(k));
@@ -380,6 +384,10 @@ class Chain {
       views.push_back(numbered(before, next_));
       for (int64_t i = 0; i < count; ++i) ids.push_back(next_ + i);
       next_ += count;
+      // Entries of one type are one entry, however often it comes.
+      const auto [label, fresh] = bases_.emplace(type, type == type_ ? 0 : next_label_);
+      next_label_ += fresh;
+      entries.insert(entries.end(), at(count), label->second);
       all.insert(all.end(), at(count), {type->scale, static_cast<int64_t>(type->zero_point)});
     }
     for (const CarriedQuant& other : others) quants.push_back(&other);
@@ -393,11 +401,13 @@ class Chain {
     shape_ = meaning.shape;
     wanted_.assign(meaning.ids.size(), {0.0, 0});
     ids_.assign(meaning.ids.size(), kFree);
+    labels_.assign(meaning.ids.size(), kPadding);
     for (size_t i = 0; i < meaning.ids.size(); ++i) {
       const int32_t id = meaning.ids[i];
       if (id == kPadding) continue;
       wanted_[i] = all[at(id < 0 ? -2 - id : id)];
       ids_[i] = id < 0 ? kFree : ids[at(id)];
+      labels_[i] = entries[at(id < 0 ? -2 - id : id)];
     }
     return {};
   }
@@ -446,9 +456,12 @@ class Chain {
                            (*got)[i].first, (*got)[i].second, wanted_[i].first, wanted_[i].second,
                            quant_str(**type));
     }
-    const bool axis = (*type)->per_axis();
-    if (form.kind == GridForm::PerAxis && axis && (*type)->axis != form.axis)
-      return fmt::format("axis {}, wanted {}", (*type)->axis, form.axis);
+    if (form.kind == GridForm::PerAxis && (*type)->per_axis() && (*type)->axis != form.axis) {
+      // A list that holds for any scales is kept where others would do by chance.
+      const Form structure = coarsest(shape_, labels_);
+      if (structure.kind != GridForm::PerAxis || (*type)->axis != structure.axis)
+        return fmt::format("axis {}, wanted {}", (*type)->axis, form.axis);
+    }
     if ((*type)->storage != storage_ || (*type)->qmin != int_min(storage_) ||
         (*type)->qmax != int_max(storage_))
       return "another range: " + quant_str(**type);
@@ -463,6 +476,9 @@ class Chain {
   IntShape shape_;
   const QuantType* type_ = nullptr;
   Parameters wanted_;
+  std::vector<int32_t> labels_;  // which entry of which list each element has
+  int32_t next_label_ = 0;
+  std::map<const QuantType*, int32_t> bases_;
   std::vector<int64_t> ids_;
   int64_t next_ = 100000;
   CarriedQuant carried_;
@@ -473,7 +489,8 @@ class Chain {
 
 std::string check_chain(Context& context, const IntShape& shape, const Quantization& quant,
                         const std::vector<Step>& chain, DType storage, bool two_scales, bool moved) {
-  const std::string problem = Chain(context, shape, quant, storage, two_scales ? 2 : 1000).run(chain, moved);
+  const std::string problem =
+      Chain(context, shape, quant, storage, two_scales ? 2 : 1000).run(quant, chain, moved);
   if (problem.empty()) return {};
   std::string what = fmt::format("{} block {} {}", text_of(shape), text_of(quant.block), dtype_name(storage));
   for (const Step& step : chain) what += fmt::format(" ; {} ({})", step.variant->text, step.result);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <memory>
 #include <set>
@@ -45,6 +46,24 @@ std::vector<Variant> distinct(std::vector<Variant> all) {
     if (seen.insert(std::move(key)).second) kept.push_back(std::move(v));
   }
   return kept;
+}
+
+// All that decides what further steps do with a state.
+std::string key_of(const State& state) {
+  std::string key;
+  const auto add = [&](const auto& list) {
+    const size_t bytes = list.size() * sizeof(list[0]);
+    key.append(reinterpret_cast<const char*>(&bytes), sizeof(bytes));
+    key.append(reinterpret_cast<const char*>(list.data()), bytes);
+  };
+  for (const GridDim& d : state.grid.dims()) {
+    add(std::array<int64_t, 3>{d.extent, d.tiles, d.block});
+    add(d.slots);
+  }
+  add(state.grid.labels());
+  add(state.grid.shape());  // of a reshape that is put off
+  add(state.elements.ids);
+  return key;
 }
 
 std::vector<IntShape> shapes_up_to(size_t rank, const std::vector<int64_t>& sizes) {
@@ -95,10 +114,12 @@ Count run_pairs(int part, int parts, bool all_quantizations) {
     size_t quant;
     std::string text;
     State state;
+    int64_t times;  // chains of one operator that lead to this very state
   };
   Count count;
   std::mt19937 random(2);
   std::map<IntShape, std::vector<First>> between;
+  std::unordered_map<std::string, std::pair<const IntShape*, size_t>> known;
   std::unordered_map<std::string, std::vector<Quantization>> quants;
   size_t turn = 0;
   std::string problem;
@@ -118,7 +139,11 @@ Count run_pairs(int part, int parts, bool all_quantizations) {
           const size_t q = (turn + k) % own.size();
           State state = start(shape, own[q]);
           if (!apply(&state, v, r, &problem)) break;
-          between[to].push_back({shape, q, v.text, std::move(state)});
+          auto [place, _] = between.try_emplace(to);
+          const auto [same, fresh] =
+              known.try_emplace(key_of(state), std::pair(&place->first, place->second.size()));
+          if (fresh) place->second.push_back({shape, q, v.text, std::move(state), 1});
+          else ++between[*same->second.first][same->second.second].times;
         }
         if (!problem.empty()) return {0, described(shape, own[0], v.text, problem)};
       }
@@ -134,7 +159,7 @@ Count run_pairs(int part, int parts, bool all_quantizations) {
           State state = first.state;
           if (!apply(&state, v, r, &problem) && problem.empty()) continue;
           if (problem.empty()) problem = compare(&state, ++turn % 4 == 0);
-          ++count.cases;
+          count.cases += first.times;
           if (!problem.empty()) {
             return {count.cases, described(first.shape, quants[algebra::text_of(first.shape)][first.quant],
                                            first.text + " ; " + v.text, problem)};

@@ -16,5 +16,6 @@ std::span<const NamedHook> shape_hooks();
 std::span<const NamedHook> number_hooks();
 std::span<const NamedHook> layer_hooks();
 std::span<const NamedHook> embedding_hooks();
+std::span<const NamedHook> compose_hooks();
 
 }  // namespace zp::pt2

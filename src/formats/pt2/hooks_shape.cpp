@@ -181,9 +181,18 @@ Result<bool> narrow(NodeReader& n) {
   return emit(n, attrs, input);
 }
 
+// The dim of a split: an argument, or said by the operator's name. hsplit splits vectors along their only
+// one.
+std::optional<int64_t> split_dim(NodeReader& n, const Value& input) {
+  if (n.row().find("dim") != nullptr) return n.integer("dim");
+  const std::string_view name = n.row().target;
+  if (name.starts_with("aten.hsplit")) return input.type().ranked && input.type().rank() == 1 ? 0 : 1;
+  return name.starts_with("aten.dsplit") ? 2 : 0;
+}
+
 Result<bool> split_into(NodeReader& n, Value* input, std::span<const Dim> sizes) {
   const OpDef* op = n.card("split");
-  const auto dim = n.integer("dim");
+  const auto dim = split_dim(n, *input);
   if (op == nullptr || !dim) return n.no({});
   for (const Dim& d : sizes)
     if (d.is_unknown()) return n.no("a size is not known");
@@ -194,10 +203,10 @@ Result<bool> split_into(NodeReader& n, Value* input, std::span<const Dim> sizes)
   return n.bind_all(node);
 }
 
-// The extent of argument `dim` of a tensor; unknown if it is not known.
+// The extent of the split dim of a tensor; unknown if it is not known.
 Dim extent_of(NodeReader& n, const Value* input) {
   if (!input->type().ranked) return {};
-  const auto d = wrap(n.integer("dim"), input->type().rank());
+  const auto d = wrap(split_dim(n, *input), input->type().rank());
   return d && input->type().rank() > 0 ? input->type().shape[static_cast<size_t>(*d)] : Dim();
 }
 
@@ -258,30 +267,6 @@ Result<bool> tile(NodeReader& n) {
   AttrBuilder attrs(*op, n.context());
   attrs.set_dims("repeats", *repeats);
   return emit(n, attrs, input);
-}
-
-// Along the first dim; tensors of one dim would become rows before.
-Result<bool> vstack(NodeReader& n) {
-  const OpDef* op = n.card("cat");
-  ZP_TRY(const std::vector<Value*> values, n.tensors("tensors"));
-  if (op == nullptr || values.empty()) return n.no("there are no tensors");
-  for (const Value* v : values)
-    if (v == nullptr || !v->type().ranked || v->type().rank() < 2) return n.no("a tensor has not two dims");
-  AttrBuilder attrs(*op, n.context());
-  attrs.set_int("dim", 0);
-  ZP_TRY(Node * node, n.make(attrs, values));
-  return n.bind_all(node);
-}
-
-Result<bool> hstack(NodeReader& n) {
-  const OpDef* op = n.card("cat");
-  ZP_TRY(const std::vector<Value*> values, n.tensors("tensors"));
-  if (op == nullptr || values.empty() || !values[0]->type().ranked || values[0]->type().rank() == 0)
-    return n.no("the rank is not known");
-  AttrBuilder attrs(*op, n.context());
-  attrs.set_int("dim", values[0]->type().rank() == 1 ? 0 : 1);
-  ZP_TRY(Node * node, n.make(attrs, values));
-  return n.bind_all(node);
 }
 
 // The strides speak of the storage: only where the input fills its storage densely do they speak of its
@@ -467,7 +452,6 @@ std::span<const NamedHook> shape_hooks() {
       {"chunk", chunk},
       {"convolution", convolution},
       {"flatten", flatten},
-      {"hstack", hstack},
       {"movedim", movedim},
       {"narrow", narrow},
       {"one_hot", one_hot},
@@ -487,13 +471,13 @@ std::span<const NamedHook> shape_hooks() {
       {"type_as", type_as},
       {"unbiased", unbiased},
       {"unflatten", unflatten},
-      {"vstack", vstack},
   };
   return kHooks;
 }
 
 ImportHook find_import_hook(std::string_view name) {
-  for (std::span<const NamedHook> hooks : {quant_hooks(), shape_hooks(), number_hooks(), layer_hooks(), embedding_hooks()}) {
+  for (std::span<const NamedHook> hooks :
+       {quant_hooks(), shape_hooks(), number_hooks(), layer_hooks(), embedding_hooks(), compose_hooks()}) {
     for (const NamedHook& hook : hooks)
       if (hook.name == name) return hook.function;
   }
