@@ -147,6 +147,16 @@ TEST(ArchiveAssertions, stop_the_run_with_their_message) {
   EXPECT_EQ(failure("item_checked_core", {x, integers({}, -1)}).first().id, "run.assertion");
 }
 
+TEST(ArchiveFolds, composed_shape_operators_leave_constants) {
+  CompileOptions options;
+  options.backend = "none";
+  options.passes = {"cleanup", "fold-shape"};
+  auto compiled = compile_model(kData + "composed_folds.pt2", options);
+  ASSERT_TRUE(compiled.ok()) << compiled.error().str();
+  for (const Node* node : compiled->model->graph->nodes())
+    EXPECT_NE(node->op().trait, Trait::ShapeOnly) << node->op().name << " " << node->name();
+}
+
 size_t count_in_file(const std::string& path, const std::string& what) {
   std::ifstream in(path, std::ios::binary);
   const std::string bytes{std::istreambuf_iterator<char>(in), {}};

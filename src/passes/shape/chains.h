@@ -126,6 +126,7 @@ class Chains {
   std::optional<Obstacle> visit_dequantize(const Node& node);
   std::optional<Obstacle> visit_quantize(const Node& node);
   std::optional<Obstacle> visit_shape(const Node& node);
+  bool visit_unary(const Node& node, ShapeMap* map);
   std::optional<Obstacle> join_operands(const Node& node, const ShapeMap& map, std::vector<Chain*>* operands);
   // The parameters of Integers and Reals, followed from the nearest chain that has them when they are asked
   // for: a chain is a composition, and lists of groups are long.
@@ -137,6 +138,7 @@ class Chains {
 
   Status move(Chain& chain);
   Status move_one(Chain& chain);
+  Status move_alone(Chain& chain, Chain& from);
   Chain::Moved take(Chain& chain);
   // Elements of i8 seen as u8 or the other way round, with the zero point 128 away.
   Result<Chain::Moved> shifted(const Chain::Moved& moved);

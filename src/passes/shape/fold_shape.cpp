@@ -123,10 +123,10 @@ class FoldShape {
   // Backwards: a result is needed by readers that stay; what is needed and can be written becomes a constant.
   void decide(Node& node) {
     if (node.result_count() == 0 || chains_.find(node.result()) == nullptr || is_base(node)) return;
-    Plan& plan = plans_[&node];
     for (size_t r = 0; r < node.result_count(); ++r) {
       Chain* chain = chains_.find(node.result(r));
       if (chain == nullptr || !needed(*node.result(r))) continue;
+      Plan& plan = plans_[&node];
       if (auto obstacle = check(*chain)) {
         plan.stays = true;
         plan.obstacle = std::move(obstacle);
@@ -134,7 +134,9 @@ class FoldShape {
         plan.fold.push_back(r);
       }
     }
-    if (plan.stays && plan.obstacle) keep(node, *plan.obstacle);
+    const auto plan = plans_.find(&node);
+    if (plan != plans_.end() && plan->second.stays && plan->second.obstacle)
+      keep(node, *plan->second.obstacle);
   }
 
   // A const node, or a dequantize that reads one, is as far as folding goes.

@@ -8,12 +8,12 @@
 #include <unordered_map>
 
 #include "backend/backend.h"
-#include "rewrite/nomenclature.h"
 #include "ir/quant_carry.h"
 #include "ops/ops.h"
 #include "ops/quant.h"
 #include "ops/shape.h"
 #include "passes/shape/shape.h"
+#include "rewrite/nomenclature.h"
 
 namespace zp {
 

@@ -29,7 +29,7 @@ class Of(nn.Module):
         super().__init__()
         self.function, self.linear = function, nn.Linear(4, 4)
         self.cells = cells if function is run_cells else None
-        if function is quantized_branches:
+        if function in (quantized_branches, composed_folds):
             self.register_buffer("w", torch.arange(-8, 8, dtype=torch.int8).view(4, 4) * 9)
             self.register_buffer("s", torch.tensor([0.5, 0.25, 0.125, 0.0625]) / 16)
             self.register_buffer("z", torch.zeros(4, dtype=torch.int64))
@@ -119,6 +119,27 @@ def run_cells(m, x, h, c):
     return m.cells(x, h, c)
 
 
+def composed_shapes(m, x):
+    v, s, cube = x[0], x[1, 1], torch.stack([x, x * 2])
+    flat = lambda *ts: torch.cat([t.flatten() for t in ts])
+    return (flat(x.rot90(), x.rot90(2), cube.rot90(3, [0, -1]), cube.rot90(-2, [2, 1]), x.rot90(4)),
+            torch.dstack([v, v * 3]), torch.dstack([x, x * 3]), torch.column_stack([v, x.t(), v]), torch.hstack([s, s]), torch.vstack([v, x]),
+            flat(*torch.hsplit(x, 2), *torch.hsplit(x, [1, 3]), *torch.hsplit(v, 2), *torch.vsplit(x, [2]), *torch.vsplit(x, 3), *torch.dsplit(cube, 4)),
+            x.take(torch.tensor([[0, 11], [5, 5]])), x.take_along_dim(torch.tensor([[2], [0], [1]]), 1), x.take_along_dim(torch.tensor([[2, 0, 1, 1]]), -2),
+            x.take_along_dim(torch.tensor([[7], [0]])), flat(v.diag(), v.diag(-2), x.diag(), x.diag(1), x.diag(-3)),
+            flat(x.diag_embed(), x.diag_embed(1), x.diag_embed(-2), cube.diag_embed(0, 0, 2), v.diag_embed(1, -1, 0)), torch.block_diag(x, v, s, x[:, :2]),
+            flat(*torch.atleast_1d(s, v), *torch.atleast_2d(s, v, x), *torch.atleast_3d([s, v, x, cube])), torch.atleast_1d(s), torch.atleast_2d(v),
+            torch.atleast_3d(x), flat(*torch.broadcast_tensors(v, x[:, :1], cube)))
+
+
+def composed_folds(m, x):
+    w = Q.dequantize_per_channel(m.w, m.s, m.z, 0, -128, 127, torch.int8)
+    v = w[:, 0]
+    return tuple(t * x for t in (w.rot90(), w.rot90(-1), torch.dstack([w])[:, :, 0], torch.column_stack([v, w[:, :3]]), torch.hstack([w[:, :1], w[:, 1:]]),
+                                 torch.vstack([w[:1], w[1:]]), torch.hsplit(w, 2)[1].repeat(1, 2), w.take_along_dim(torch.tensor([[2, 0, 1, 1]]), 1), v.diag(),
+                                 v[:3].diag_embed(-1), torch.block_diag(w[:2, :2], w[2:, 2:]), torch.atleast_3d(w)[..., 0]))
+
+
 torch.manual_seed(1)
 cells = Cells()
 ones, zeros, n = torch.ones(4), torch.zeros(4), Dim("n", min=2, max=50)
@@ -169,3 +190,5 @@ def repeated(m, x):
 
 save("subgraphs", repeated, (x,), (-x,))
 save("strict_body", lambda m, x: strict_mode(lambda a: (m.linear(a).sin(), a * 2), (x,)), (x,), (-x,))
+save("composed_shapes", composed_shapes, (x,))
+save("composed_folds", composed_folds, (torch.cat([x, x[:1]]),))
