@@ -166,13 +166,14 @@ def check_archives(checker, folder):
                 module = torch.export.load(target).module()
                 k = 0
                 while os.path.exists(f"{folder}/{name}.{k}_out_0.npy"):
-                    read = lambda kind: [torch.from_numpy(numpy.load(p)) for p in sorted(
-                        os.path.join(folder, f) for f in os.listdir(folder) if f.startswith(f"{name}.{k}_{kind}_"))]
-                    inputs = [t.item() if t.dim() == 0 and name == "integer_input" else t for t in read("in")]
+                    read = lambda kind: {int(f[f.rindex("_") + 1:-4]): torch.from_numpy(numpy.load(os.path.join(folder, f)))
+                                         for f in os.listdir(folder) if f.startswith(f"{name}.{k}_{kind}_")}
+                    inputs = [t.item() if t.dim() == 0 and name == "integer_input" else t for _, t in sorted(read("in").items())]
                     got = module(*inputs)
-                    got = [torch.as_tensor(g) for g in (got if isinstance(got, tuple) else (got,))]
-                    want = [w.to(g.dtype) for w, g in zip(read("out"), got)]
-                    checker.compare(how, f"{name} set {k}", want, got)
+                    got = got if isinstance(got, tuple) else (got,)
+                    want = sorted(read("out").items())  # None has no file
+                    got = [torch.as_tensor(got[i]) for i, _ in want]
+                    checker.compare(how, f"{name} set {k}", [w.to(g.dtype) for (_, w), g in zip(want, got)], got)
                     k += 1
             except Exception as e:
                 checker.note("load", f"{name} by {how}", (str(e).strip().splitlines() or [repr(e)])[-1][:300])
