@@ -1,6 +1,7 @@
 // Edges that fusers of the field get wrong, as whole graphs for the vulkan backend; the bounds of single
 // conditions are swept in fuse_sweep_test.cpp, layouts are in layout_test.cpp.
 #include "fuse_util.h"
+#include "passes/qat/qat.h"
 
 namespace zp {
 namespace {
@@ -148,6 +149,25 @@ TEST(FuseEdges, ReadersOfTheRealWeight) {
                        &vulkan());
   EXPECT_EQ(rewrites(f, "linear_qcs8w"), 1u);
   EXPECT_EQ(count_op(*f.model, ops::dequantize), 1u);
+}
+
+// A float bias stays as it is where no pattern of the target takes a bias at all.
+TEST(FuseEdges, ABiasThatNobodyTakesIsNotPrepared) {
+  for (const bool taken : {false, true}) {
+    const auto backend =
+        Backend::parse(std::string("backend own version 1\n types s { x: i8 w: i8 const b: ") +
+                           (taken ? "i32 derived(x.scale * w.scale, 0)" : "none") +
+                           " y: i8 }\n pattern p : linear\n  types s\n",
+                       "own.zpb");
+    ASSERT_TRUE(backend.ok()) << backend.error().str();
+    const auto model = parse(
+        "zp 1\n@w = i8[2,4] [1,2,3,4,5,6,7,8]\n@b = f32[2] [0.3,0.7]\ngraph main(%x: f32[3,4]) -> (%y) {\n"
+        "  %q = quantize(%x) {type: i8(0.1, 1)}\n  %d = dequantize(%q)\n  %w = const @w : i8(0.5, 0)[2,4]\n"
+        "  %wd = dequantize(%w)\n  %b = const @b\n  %l = linear(%d, %wd, %b)\n"
+        "  %yq = quantize(%l) {type: i8(0.2, 0)}\n  %y = dequantize(%yq)\n}\n");
+    const Records records = run_pass(*model, kPrepareBiasPass, backend->get());
+    EXPECT_EQ(records.rewrites.size(), taken ? 1u : 0u) << print(*model);
+  }
 }
 
 }  // namespace

@@ -308,14 +308,17 @@ Node* set_bias(const ConvSite& site, Value* bias, NewNode naming) {
   return made;
 }
 
-bool BiasForms::integer(const OpDef& op) {
-  if (backend_ == nullptr) return true;
-  for (const auto& [known, answer] : known_)
-    if (known == &op) return answer;
+const BiasForms::Form& BiasForms::form_of(const OpDef& op) {
+  for (const Form& known : known_)
+    if (known.op == &op) return known;
   const backend::BiasForm form = backend_->bias_form(op);
-  const bool answer = form.integer && form.real ? form.prefers_integer : form.integer || !form.real;
-  known_.emplace_back(&op, answer);
-  return answer;
+  const bool integer = form.integer && form.real ? form.prefers_integer : form.integer || !form.real;
+  known_.push_back({&op, integer, form.integer});
+  return known_.back();
 }
+
+bool BiasForms::integer(const OpDef& op) { return backend_ == nullptr || form_of(op).integer; }
+
+bool BiasForms::takes_integer(const OpDef& op) { return backend_ == nullptr || form_of(op).takes_integer; }
 
 }  // namespace zp::qat

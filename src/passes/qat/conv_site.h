@@ -96,10 +96,17 @@ class BiasForms {
  public:
   explicit BiasForms(const Backend* backend) : backend_(backend) {}
   bool integer(const OpDef& op);
+  // True if some pattern takes an integer bias at all: without one there is nothing to prepare.
+  bool takes_integer(const OpDef& op);
 
  private:
+  struct Form {
+    const OpDef* op;
+    bool integer, takes_integer;
+  };
+  const Form& form_of(const OpDef& op);
   const Backend* backend_;
-  std::vector<std::pair<const OpDef*, bool>> known_;
+  std::vector<Form> known_;
 };
 
 }  // namespace zp::qat

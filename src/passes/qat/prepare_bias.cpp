@@ -67,7 +67,7 @@ class BiasPreparation {
     Answer<ConvSite> site = qat::conv_site(node);
     if (!site || site->input_dequantize == nullptr || site->weight_dequantize == nullptr) return {};
     const Answer<qat::AccumulatorUnits> units = qat::accumulator_units(*site);
-    if (!units || !bias_forms_.integer(node.op())) return {};
+    if (!units || !bias_forms_.integer(node.op()) || !bias_forms_.takes_integer(node.op())) return {};
     const Value* bias = site->bias();
     const QuantType* integer = integer_bias_type(bias);
     if (integer != nullptr && has_accumulator_scale(node.context(), *integer, *units)) return {};
