@@ -32,7 +32,7 @@ typedef uint8_t Bytes16 __attribute__((vector_size(16)));
 int64_t phase(const std::byte* p) { return static_cast<int64_t>(reinterpret_cast<uintptr_t>(p) % kLine); }
 
 void copy_some(const std::byte* from, std::byte* to, int64_t bytes) {
-  std::memcpy(to, from, static_cast<size_t>(bytes));
+  if (bytes > 0) std::memcpy(to, from, static_cast<size_t>(bytes));
 }
 
 // What is the same for all tiles of a copy.
