@@ -1,9 +1,9 @@
 #include "passes/fuse/matches.h"
 
 #include <fmt/format.h>
+#include <tsl/robin_set.h>
 
 #include <algorithm>
-#include <unordered_set>
 
 #include "ops/ops.h"
 #include "rewrite/trace.h"
@@ -22,7 +22,7 @@ std::vector<std::string> names_of(std::span<Node* const> nodes) {
   return names;
 }
 
-using NameSet = std::unordered_set<std::string_view>;
+using NameSet = tsl::robin_set<std::string_view>;
 
 class Trials {
  public:
@@ -71,6 +71,7 @@ class Trials {
   // rows it is one, which the first match claims.
   std::vector<PatternTrial> take() {
     NameSet claimed;
+    claimed.reserve(2 * trials_.size());
     std::vector<bool> repeats(trials_.size(), false);
     for (size_t i = 0; i < trials_.size(); ++i) {
       if (!trials_[i].legal || trials_[i].nodes.empty()) continue;
@@ -92,7 +93,9 @@ class Trials {
   void refusals(std::span<const rewrite::Candidate> candidates, std::span<const State> states,
                 std::span<const rewrite::Miss> missed) {
     NameSet claimed;
-    if (!options_.all) {
+    const bool any =
+        !missed.empty() || std::find(states.begin(), states.end(), State::Refused) != states.end();
+    if (any && !options_.all) {
       for (const PatternTrial& trial : trials_) claimed.insert(trial.nodes.begin(), trial.nodes.end());
     }
     const auto known = [&](std::span<Node* const> nodes) {
