@@ -1,5 +1,6 @@
 // libFuzzer target of backend files: any text gives a backend or errors; a backend prints and reads back
-// equal. Text that opens with a brace is a PyTorch dictionary: it gives messages or a file that reads. Seeds: backends.
+// equal. Text that opens with a brace is a PyTorch dictionary: it gives messages or a file that reads. Seeds:
+// backends.
 #include <cstdint>
 #include <string_view>
 
