@@ -354,7 +354,20 @@ Result<bool> fake(NodeReader& n, std::string_view input_name, std::string_view s
   ZP_TRY(const bool read, read_params(n, scale, zero, quant.per_tensor(), &p));
   if (!read) return false;
   ZP_TRY(const QuantType* type, finish(n, quant, p));
-  return emit(n, ops::fake_quantize, type, false, p, input);
+  if (n.result_count() < 6) return emit(n, ops::fake_quantize, type, false, p, input);
+  // The functional form also returns the observer's state: as it was, for its observer does nothing here.
+  if (n.result_used(1)) return n.no("its mask is read");
+  AttrBuilder attrs(ops::fake_quantize, n.context());
+  attrs.set_quant("type", type);
+  ZP_TRY(Node * node, n.make(attrs, p.operands(input)));
+  n.bind(0, node->result());
+  const std::string_view state[] = {"running_min", "running_max", "scale", "zero_point"};
+  for (size_t k = 0; k < 4; ++k) {
+    if (!n.result_used(k + 2)) continue;
+    ZP_TRY(Value * value, n.tensor(state[k]));
+    n.bind(k + 2, value);
+  }
+  return true;
 }
 
 Result<bool> identity(NodeReader& n, std::string_view input_name) {

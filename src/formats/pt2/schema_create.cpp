@@ -157,6 +157,12 @@ constexpr Row kCreateRows[] = {
      "int quant_min, int quant_max, int ch_axis, bool per_row_fake_quant=False, "
      "bool symmetric_quant=False -> (Tensor output, Tensor mask)",
      "fake_quantize", "@fused_fake_quantize <"},
+    {"aten._fused_moving_avg_obs_fq_helper_functional.default",
+     "Tensor self, Tensor observer_on, Tensor fake_quant_on, Tensor running_min, Tensor running_max, "
+     "Tensor scale, Tensor zero_point, float averaging_const, int quant_min, int quant_max, int ch_axis, "
+     "bool per_row_fake_quant=False, bool symmetric_quant=False -> (Tensor output, Tensor mask, "
+     "Tensor running_min_out, Tensor running_max_out, Tensor scale_out, Tensor zero_point_out)",
+     "fake_quantize", "@fused_fake_quantize <"},
     {"quantized_decomposed.quantize_per_tensor.default",
      "Tensor input, float scale, int zero_point, int quant_min, int quant_max, ScalarType dtype", "quantize",
      "@quantize"},

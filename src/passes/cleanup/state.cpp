@@ -59,7 +59,23 @@ size_t remove_dead_state(Model& model) {
   size_t removed = 0;
   for (size_t i = 0; i < model.inputs.size(); ++i) {
     if (model.inputs[i].kind != InputInfo::State || update_of[i] == -2) continue;
-    const Value* state = graph.inputs()[i];
+    Value* state = graph.inputs()[i];
+    if (update_of[i] >= 0 && model.inputs[i].initial != nullptr &&
+        model.outputs[static_cast<size_t>(update_of[i])].kind == OutputInfo::StateUpdate &&
+        graph.output(static_cast<size_t>(update_of[i])) == state) {
+      // It never changes: whoever reads it reads a constant.
+      Node* first = graph.output_node();
+      for (Node* node : graph.nodes()) {
+        first = node;
+        break;
+      }
+      Value* constant = graph.add_const(*model.inputs[i].initial, state->name(), first);
+      constant->set_type(state->type_ptr());
+      state->replace_all_uses_with(constant);
+      dead_input[i] = dead_output[static_cast<size_t>(update_of[i])] = true;
+      ++removed;
+      continue;
+    }
     if (update_of[i] < 0) {
       dead_input[i] = !state->has_uses();
     } else {
