@@ -349,7 +349,7 @@ Result<bool> unbiased(NodeReader& n) {
   ZP_TRY(const bool filled, n.fill(attrs, operands));
   if (!filled) return false;
   attrs.set_int("correction", n.boolean("unbiased").value_or(true) ? 1 : 0);
-  ZP_TRY(Node * node, n.make(attrs, operands));
+  ZP_TRY(Node * node, n.make(attrs, operands, std::max<size_t>(op->results.size(), 1)));
   return n.bind_all(node);
 }
 
