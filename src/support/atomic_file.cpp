@@ -37,7 +37,7 @@ void remove_temporaries() {
 }
 
 constexpr size_t kBufferSize = size_t{1} << 18;
-constexpr size_t kCopyRangeMin = size_t{1} << 16;  // below this a system call costs more than the copy
+constexpr size_t kCopyRangeMin = size_t{1} << 16;   // below this a system call costs more than the copy
 constexpr uint64_t kBehindMin = uint64_t{4} << 20;  // a thread pays from here on
 
 struct AtomicFile::State {

@@ -61,7 +61,8 @@ class GraphWriter {
   GraphWriter(const GraphWriter&) = delete;
   GraphWriter& operator=(const GraphWriter&) = delete;
 
-  // The text of the nodes goes there as it arises, instead of into write_fields(). finish_nodes() sends the rest.
+  // The text of the nodes goes there as it arises, instead of into write_fields(). finish_nodes() sends the
+  // rest.
   void stream_nodes_to(TextSink sink) { sink_ = std::move(sink); }
   void finish_nodes();
   // Writes all nodes. Problems of all nodes are collected into one error.
@@ -167,7 +168,7 @@ class GraphWriter {
   std::string nodes_;  // JSON objects with commas between them, or what the sink did not get yet
   bool any_node_ = false;
   TextSink sink_;
-  NodeText spare_;                                         // its memory serves one node after the other
+  NodeText spare_;  // its memory serves one node after the other
   std::set<std::string, std::less<>> namespaces_;
   std::string_view last_namespace_;
   struct Declared {

@@ -90,7 +90,7 @@ struct Overload {           // a row, parsed
   int results = 1;
   bool list_result = false;  // one Tensor[]
   bool sym_result = false;   // returns a SymInt, SymFloat, SymBool or Scalar
-  size_t number = 0;  // its place in the table
+  size_t number = 0;         // its place in the table
   bool import_only = false;
   const Overload* alternative =
       nullptr;  // the next row of the same target, tried when a Fixed argument differs
