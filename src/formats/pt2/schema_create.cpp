@@ -122,6 +122,8 @@ constexpr Row kCreateRows[] = {
     {"aten.type_as.default", "Tensor self, Tensor other", "cast", "@type_as <"},
     {"aten.copy.default", "Tensor self, Tensor src, bool non_blocking=False", "copy", ""},
     {"prims.convert_element_type.default", "Tensor a, ScalarType dtype", "cast", "<"},
+    {"prims.scalar_tensor.default", "Scalar s, *, ScalarType? dtype=None, Device? device=None",
+     "scalar_tensor", "<"},
 
     // Quantization.
     {"aten.fake_quantize_per_tensor_affine.default",

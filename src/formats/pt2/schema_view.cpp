@@ -54,6 +54,7 @@ constexpr Row kViewRows[] = {
     {"aten.clone.default", "Tensor self, *, MemoryFormat? memory_format=None", "identity", ""},
     {"aten.alias.default", "Tensor(a) self", "identity", "<"},
     {"aten.alias_copy.default", "Tensor self", "identity", "<"},
+    {"prims.view_of.default", "Tensor(a) a", "identity", "<"},
     {"aten.lift_fresh_copy.default", "Tensor self", "identity", "<"},
     {"aten.lift_fresh.default", "Tensor(a) self", "identity", "<"},
     {"aten.resolve_conj.default", "Tensor(a) self", "identity", "<"},

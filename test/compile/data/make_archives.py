@@ -193,3 +193,6 @@ save("strict_body", lambda m, x: strict_mode(lambda a: (m.linear(a).sin(), a * 2
 save("composed_shapes", composed_shapes, (x,))
 save("composed_folds", composed_folds, (torch.cat([x, x[:1]]),))
 save("number_operands", lambda m, x: (torch.copysign(x, -2.0), torch.xlogy(x.abs(), 3), torch.xlogy(1.5, x.abs() + 1)), (x,))
+P = torch.ops.prims  # what decompositions of torch leave here and there
+save("primitives", lambda m, x: (P.view_of(x) + P.scalar_tensor(0.5, dtype=torch.float32, device="cpu"),
+                                 P.convert_element_type(x * 3, torch.int32) * P.scalar_tensor(2, dtype=torch.int64, device="cpu")), (x,), (x - 1,))
