@@ -389,7 +389,7 @@ std::vector<std::pair<std::string, std::string>> ConfigAccess::keys_of(const Pat
       {"root_node_getter", &c.root_node_getter},
       {"extra_inputs_getter", &c.extra_inputs_getter}};
   for (const auto& [key, value] : names)
-    if (!value->empty()) add(key, [&](auto& j) { j.value(*value); });
+    if (!value->empty()) add(key, [text = value](auto& j) { j.value(*text); });
   if (!c.fuser_method.empty()) {
     add("fuser_method", [&](auto& j) {
       if (c.fuser_method_class.empty()) {
