@@ -222,7 +222,10 @@ class Tile {
     int64_t row_place, bytes;  // which part of them
   };
 
-  std::byte* tile() { return lines_.front().bytes; }
+  static std::byte* bytes_in(std::vector<CacheLine>& lines) {
+    return reinterpret_cast<std::byte*>(lines.data());
+  }
+  std::byte* tile() { return bytes_in(lines_); }
 
   // The source lines of a block where they are `step` bytes apart and may all be read to the end.
   struct EvenLines {
@@ -282,9 +285,9 @@ class Tile {
     if (p_.copy.nibbles) {
       pitch = (pitch / 2 + kLine - 1) / kLine * kLine;
       for (int64_t r = 0; r < rows; r += 2)
-        p_.kernels->split_nibbles(line + r / 2 * p_.pitch, last_ - in_tile_,
-                                  nibbles_.front().bytes + r * pitch, pitch);
-      line = nibbles_.front().bytes;
+        p_.kernels->split_nibbles(line + r / 2 * p_.pitch, last_ - in_tile_, bytes_in(nibbles_) + r * pitch,
+                                  pitch);
+      line = bytes_in(nibbles_);
     }
     if (p_.rows.size() == 1) {
       const int64_t step = p_.in_result(p_.rows[0].to), length = p_.bytes_of(last_ - in_tile_);

@@ -54,7 +54,7 @@ class Pending {
 inline size_t short_hash(std::string_view text) {
   uint64_t last = 0;
   const size_t bytes = text.size() < sizeof(last) ? text.size() : sizeof(last);
-  std::memcpy(&last, text.data() + (text.size() - bytes), bytes);
+  if (bytes > 0) std::memcpy(&last, text.data() + (text.size() - bytes), bytes);
   return static_cast<size_t>(((last ^ text.size()) * 0x9E3779B97F4A7C15u) >> 54);  // ten bits
 }
 
