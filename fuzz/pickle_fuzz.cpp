@@ -11,7 +11,7 @@ namespace {
 void read_tensor(const zp::pt2::TorchFile& file, const zp::pt2::PickleValue& value) {
   const auto tensor = file.tensor(value);
   if (!tensor) return zp::fuzz::expect_refused(tensor.error());
-  if (tensor->sizes.size() != tensor->strides.size() && tensor->sizes.empty()) __builtin_trap();
+  if (tensor->sizes.size() != tensor->strides.size()) __builtin_trap();
 }
 
 }  // namespace

@@ -378,6 +378,8 @@ Result<PickledTensor> TorchFile::tensor(const PickleValue& value) const {
       !read_ints(pickle_, pickle_.item(*args, 3), t.strides)) {
     return refuse("is a tensor whose sizes cannot be read");
   }
+  if (t.sizes.size() != t.strides.size())
+    return refuse(fmt::format("is a tensor of {} sizes and {} strides", t.sizes.size(), t.strides.size()));
   t.offset = offset->i;
   if (const PickleValue* grad = pickle_.item(*args, 4)) t.requires_grad = grad->b;
   const ZipEntry* entry = zip_.find(fmt::format("{}data/{}", folder_, key->text));
