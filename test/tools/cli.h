@@ -117,7 +117,8 @@ struct Entries {
     auto put = [](std::string& to, uint64_t v, int bytes) {
       for (int i = 0; i < bytes; ++i) to += static_cast<char>(v >> (8 * i));
     };
-    for (const auto& [name, content] : items) {
+    for (const auto& item : items) {
+      const std::string &name = item.first, &content = item.second;
       const size_t start = out.size();
       auto common = [&](std::string& to) {
         put(to, 0, 2);
