@@ -233,12 +233,16 @@ TEST(Fuse, ProductsWithConstantsAreLinears) {
 }
 
 TEST(Fuse, ConvolutionsOfEveryRank) {
-  for (const auto& [op, x, w, axis] : std::vector<std::tuple<std::string, std::string, std::string, int>>{
-           {"conv1d", "[2,4,9]", "[4,4,3]", 0},
-           {"conv2d", "[2,4,5,6]", "[4,4,3,3]", 0},
-           {"conv3d", "[1,4,4,5,4]", "[4,4,3,3,3]", 0},
-           {"conv_transpose1d", "[2,4,9]", "[4,4,3]", 1},
-           {"conv_transpose2d", "[2,4,5,6]", "[4,4,3,3]", 1}}) {
+  struct Row {
+    std::string op, x, w;
+    int axis;
+  };
+  for (const Row& row : std::vector<Row>{{"conv1d", "[2,4,9]", "[4,4,3]", 0},
+                                         {"conv2d", "[2,4,5,6]", "[4,4,3,3]", 0},
+                                         {"conv3d", "[1,4,4,5,4]", "[4,4,3,3,3]", 0},
+                                         {"conv_transpose1d", "[2,4,9]", "[4,4,3]", 1},
+                                         {"conv_transpose2d", "[2,4,5,6]", "[4,4,3,3]", 1}}) {
+    const std::string &op = row.op, &x = row.x, &w = row.w;
     int count = 1;
     for (size_t i = 1; i < w.size(); i += 2) count *= w[i] - '0';
     auto text = [&](int at) {
@@ -251,8 +255,8 @@ TEST(Fuse, ConvolutionsOfEveryRank) {
              "(%xd, %wd) {stride: [2], padding: [1]}\n  %r = hardtanh(%c) {min_val: 0, max_val: 6}\n"
              "  %yq = quantize(%r) {type: i8(0.1, -128)}\n  %y = dequantize(%yq)\n}\n";
     };
-    EXPECT_NE(fuse(text(axis)).rewrite(op + "_q8ta_q8csw_q8to"), nullptr) << op;
-    const Fused wrong = fuse(text(1 - axis));
+    EXPECT_NE(fuse(text(row.axis)).rewrite(op + "_q8ta_q8csw_q8to"), nullptr) << op;
+    const Fused wrong = fuse(text(1 - row.axis));
     EXPECT_TRUE(wrong.records.rewrites.empty()) << op;
     EXPECT_NE(wrong.kept("c"), nullptr);
   }
