@@ -25,8 +25,8 @@ TEST(FoldQatBatchNorm, EverySpelling) {
   const char* steps[] = {
       "  %d = div(%y, %s4)\n  %u = add(%ob4, %d)\n",
       "  %r = reciprocal(%s4)\n  %d = mul(%r, %y)\n  %u = add(%d, %ob4)\n",
-      "  %i = div(%sd, %gamma)\n  %i4 = unsqueeze(%i) {dim: -1}\n  %i5 = unsqueeze(%i4) {dim: -1}\n  %d = "
-      "mul(%y, %i5)\n  %u = add(%d, %ob4)\n",
+      ("  %i = div(%sd, %gamma)\n  %i4 = unsqueeze(%i) {dim: -1}\n  %i5 = unsqueeze(%i4) {dim: -1}\n"
+       "  %d = mul(%y, %i5)\n  %u = add(%d, %ob4)\n"),
       "  %d = div(%y, %s4)\n  %n = neg(%ob4)\n  %u = sub(%d, %n)\n",
       "  %d = div(%y, %s4)\n  %n = sub(%ob4, %d)\n  %u = neg(%n)\n",
       "  %d = div(%y, %s4)\n  %u = add(%d, %ob4) {alpha: 2}\n",
