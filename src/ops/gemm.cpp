@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "support/isa.h"
 #include "support/parallel.h"
 
 namespace zp::ops {
@@ -162,13 +163,6 @@ ZP_GEMM_ISA(avx2, __attribute__((target("avx2"))), 4, 2, 2, 2, 8)
 ZP_GEMM_ISA(avx512, __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq" ZP_WIDE))), 4, 4, 4, 4, 16)
 ZP_GEMM_ISA(vnni, __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni" ZP_WIDE))), 4, 4, 4,
             4, 16)
-
-bool has_avx2() { return __builtin_cpu_supports("avx2"); }
-bool has_avx512() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-}
-bool has_vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
 #endif
 
 constexpr Isa kIsas[] = {
@@ -176,21 +170,12 @@ constexpr Isa kIsas[] = {
 #if defined(__x86_64__)
     {has_avx2, i16_avx2, i32_avx2, f32_avx2, f64_avx2},
     {has_avx512, i16_avx512, i32_avx512, f32_avx512, f64_avx512},
-    {has_vnni, i16_vnni, i32_vnni, f32_vnni, f64_vnni},
+    {has_avx512_vnni, i16_vnni, i32_vnni, f32_vnni, f64_vnni},
 #endif
 };
 
-int count_isas() {
-  int count = 0;
-  for (const Isa& isa : kIsas) {
-    if (!isa.present()) break;
-    ++count;
-  }
-  return count;
-}
-
 int& chosen_isa() {
-  static int index = count_isas() - 1;
+  static int index = count_present(kIsas) - 1;
   return index;
 }
 
@@ -198,8 +183,8 @@ const Isa& isa() { return kIsas[chosen_isa()]; }
 
 }  // namespace
 
-int gemm_isa_count() { return count_isas(); }
-void set_gemm_isa(int index) { chosen_isa() = std::clamp(index, 0, count_isas() - 1); }
+int gemm_isa_count() { return count_present(kIsas); }
+void set_gemm_isa(int index) { chosen_isa() = std::clamp(index, 0, count_present(kIsas) - 1); }
 
 void gemm(const int16_t* a, const int16_t* b, int64_t lda, int64_t ldb, int64_t rows, int64_t cols,
           int64_t depth, int64_t bound, int64_t* c, int64_t ldc) {

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <utility>
 
+#include "support/isa.h"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -272,26 +274,13 @@ ZP_TURN_ISA(avx512, __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq" Z
 constexpr Isa kIsas[] = {
     {[] { return true; }, kernels_plain},
 #if defined(__x86_64__)
-    {[] { return __builtin_cpu_supports("avx2") != 0; }, kernels_avx2},
-    {[] {
-       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-     },
-     kernels_avx512},
+    {has_avx2, kernels_avx2},
+    {has_avx512, kernels_avx512},
 #endif
 };
 
-int count_isas() {
-  int count = 0;
-  for (const Isa& isa : kIsas) {
-    if (!isa.present()) break;
-    ++count;
-  }
-  return count;
-}
-
 int& widest() {
-  static int index = count_isas() - 1;
+  static int index = count_present(kIsas) - 1;
   return index;
 }
 
@@ -303,7 +292,7 @@ const TurnKernels& turn_kernels(int64_t bytes) {
   return kIsas[index].kernels;
 }
 
-int turn_isa_count() { return count_isas(); }
-void set_turn_isa(int index) { widest() = std::clamp(index, 0, count_isas() - 1); }
+int turn_isa_count() { return count_present(kIsas); }
+void set_turn_isa(int index) { widest() = std::clamp(index, 0, count_present(kIsas) - 1); }
 
 }  // namespace zp

@@ -4,8 +4,6 @@
 // torch/_export/serde/schema.py.
 #pragma once
 
-#include <tsl/robin_map.h>
-
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -108,9 +106,7 @@ struct NodeData {
 
 struct GraphData {
   std::vector<ValueData> values;
-  tsl::robin_map<std::string_view, uint32_t, std::hash<std::string_view>, std::equal_to<std::string_view>,
-                 std::allocator<std::pair<std::string_view, uint32_t>>, true>
-      names;
+  ByText<uint32_t> names;
   List<Arg> inputs, outputs;
   List<std::string_view> raw_inputs, raw_outputs;
   std::vector<NodeData> nodes;

@@ -7,6 +7,20 @@
 #include "formats/pt2/serial_reader.h"
 
 namespace zp::pt2 {
+namespace {
+
+// The kind that a key of the signature names; false if it names none.
+template <typename Kind, size_t N>
+bool find_kind(const std::pair<std::string_view, Kind> (&kinds)[N], std::string_view key, Kind* kind) {
+  for (const auto& [name, named] : kinds) {
+    if (name != key) continue;
+    *kind = named;
+    return true;
+  }
+  return false;
+}
+
+}  // namespace
 
 bool ProgramReader::read_input_spec(JsonValue value, SourceInput* out) {
   using Kind = SourceInput::Kind;
@@ -18,13 +32,8 @@ bool ProgramReader::read_input_spec(JsonValue value, SourceInput* out) {
                                                           {"token", Kind::Token},
                                                           {"constant_input", Kind::ConstantInput}};
   return json_.object_fields(value, [&](std::string_view key, JsonValue v) {
-    bool known = false;
-    for (auto [name, kind] : kKinds) {
-      if (name != key) continue;
-      out->kind = kind;
-      known = true;
-    }
-    if (!known) return problem(fmt::format("the signature has an input of the unknown kind '{}'", key));
+    if (!find_kind(kKinds, key, &out->kind))
+      return problem(fmt::format("the signature has an input of the unknown kind '{}'", key));
     return json_.object_fields(v, [&](std::string_view field, JsonValue inner) {
       if (is(field, "parameter_name") || is(field, "buffer_name") || is(field, "tensor_constant_name") ||
           is(field, "custom_obj_name")) {
@@ -49,13 +58,8 @@ bool ProgramReader::read_output_spec(JsonValue value, SourceOutput* out) {
       {"gradient_to_user_input", Kind::GradientToUserInput},
       {"token", Kind::Token}};
   return json_.object_fields(value, [&](std::string_view key, JsonValue v) {
-    bool known = false;
-    for (auto [name, kind] : kKinds) {
-      if (name != key) continue;
-      out->kind = kind;
-      known = true;
-    }
-    if (!known) return problem(fmt::format("the signature has an output of the unknown kind '{}'", key));
+    if (!find_kind(kKinds, key, &out->kind))
+      return problem(fmt::format("the signature has an output of the unknown kind '{}'", key));
     return json_.object_fields(v, [&](std::string_view field, JsonValue inner) {
       if (is(field, "buffer_name") || is(field, "parameter_name") || is(field, "user_input_name"))
         return json_.text(inner, &out->target);

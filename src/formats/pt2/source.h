@@ -2,8 +2,6 @@
 // Text views point into the archive's bytes or into the model's arena and live as long as the source.
 #pragma once
 
-#include <tsl/robin_map.h>
-
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -114,9 +112,7 @@ struct Pt2Source : FormatSource {
   // Names of symbolic values in the file and what they are: where the exporter needs a node for a Dim it may
   // reuse these names.
   std::unordered_map<std::string_view, Dim> symbol_values;
-  tsl::robin_map<std::string_view, uint32_t, std::hash<std::string_view>, std::equal_to<std::string_view>,
-                 std::allocator<std::pair<std::string_view, uint32_t>>, true>
-      value_numbers;                     // by name, into tensor_metas
+  ByText<uint32_t> value_numbers;        // by name, into tensor_metas
   std::vector<SourceMeta> tensor_metas;  // empty text: no tensor
   std::string_view device = "cpu";       // of the first tensor
   // Operator namespaces of the file (aten, torchao, quantized_decomposed): the exporter adds none where it
